@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Internet checksums: full ones (RFC 1071), and updates of one for words that changed (RFC 1624).
+ *
+ * A delta collects what a rewrite changes, in any order, as the one's-complement sum of "new − old" over 16-bit words in
+ * network order; applied once, it turns a right checksum into a right one and a wrong one into a wrong one, so a packet that
+ * was damaged before it reached us stays damaged for its receiver.
+ */
+#ifndef POSTERN_DATAPLANE_CHECKSUM_H
+#define POSTERN_DATAPLANE_CHECKSUM_H
+
+#include <stdint.h>
+
+#include "platform/ip_addr.h"
+
+/* A running one's-complement sum, not folded. 0 is the empty one. */
+typedef uint64_t checksum_delta;
+
+/* new replaces old; both as they stand in the packet (network order), at an even offset of the checksummed data. */
+static inline checksum_delta
+checksum_delta_16(checksum_delta delta, uint16_t old, uint16_t new_)
+{
+	return delta + (uint16_t)~old + new_;
+}
+
+static inline checksum_delta
+checksum_delta_32(checksum_delta delta, uint32_t old, uint32_t new_)
+{
+	return delta + (uint32_t)~old + new_;
+}
+
+/* For 32-bit fields at an odd offset of the checksummed data: the bytes of the sum change places. */
+checksum_delta checksum_delta_32_odd(checksum_delta delta, uint32_t old, uint32_t new_);
+
+/* Folds to 16 bits, one's complement arithmetic. */
+static inline uint16_t
+checksum_fold(uint64_t sum)
+{
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)sum;
+}
+
+/* RFC 1624 equation 3: HC' = ~(~HC + ~m + m'). Never produces 0xffff from a header that isn't all zero. */
+static inline uint16_t
+checksum_apply(uint16_t checksum, checksum_delta delta)
+{
+	return (uint16_t)~checksum_fold((uint64_t)(uint16_t)~checksum + delta);
+}
+
+/* One's-complement sum of bytes, as if the data began at an even offset; odd lengths are padded with a zero byte. Not
+ * folded: add sums of parts, then checksum_fold. Reads exactly length bytes; any alignment. */
+uint64_t checksum_sum(const void *bytes, uint32_t length);
+
+/* The checksum field of an IPv4 header of length bytes, its checksum field taken as zero or as it stands: 0 over a
+ * right header with its checksum in place. */
+static inline uint16_t
+checksum_ipv4_header(const void *header, uint32_t length)
+{
+	return (uint16_t)~checksum_fold(checksum_sum(header, length));
+}
+
+/* Sum of the pseudo-header (RFC 9293 section 3.1, RFC 8200 section 8.1) for a payload of length bytes. Addresses as in
+ * ip_addr.h, both of one family. */
+uint64_t checksum_pseudo(const struct ip_addr *source, const struct ip_addr *destination, uint8_t protocol, uint32_t length);
+
+#endif
