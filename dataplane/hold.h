@@ -41,8 +41,12 @@ struct hold {
 	uint16_t parsed;   /* end when the decision was last asked for */
 	uint8_t segments;  /* that added bytes since our last ACK, saturating */
 	uint8_t n_early;
-	uint16_t fin_at;   /* not used while 0xffff: offset of a FIN seen after byte fin_at */
-	uint32_t since_ms; /* when the first byte that isn't acknowledged came */
+	uint32_t since_ms; /* worker clock: when the first byte that isn't acknowledged came */
+	/* What else is needed only until the flow is spliced and these bytes are delivered; dial.c's and peek.c's. */
+	uint32_t deadline_ms;	     /* worker clock: end of the connect attempt */
+	uint32_t client_ts;	     /* latest TSval of the client, where timestamps are on */
+	uint32_t endpoint_ts;	     /* latest TSval of the endpoint */
+	uint32_t tried[2];	     /* live slots of endpoints that failed, most recent first */
 	struct hold_range early[HOLD_GAPS_MAX]; /* sorted, disjoint, all beyond end */
 };
 

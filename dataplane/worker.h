@@ -25,7 +25,7 @@ struct rte_mbuf;
 struct rte_mempool;
 struct rte_ring;
 
-enum { WORKER_BURST = 32, WORKER_TX_MAX = 64, WORKERS_MAX = CONF_WORKERS_MAX };
+enum { WORKER_BURST = 32, WORKER_TX_MAX = 64, WORKERS_MAX = CONF_WORKERS_MAX, WORKER_PORT_COUNTERS = 1024 };
 
 /* Read by control with relaxed loads; written by the worker alone. */
 struct worker_stats {
@@ -66,6 +66,7 @@ struct worker {
 	uint64_t random_state[2];
 
 	struct flow_table flows;
+	uint32_t table_version; /* bumped by whatever adds a flow to the hash or takes one out */
 	struct timer_wheel wheel;
 	struct hold_pool holds;
 	struct neighbour_table neighbours;
@@ -73,6 +74,7 @@ struct worker {
 	struct live_counters *live; /* by live slot; this worker's own; NULL: not counted */
 
 	uint64_t cookie_secret[2], isn_secret[2], port_secret[2];
+	uint16_t port_counters[WORKER_PORT_COUNTERS]; /* local_port.c */
 	uint32_t rst_allowance;	    /* RSTs to strangers left in this second */
 	uint64_t rst_second, neighbour_tick_ms;
 	struct tx_buffer tx[NET_DEVICES_MAX];
