@@ -90,9 +90,9 @@ flow_count_attempt(struct worker *worker, const struct flow *flow)
 }
 
 void
-flow_count_failure(struct worker *worker, const struct flow *flow)
+flow_count_attempt_over(struct worker *worker, const struct flow *flow, bool failed)
 {
-	FOR_EACH_LIVE(worker, flow, counters, counters->active--; counters->failed++);
+	FOR_EACH_LIVE(worker, flow, counters, counters->active--; counters->failed += failed);
 }
 
 void

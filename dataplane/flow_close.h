@@ -28,9 +28,10 @@ void flow_finish(struct worker *worker, uint32_t index, enum reason reason);
 /* Ends a spliced flow and tells both sides by RST. */
 void flow_abort(struct worker *worker, uint32_t index, enum reason reason);
 
-/* Counts under the live slots of a flow's endpoint and backend that an attempt begins, failed, or was established. */
+/* Counts under the live slots of a flow's endpoint and backend that an attempt begins, that it came to nothing (by the endpoint's fault, or
+ * not), that it was established. */
 void flow_count_attempt(struct worker *worker, const struct flow *flow);
-void flow_count_failure(struct worker *worker, const struct flow *flow);
+void flow_count_attempt_over(struct worker *worker, const struct flow *flow, bool failed);
 void flow_count_opened(struct worker *worker, const struct flow *flow);
 
 /* Starts, or goes on with, the watch for idleness of a SPLICED flow. */
