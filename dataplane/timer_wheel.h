@@ -2,8 +2,8 @@
 /*
  * One worker's timers: a hierarchical timing wheel of 32-bit indices linked through the flow records themselves.
  *
- * Three levels of 256 slots: 8 ms, 2.048 s and 8.7 min wide; what lies beyond 37 h waits in the last slot and is put in again. A
- * timer fires at or after its time, never before it, and at most one slot of the first level (8 ms) late once
+ * Three levels of 256 slots: 8 ms, 2.048 s and 8.7 min wide; what lies beyond 37 h waits in the last slot and is put in
+ * again. A timer fires at or after its time, never before it, and at most one slot of the first level (8 ms) late once
  * timer_wheel_run is called with budget to spare. Start, stop and a tick cost O(1); the wheel itself is 3 kB.
  *
  * A record has one timer. What it means follows from the record's state; the worker decides (worker.c).
@@ -18,10 +18,11 @@
 enum { TIMER_LEVELS = 3, TIMER_SLOTS = 256, TIMER_TICK_MS = 8 };
 
 struct timer_wheel {
-	uint32_t now_tick; /* the tick that is being run, or was run last: ms / TIMER_TICK_MS, modulo 2^29 as the ms wrap */
+	uint32_t now_tick; /* the tick that is being run, or was run last: ms / TIMER_TICK_MS, modulo 2^29 as the ms
+			      wrap */
 	uint32_t now_ms;   /* time of the last run; modulo 2^32 */
-	uint32_t armed;	   /* timers running */
-	uint32_t slot[TIMER_LEVELS][TIMER_SLOTS];	   /* first flow of each slot's list */
+	uint32_t armed;    /* timers running */
+	uint32_t slot[TIMER_LEVELS][TIMER_SLOTS];          /* first flow of each slot's list */
 	uint64_t occupied[TIMER_LEVELS][TIMER_SLOTS / 64]; /* a bit for each slot whose list isn't empty */
 };
 
