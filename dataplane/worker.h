@@ -82,7 +82,8 @@ struct worker {
 	struct rte_ring *inbox;	      /* mbufs handed over by other workers */
 	struct rte_ring *const *inboxes; /* of all workers, by id */
 	struct rte_ring *events;      /* struct flow_event by value; NULL: not wanted */
-	bool draining;
+	uint32_t handed_to; /* bit i: worker i got something in this loop and may have to be woken */
+	bool draining;	    /* set by control; relaxed */
 };
 
 /* Counts a reason, and frees the mbuf that it is about. */
@@ -106,6 +107,8 @@ uint32_t worker_random(struct worker *worker);
 
 /* Takes n <= WORKER_BURST frames that arrived on a device through all that must be done with them. Takes the mbufs. */
 void worker_input(struct worker *worker, uint8_t device, struct rte_mbuf **mbufs, uint16_t n, uint64_t now_ms);
+/* The same for frames that another worker handed over; each mbuf's port is the index of its device. */
+void worker_input_handed_over(struct worker *worker, struct rte_mbuf **mbufs, uint16_t n, uint64_t now_ms);
 /* Timers, neighbour ageing, allowances: whatever time alone brings about. */
 void worker_time(struct worker *worker, uint64_t now_ms);
 
