@@ -25,15 +25,18 @@
 enum {
 	HOLD_SMALL = 2048,
 	HOLD_MAX = 16384, /* bytes of a client's stream */
-	HOLD_GAPS_MAX = 4 /* ranges out of order that are remembered; what doesn't fit is dropped, the client repeats it */
+	HOLD_GAPS_MAX = 4, /* ranges out of order that are remembered; what doesn't fit is dropped, the client repeats it */
+	HOLD_NO_FIN = 0xffff
 };
+
+#define HOLD_LARGE_BIT 0x80000000u
 
 struct hold_range {
 	uint16_t begin, end; /* offsets in the stream; end is beyond the last byte */
 };
 
 struct hold {
-	uint32_t buffer;   /* small: 1..n_small; large: that with HOLD_LARGE_BIT */
+	uint32_t buffer;   /* small: 1..n_holds; large: 1..n_large with HOLD_LARGE_BIT */
 	uint32_t next;	   /* free list */
 	uint16_t end;	   /* bytes 0..end are here */
 	uint16_t acked;	   /* of those, acknowledged to the client */
@@ -41,7 +44,7 @@ struct hold {
 	uint16_t parsed;   /* end when the decision was last asked for */
 	uint8_t segments;  /* that added bytes since our last ACK, saturating */
 	uint8_t n_early;
-	uint16_t fin_at;   /* not used while 0xffff: offset of a FIN seen after byte fin_at */
+	uint16_t fin_at;   /* bytes of the stream before the client's FIN; HOLD_NO_FIN while none was seen */
 	uint32_t since_ms; /* when the first byte that isn't acknowledged came */
 	struct hold_range early[HOLD_GAPS_MAX]; /* sorted, disjoint, all beyond end */
 };
@@ -49,7 +52,7 @@ struct hold {
 struct hold_pool {
 	struct hold *holds; /* [0] is never used */
 	uint8_t *small, *large;
-	uint32_t *free_buffers; /* next of each free buffer, small ones first */
+	uint32_t *free_buffers; /* next of each free buffer, n_holds small ones first; [0] is never used */
 	uint32_t n_holds, n_large;
 	uint32_t free_hold, free_small, free_large; /* heads */
 	uint32_t touched_holds, touched_small, touched_large; /* high-water marks */
@@ -60,7 +63,7 @@ struct hold_pool {
 bool hold_pool_init(struct hold_pool *pool, uint32_t n_holds);
 void hold_pool_free(struct hold_pool *pool);
 
-/* 0 when none is free. */
+/* An empty hold with a small buffer, fin_at HOLD_NO_FIN, all else 0. 0 when none is free. */
 uint32_t hold_alloc(struct hold_pool *pool);
 void hold_release(struct hold_pool *pool, uint32_t index);
 struct hold *hold_get(const struct hold_pool *pool, uint32_t index);
@@ -73,7 +76,8 @@ enum hold_verdict {
 	HOLD_NO_ROOM /* no large buffer free, or too many gaps; nothing was taken */
 };
 
-/* Adds bytes at offset of the stream (0..2^16). */
+/* Adds bytes at offset of the stream (0..2^16). A byte that is here already stays as it came first: what the decision was made on is
+ * what the endpoint gets, whatever a repeat claims. The bytes may move: take hold_bytes again. */
 enum hold_verdict hold_add(struct hold_pool *pool, struct hold *hold, uint32_t offset, const uint8_t *bytes, uint16_t length);
 
 #endif
