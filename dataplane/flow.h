@@ -115,7 +115,7 @@ seq_at_most(uint32_t a, uint32_t b)
 	return (int32_t)(a - b) <= 0;
 }
 
-/* "peeking", "spliced", … */
+/* "peeking", "spliced", …; "unknown" for what is no state. */
 const char *flow_state_text(enum flow_state state);
 
 #endif

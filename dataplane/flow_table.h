@@ -54,8 +54,8 @@ struct flow_table {
 	struct flow_table_header *header; /* in the mapping */
 	struct flow_bucket *buckets;	  /* in the mapping */
 	struct flow *flows;		  /* in the mapping; flows[0] is never used */
-	uint32_t bucket_mask;
-	uint32_t capacity; /* records, the unused 0 not counted */
+	uint32_t bucket_count; /* main buckets; a hash's is hash * bucket_count >> 32 */
+	uint32_t capacity;     /* records, the unused 0 not counted */
 	uint64_t secret[3];
 };
 
@@ -72,9 +72,12 @@ uint32_t flow_table_alloc(struct flow_table *table);
 /* Gives a record back. Its legs must be out of the hash and its timer stopped. */
 void flow_table_release(struct flow_table *table, uint32_t index);
 
-/* Puts leg of flow index in the hash under the leg's own addresses and ports, and sets leg->hash. False when there
- * is no overflow bucket left; the leg must not be there already (flow_table_find first where that isn't known). */
+/* Puts leg of flow index in the hash under the leg's own addresses and ports, and sets leg->hash and LEG_HASHED. False, and
+ * nothing changed, when there is no overflow bucket left; the leg must not be there already (flow_table_find first where
+ * that isn't known). */
 bool flow_table_insert(struct flow_table *table, uint32_t index, unsigned leg);
+/* Takes the leg out and clears LEG_HASHED. Goes by leg->hash, so the leg's addresses may have changed. Harmless when the
+ * leg isn't in the hash. */
 void flow_table_remove(struct flow_table *table, uint32_t index, unsigned leg);
 
 uint32_t flow_table_hash(const struct flow_table *table, const struct flow_key *key);
@@ -102,5 +105,6 @@ flow_leg_key(const struct flow_leg *leg)
 /* Records in use; records ever touched (indices 1..touched are worth a look); buckets in use as overflow. */
 uint32_t flow_table_used(const struct flow_table *table);
 uint32_t flow_table_touched(const struct flow_table *table);
+uint32_t flow_table_overflow_used(const struct flow_table *table);
 
 #endif
