@@ -10,17 +10,11 @@
 #include <arpa/inet.h>
 #include <string.h>
 
+#include "dataplane/arp.h"
 #include "dataplane/checksum.h"
+#include "dataplane/ether.h"
 
 enum {
-	ETHER_LENGTH = 14,
-	VLAN_LENGTH = 4,
-	VLAN_ID_MASK = 0xfff,
-	ETHERTYPE_IPV4 = 0x0800,
-	ETHERTYPE_ARP = 0x0806,
-	ETHERTYPE_VLAN = 0x8100,
-	ETHERTYPE_IPV6 = 0x86dd,
-	ARP_LENGTH = 28, /* of Ethernet and IPv4 */
 	IPV4_LENGTH = 20,
 	IPV6_LENGTH = 40,
 	IPV4_FRAGMENT_MASK = 0x3fff, /* MF and the offset */
@@ -222,20 +216,20 @@ parse_frame(const uint8_t *bytes, uint32_t length, bool checksummed, struct pack
 	if (bytes[6] & 1)
 		return REASON_IP_MARTIAN;
 	ethertype = load_16(bytes + 12);
-	if (ethertype == htons(ETHERTYPE_VLAN) && packet->vlan == 0) {
-		l3 += VLAN_LENGTH;
+	if (ethertype == htons(ETHER_TYPE_VLAN) && packet->vlan == 0) {
+		l3 += ETHER_VLAN_LENGTH;
 		if (length < l3)
 			return REASON_FRAME_SHORT;
-		packet->vlan = ntohs(load_16(bytes + 14)) & VLAN_ID_MASK;
+		packet->vlan = ntohs(load_16(bytes + 14)) & ETHER_VLAN_MASK;
 		ethertype = load_16(bytes + 16);
 	}
 	packet->l3 = (uint16_t)l3;
 
-	if (ethertype == htons(ETHERTYPE_IPV4))
+	if (ethertype == htons(ETHER_TYPE_IPV4))
 		return parse_ipv4(bytes, length, checksummed, packet);
-	if (ethertype == htons(ETHERTYPE_IPV6))
+	if (ethertype == htons(ETHER_TYPE_IPV6))
 		return parse_ipv6(bytes, length, checksummed, packet);
-	if (ethertype != htons(ETHERTYPE_ARP))
+	if (ethertype != htons(ETHER_TYPE_ARP))
 		return REASON_ETHERTYPE_UNKNOWN;
 	if (length - l3 < ARP_LENGTH)
 		return REASON_ARP_MALFORMED;
@@ -250,7 +244,7 @@ packet_parse(const uint8_t *bytes, uint32_t length, uint32_t total, bool checksu
 	enum reason reason;
 
 	packet->kind = PACKET_BAD;
-	packet->vlan = vlan_stripped & VLAN_ID_MASK;
+	packet->vlan = vlan_stripped & ETHER_VLAN_MASK;
 	reason = total == length ? parse_frame(bytes, length, checksummed, packet) : REASON_FRAME_SEGMENTED;
 	packet->reason = (uint8_t)reason;
 }
