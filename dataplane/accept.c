@@ -97,10 +97,11 @@ open_flow(struct worker *worker, const struct packet *packet, const struct flow_
 	client->seq_end = packet->seq;
 	client->ack = packet->ack;
 	client->edge = packet->ack + ((uint32_t)packet->window << client->wscale);
-	flow->client_isn = packet->seq - 1;
 	flow->listener = offer->live;
-	flow->opened_ms = worker->now_ms + worker->wall_offset_ms;
+	flow->opened_s = (uint32_t)((worker->now_ms + worker->wall_offset_ms) / 1000);
+	flow->opened_ms = (worker->now_ms + worker->wall_offset_ms) % 1000;
 	flow->hold = hold_index;
+	hold_get(&worker->holds, hold_index)->client_isn = packet->seq - 1;
 	if (!flow_table_insert(&worker->flows, index, LEG_CLIENT)) {
 		flow->hold = 0;
 		hold_release(&worker->holds, hold_index);

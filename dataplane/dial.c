@@ -14,9 +14,9 @@
 
 /* The ISN that our SYN to the endpoint had. */
 static uint32_t
-own_isn(const struct flow *flow)
+own_isn(const struct flow *flow, const struct hold *hold)
 {
-	return flow->client_isn + flow->leg[LEG_CLIENT].seq_delta;
+	return hold->client_isn + flow->leg[LEG_CLIENT].seq_delta;
 }
 
 /* Largest payload of a segment to a leg's peer by the MTU of the port that it goes out of. */
@@ -38,6 +38,7 @@ min_16(uint32_t a, uint32_t b)
 static void
 send_syn(struct worker *worker, struct flow *flow)
 {
+	const struct hold *hold = hold_get(&worker->holds, flow->hold);
 	struct flow_leg *client = &flow->leg[LEG_CLIENT], *endpoint = &flow->leg[LEG_ENDPOINT];
 	struct tcp_options theirs = {
 		.mss = min_16(client->mss, mtu_mss(worker, client)),
@@ -49,7 +50,7 @@ send_syn(struct worker *worker, struct flow *flow)
 	uint8_t options[TCP_OPTIONS_MAX];
 	struct emit_segment syn = {
 		.flags = TCP_SYN,
-		.seq = own_isn(flow),
+		.seq = own_isn(flow, hold),
 		.window = min_16(client->edge - client->ack, UINT16_MAX),
 		.options = options,
 		.options_length = tcp_options_write(&theirs, options),
@@ -71,6 +72,7 @@ dial_start(struct worker *worker, uint32_t index, const struct dial *dial)
 {
 	struct flow *flow = flow_table_get(&worker->flows, index);
 	struct flow_leg *endpoint = &flow->leg[LEG_ENDPOINT];
+	struct hold *hold = hold_get(&worker->holds, flow->hold);
 	uint8_t port;
 	struct ip_addr via;
 
@@ -80,7 +82,7 @@ dial_start(struct worker *worker, uint32_t index, const struct dial *dial)
 	flow->service = dial->service;
 	flow_set_state(worker, flow, FLOW_CONNECTING);
 	flow_count_attempt(worker, flow);
-	hold_get(&worker->holds, flow->hold)->deadline_ms = worker->clock_ms + dial->connect_timeout_ms;
+	hold->deadline_ms = worker->clock_ms + dial->connect_timeout_ms;
 
 	*endpoint = (struct flow_leg){.peer = dial->addr, .peer_port = htons(dial->port)};
 	if (!net_route_find(worker->net, &dial->addr, &port, &via)) {
@@ -108,7 +110,7 @@ dial_start(struct worker *worker, uint32_t index, const struct dial *dial)
 	uint64_t words[3];
 	memcpy(words, &key, sizeof(words));
 	uint32_t isn = (uint32_t)siphash(worker->isn_secret, words, 3) + (uint32_t)(worker->now_ms * 250);
-	flow->leg[LEG_CLIENT].seq_delta = isn - flow->client_isn;
+	flow->leg[LEG_CLIENT].seq_delta = isn - hold->client_isn;
 	endpoint->ack = isn;
 	start_timer(worker, index);
 	send_syn(worker, flow);
@@ -146,7 +148,8 @@ void
 dial_abandon(struct worker *worker, uint32_t index)
 {
 	struct flow *flow = flow_table_get(&worker->flows, index);
-	struct emit_segment rst = {.flags = TCP_RST, .seq = own_isn(flow) + 1};
+	const struct hold *hold = hold_get(&worker->holds, flow->hold);
+	struct emit_segment rst = {.flags = TCP_RST, .seq = own_isn(flow, hold) + 1};
 
 	flow_count_attempt_over(worker, flow, false);
 	emit_to_peer(worker, &flow->leg[LEG_ENDPOINT], &rst);
@@ -175,7 +178,7 @@ send_held(struct worker *worker, struct flow *flow, struct hold *hold, uint16_t 
 {
 	struct flow_leg *client = &flow->leg[LEG_CLIENT], *endpoint = &flow->leg[LEG_ENDPOINT];
 	const uint8_t *bytes = hold_bytes(&worker->holds, hold);
-	uint32_t first = own_isn(flow) + 1;
+	uint32_t first = own_isn(flow, hold) + 1;
 	uint32_t room = endpoint->edge - first;
 	uint8_t options[TCP_OPTIONS_MAX];
 	struct tcp_options ours = {.wscale = TCP_WSCALE_NONE};
@@ -254,8 +257,9 @@ void
 dial_input(struct worker *worker, uint32_t index, const struct packet *packet, struct rte_mbuf *mbuf)
 {
 	struct flow *flow = flow_table_get(&worker->flows, index);
+	const struct hold *hold = hold_get(&worker->holds, flow->hold);
 	struct flow_leg *endpoint = &flow->leg[LEG_ENDPOINT];
-	bool acks_syn = (packet->flags & TCP_ACK) != 0 && packet->ack == own_isn(flow) + 1;
+	bool acks_syn = (packet->flags & TCP_ACK) != 0 && packet->ack == own_isn(flow, hold) + 1;
 
 	if ((packet->flags & TCP_RST) != 0) {
 		worker_drop(worker, mbuf, acks_syn ? REASON_NONE : REASON_TCP_WINDOW);
@@ -306,7 +310,7 @@ dial_held_acked(struct worker *worker, uint32_t index)
 	struct flow *flow = flow_table_get(&worker->flows, index);
 	struct hold *hold = hold_get(&worker->holds, flow->hold);
 	struct flow_leg *endpoint = &flow->leg[LEG_ENDPOINT];
-	uint32_t acked = endpoint->ack - (own_isn(flow) + 1);
+	uint32_t acked = endpoint->ack - (own_isn(flow, hold) + 1);
 
 	if (acked >= hold->acked) {
 		endpoint->flags &= (uint8_t)~LEG_HELD;
@@ -317,7 +321,7 @@ dial_held_acked(struct worker *worker, uint32_t index)
 		return;
 	}
 	/* Its window may have opened. */
-	if (hold->sent < hold->acked && endpoint->edge - (own_isn(flow) + 1) > hold->sent)
+	if (hold->sent < hold->acked && endpoint->edge - (own_isn(flow, hold) + 1) > hold->sent)
 		hold->sent = send_held(worker, flow, hold, hold->sent, hold->acked);
 }
 
@@ -326,7 +330,7 @@ dial_held_fired(struct worker *worker, uint32_t index)
 {
 	struct flow *flow = flow_table_get(&worker->flows, index);
 	struct hold *hold = hold_get(&worker->holds, flow->hold);
-	uint16_t acked = (uint16_t)(flow->leg[LEG_ENDPOINT].ack - (own_isn(flow) + 1));
+	uint16_t acked = (uint16_t)(flow->leg[LEG_ENDPOINT].ack - (own_isn(flow, hold) + 1));
 
 	if (++flow->retries > HELD_RETRIES_MAX) {
 		flow_abort(worker, index, REASON_HOLD_UNDELIVERED);

@@ -90,9 +90,9 @@ struct flow {
 	uint32_t service;    /* live slot of the backend; 0: none yet */
 	uint32_t listener;   /* live slot of the listener */
 	uint32_t hold;	     /* index of the held bytes (hold.h); 0: none */
-	uint32_t client_isn; /* the client's initial sequence number; that towards the endpoint follows from seq_delta */
-	uint32_t unused;
-	uint64_t opened_ms;  /* wall clock, ms since 1970, of the handshake's last ACK */
+	uint32_t opened_s;   /* wall clock of the handshake's last ACK: seconds since 1970 … */
+	uint16_t opened_ms;  /* … and milliseconds, 0..999 */
+	uint16_t spare;
 	uint64_t counted[LEG_COUNT]; /* of leg[].bytes, what the live counters have */
 };
 
@@ -102,6 +102,13 @@ static inline unsigned
 leg_other(unsigned leg)
 {
 	return leg ^ 1;
+}
+
+/* Wall clock, ms since 1970, of the handshake's last ACK. */
+static inline uint64_t
+flow_opened(const struct flow *flow)
+{
+	return (uint64_t)flow->opened_s * 1000 + flow->opened_ms;
 }
 
 /* Sequence space, RFC 9293 section 3.4: a < b, a <= b modulo 2^32. */

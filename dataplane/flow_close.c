@@ -54,8 +54,8 @@ send_event(struct worker *worker, const struct flow *flow, enum flow_event_kind 
 		.service = flow->service,
 		.client = client->peer,
 		.local = worker->net->addresses[client->local_addr].addr,
-		.opened_ms = flow->opened_ms,
-		.duration_ms = (uint32_t)(wall - flow->opened_ms),
+		.opened_ms = flow_opened(flow),
+		.duration_ms = (uint32_t)(wall - flow_opened(flow)),
 		.sent = client->bytes,
 		.received = endpoint->bytes,
 	};
@@ -122,8 +122,8 @@ flow_refuse(struct worker *worker, uint32_t index, enum reason reason, const cha
 	worker_count(worker, reason);
 	worker->stats->refused++;
 	if (reason != REASON_CLIENT_RESET) {
-		uint32_t acked = flow->hold == 0 ? 0 : hold_get(&worker->holds, flow->hold)->acked;
-		emit_reset_peer(worker, client, client->ack, flow->client_isn + 1 + acked);
+		const struct hold *hold = hold_get(&worker->holds, flow->hold);
+		emit_reset_peer(worker, client, client->ack, hold->client_isn + 1 + hold->acked);
 	}
 	send_event(worker, flow, FLOW_REFUSED, reason, sni);
 	flow_dispose(worker, index);

@@ -25,15 +25,18 @@
 enum {
 	HOLD_SMALL = 2048,
 	HOLD_MAX = 16384, /* bytes of a client's stream */
-	HOLD_GAPS_MAX = 4 /* ranges out of order that are remembered; what doesn't fit is dropped, the client repeats it */
+	HOLD_GAPS_MAX = 4, /* ranges out of order that are remembered; what doesn't fit is dropped, the client repeats it */
+	HOLD_NO_FIN = 0xffff
 };
+
+#define HOLD_LARGE_BIT 0x80000000u
 
 struct hold_range {
 	uint16_t begin, end; /* offsets in the stream; end is beyond the last byte */
 };
 
 struct hold {
-	uint32_t buffer;   /* small: 1..n_small; large: that with HOLD_LARGE_BIT */
+	uint32_t buffer;   /* small: 1..n_holds; large: 1..n_large with HOLD_LARGE_BIT */
 	uint32_t next;	   /* free list */
 	uint16_t end;	   /* bytes 0..end are here */
 	uint16_t acked;	   /* of those, acknowledged to the client */
@@ -43,6 +46,7 @@ struct hold {
 	uint8_t n_early;
 	uint32_t since_ms; /* worker clock: when the first byte that isn't acknowledged came */
 	/* What else is needed only until the flow is spliced and these bytes are delivered; dial.c's and peek.c's. */
+	uint32_t client_isn;	     /* the client's initial sequence number; that of our SYN to the endpoint follows by seq_delta */
 	uint32_t deadline_ms;	     /* worker clock: end of the connect attempt */
 	uint32_t client_ts;	     /* latest TSval of the client, where timestamps are on */
 	uint32_t endpoint_ts;	     /* latest TSval of the endpoint */
@@ -53,7 +57,7 @@ struct hold {
 struct hold_pool {
 	struct hold *holds; /* [0] is never used */
 	uint8_t *small, *large;
-	uint32_t *free_buffers; /* next of each free buffer, small ones first */
+	uint32_t *free_buffers; /* next of each free buffer, n_holds small ones first; [0] is never used */
 	uint32_t n_holds, n_large;
 	uint32_t free_hold, free_small, free_large; /* heads */
 	uint32_t touched_holds, touched_small, touched_large; /* high-water marks */
@@ -64,7 +68,7 @@ struct hold_pool {
 bool hold_pool_init(struct hold_pool *pool, uint32_t n_holds);
 void hold_pool_free(struct hold_pool *pool);
 
-/* 0 when none is free. */
+/* An empty hold with a small buffer, all else 0. 0 when none is free. */
 uint32_t hold_alloc(struct hold_pool *pool);
 void hold_release(struct hold_pool *pool, uint32_t index);
 struct hold *hold_get(const struct hold_pool *pool, uint32_t index);
@@ -77,7 +81,8 @@ enum hold_verdict {
 	HOLD_NO_ROOM /* no large buffer free, or too many gaps; nothing was taken */
 };
 
-/* Adds bytes at offset of the stream (0..2^16). */
+/* Adds bytes at offset of the stream (0..2^16). A byte that is here already stays as it came first: what the decision was made on is
+ * what the endpoint gets, whatever a repeat claims. The bytes may move: take hold_bytes again. */
 enum hold_verdict hold_add(struct hold_pool *pool, struct hold *hold, uint32_t offset, const uint8_t *bytes, uint16_t length);
 
 #endif

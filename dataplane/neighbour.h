@@ -4,8 +4,18 @@
  * own.
  *
  *   (none) ─ first packet ─▶ INCOMPLETE ─ answer ─▶ REACHABLE ─ 30 s ─▶ STALE ─ used ─▶ PROBE ─ answer ─▶ REACHABLE
- *                               │ 3 unanswered, 1 s apart                            │ 3 unanswered
- *                               └──────────────▶ FAILED ◀─────────────────────────────┘   5 s, then forgotten
+ *                             │        ▲                  │                  │            │
+ *          3 unanswered,      │        │                  └─ contradiction ──┴──────────▶ │
+ *          1 s apart          ▼        └────────── 3 unanswered ──────────────────────────┘
+ *                           FAILED ─ 5 s ─▶ forgotten
+ *
+ * INCOMPLETE asks everybody, and packets wait; PROBE asks only the MAC that is known, and packets go on to it.
+ *
+ * Spoofing. ARP and ND prove nothing, so what is known to work is kept for as long as it works. A claim that an address has
+ * moved to another MAC, asked for or not, never replaces a known one by itself: the old MAC is asked, quickly
+ * (NEIGHBOUR_CONTESTED_MS apart). If it answers, the claim is forgotten; if not, everybody is asked, and the first
+ * answer counts. So a next hop that really moved (a failover announced by gratuitous ARP) is followed within
+ * half a second, and a liar must silence the real owner first.
  *
  * An entry is made only for a next hop of a connection that has proved its address, or of an endpoint that we dial; replies to strangers go back to
  * the MAC that they came from (emit.h). So a flood of invented addresses makes no entries. Learned is only what we asked for, or
@@ -38,6 +48,7 @@ enum {
 	NEIGHBOUR_PENDING_MAX = 4,	/* packets that wait for an answer, for each neighbour (RFC 4861 section 7.2.2 asks for at least one) */
 	NEIGHBOUR_REACHABLE_MS = 30000, /* RFC 4861 section 10 */
 	NEIGHBOUR_RETRANS_MS = 1000,
+	NEIGHBOUR_CONTESTED_MS = 100,
 	NEIGHBOUR_PROBES = 3,
 	NEIGHBOUR_FAILED_MS = 5000,
 	NEIGHBOUR_FORGET_MS = 300000 /* STALE and unused for this long: forgotten */
@@ -53,7 +64,8 @@ struct neighbour {
 	uint8_t n_pending;
 	uint16_t generation;  /* never 0 */
 	bool used;	      /* since the last tick */
-	uint32_t since_ms;    /* of the state, worker clock modulo 2^32 */
+	bool contested;	      /* PROBE: because another MAC was claimed */
+	uint32_t since_ms;    /* of the state, or its last refresh; worker clock modulo 2^32 */
 	uint32_t used_ms;     /* last tick that saw it used */
 	uint16_t hash_next;   /* chain; 0: end */
 	struct ip_addr addr;
@@ -69,6 +81,7 @@ struct neighbour_table {
 
 /* capacity 64..16384. The table's memory comes from calloc at start. False when it can't be had. */
 bool neighbour_table_init(struct neighbour_table *table, uint16_t capacity);
+/* Frees the table, and packets that still wait in it. */
 void neighbour_table_free(struct neighbour_table *table);
 
 /* The hop of the next hop via on port: an entry is made (INCOMPLETE, nothing sent yet) when there is none. 0 when the table is full. */
@@ -82,12 +95,23 @@ neighbour_get(const struct neighbour_table *table, uint32_t hop)
 	return entry->generation == hop >> 16 ? entry : NULL;
 }
 
+/* Whether packets may go to the entry's header at once; set used when they do. Else neighbour_send. */
+static inline bool
+neighbour_is_known(const struct neighbour *entry)
+{
+	return entry->state == NEIGHBOUR_REACHABLE || entry->state == NEIGHBOUR_STALE || entry->state == NEIGHBOUR_PROBE;
+}
+
 /* Sends an IP packet without Ethernet header to a neighbour: at once when the MAC is known, else it waits and a request goes out.
  * Takes the mbuf; what can't wait is dropped and counted. */
 void neighbour_send(struct worker *worker, struct neighbour *entry, struct rte_mbuf *mbuf);
 
-/* Somebody at port says that addr is at mac. solicited: an answer to us; override: may replace a MAC that we know (RFC 4861 section 7.2.5; ARP: true). */
-void neighbour_learn(struct worker *worker, uint8_t port, const struct ip_addr *addr, const uint8_t mac[6], bool solicited, bool override);
+/* Somebody at port says that addr is at mac (NULL: where it was). solicited: an answer to us; override: may replace a MAC that we know
+ * (RFC 4861 section 7.2.5; ARP: true). False when it was of no use: nobody here has asked for addr, or mac can be no station's. */
+bool neighbour_learn(struct worker *worker, uint8_t port, const struct ip_addr *addr, const uint8_t *mac, bool solicited, bool override);
+
+/* Gives every other worker a copy of a received ARP or ND frame, to learn from. */
+void neighbour_share(struct worker *worker, struct rte_mbuf *mbuf);
 
 /* Retransmits requests, ages and forgets. About every 100 ms. */
 void neighbour_tick(struct worker *worker);

@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "platform/conf.h"
 #include "platform/ip_addr.h"
@@ -80,5 +81,20 @@ bool net_route_find(const struct net *net, const struct ip_addr *destination, ui
 /* Our address to speak from through port to a next hop: the one whose on-link prefix holds via, else the port's first of that family; or
  * NET_ADDRESS_NONE. */
 uint16_t net_source(const struct net *net, uint8_t port, const struct ip_addr *via);
+/* Whether addr lies in the on-link prefix of one of port's addresses. */
+bool net_on_link(const struct net *net, uint8_t port, const struct ip_addr *addr);
+
+/* Whether port listens to a group address: broadcast, all IPv6 nodes, the solicited-node groups of its addresses (RFC 4291
+ * section 2.7.1). */
+bool net_group_wanted(const struct net *net, uint8_t port, const uint8_t mac[6]);
+
+/* Whether a frame to mac is for port at all: what isn't is REASON_MAC_NOT_OURS. */
+static inline bool
+net_accepts(const struct net *net, uint8_t port, const uint8_t mac[6])
+{
+	if (memcmp(mac, net->ports[port].mac, 6) == 0)
+		return true;
+	return (mac[0] & 1) && net_group_wanted(net, port, mac);
+}
 
 #endif

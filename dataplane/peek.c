@@ -27,7 +27,7 @@ send_ack(struct worker *worker, struct flow *flow, struct hold *hold)
 	struct emit_segment ack = {
 		.flags = TCP_ACK,
 		.seq = client->ack,
-		.ack = flow->client_isn + 1 + hold->end,
+		.ack = hold->client_isn + 1 + hold->end,
 		.window = (uint16_t)(room >> client->announced),
 		.options = options,
 		.options_length = tcp_options_write(&ours, options),
@@ -41,7 +41,7 @@ send_ack(struct worker *worker, struct flow *flow, struct hold *hold)
 static uint32_t
 hello_deadline(const struct worker *worker, const struct flow *flow)
 {
-	return (uint32_t)(flow->opened_ms - worker->wall_offset_ms) + worker->conf->flow.hello_timeout_ms;
+	return (uint32_t)(flow_opened(flow) - worker->wall_offset_ms) + worker->conf->flow.hello_timeout_ms;
 }
 
 static void
@@ -119,9 +119,9 @@ peek_decide(struct worker *worker, uint32_t index, enum reason why)
 /* A RST counts only with a sequence number that we would take next (RFC 5961 section 3.2); what is held but not acknowledged
  * makes that a range. */
 static bool
-reset_is_credible(const struct flow *flow, const struct hold *hold, const struct packet *packet)
+reset_is_credible(const struct hold *hold, const struct packet *packet)
 {
-	uint32_t offset = packet->seq - (flow->client_isn + 1);
+	uint32_t offset = packet->seq - (hold->client_isn + 1);
 	return offset >= hold->acked && offset <= hold->end;
 }
 
@@ -133,7 +133,7 @@ peek_input(struct worker *worker, uint32_t index, const struct packet *packet, s
 	struct flow_leg *client = &flow->leg[LEG_CLIENT];
 
 	if ((packet->flags & TCP_RST) != 0) {
-		bool credible = reset_is_credible(flow, hold, packet);
+		bool credible = reset_is_credible(hold, packet);
 		worker_drop(worker, mbuf, credible ? REASON_NONE : REASON_TCP_WINDOW);
 		if (credible && flow->state == FLOW_CONNECTING)
 			dial_abandon(worker, index);
@@ -165,7 +165,7 @@ peek_input(struct worker *worker, uint32_t index, const struct packet *packet, s
 	}
 
 	/* Where the segment begins in the stream; what lies before the stream's beginning is cut off. */
-	int32_t offset = (int32_t)(packet->seq - (flow->client_isn + 1));
+	int32_t offset = (int32_t)(packet->seq - (hold->client_isn + 1));
 	uint16_t length = packet->payload_length, skip = 0;
 	if (offset < 0) {
 		skip = (uint32_t)-offset < length ? (uint16_t)-offset : length;
@@ -180,8 +180,8 @@ peek_input(struct worker *worker, uint32_t index, const struct packet *packet, s
 	uint32_t end = (uint32_t)offset + length;
 	bool fin_in_order = (packet->flags & TCP_FIN) != 0 && end == hold->end && hold->n_early == 0;
 
-	if (seq_before(client->seq_end, flow->client_isn + 1 + hold->end))
-		client->seq_end = flow->client_isn + 1 + hold->end;
+	if (seq_before(client->seq_end, hold->client_isn + 1 + hold->end))
+		client->seq_end = hold->client_isn + 1 + hold->end;
 	client->edge = packet->ack + ((uint32_t)packet->window << client->wscale);
 	worker_drop(worker, mbuf,
 		    verdict == HOLD_BEYOND    ? REASON_HOLD_BEYOND

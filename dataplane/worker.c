@@ -271,6 +271,8 @@ input(struct worker *worker, struct rte_mbuf **mbufs, uint16_t n, bool handed_ov
 		flow_table_prefetch(&worker->flows, hashes[n_tcp]);
 		tcp[n_tcp++] = mbufs[i];
 	}
+	if (n_tcp == 0)
+		return;
 	flow_table_find_burst(&worker->flows, keys, hashes, n_tcp, refs);
 
 	uint32_t version = worker->table_version;

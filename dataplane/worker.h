@@ -37,7 +37,8 @@ struct worker_stats {
 	uint64_t opened, ended, refused;
 	uint64_t handed_over;	   /* packets given to the worker that owns their flow */
 	uint64_t to_host, from_host;
-	uint64_t arp_requests, arp_replies, nd_solicitations, nd_advertisements, echo_replies;
+	uint64_t arp_requests, arp_replies, nd_solicitations, nd_advertisements, echo_replies; /* sent */
+	uint64_t address_conflicts; /* claims of others to one of our addresses (RFC 5227 section 2.4) */
 	uint64_t rsts_sent, segments_split, events_lost, retransmissions;
 	uint64_t loops, busy_cycles, total_cycles; /* of the loop; busy: it found something to do */
 	uint64_t sleeps;
@@ -77,6 +78,7 @@ struct worker {
 	uint16_t port_counters[WORKER_PORT_COUNTERS]; /* local_port.c */
 	uint32_t rst_allowance;	    /* RSTs to strangers left in this second */
 	uint64_t rst_second, neighbour_tick_ms;
+	uint64_t defended_ms;	    /* when an address was last defended; 0: never */
 	struct tx_buffer tx[NET_DEVICES_MAX];
 
 	struct rte_ring *inbox;	      /* mbufs handed over by other workers */
