@@ -113,7 +113,7 @@ hold_alloc(struct hold_pool *pool)
 		index = ++pool->touched_holds;
 	else
 		return 0;
-	pool->holds[index] = (struct hold){.buffer = small_take(pool), .fin_at = HOLD_NO_FIN};
+	pool->holds[index] = (struct hold){.buffer = small_take(pool)};
 	pool->used++;
 	return index;
 }

@@ -44,8 +44,13 @@ struct hold {
 	uint16_t parsed;   /* end when the decision was last asked for */
 	uint8_t segments;  /* that added bytes since our last ACK, saturating */
 	uint8_t n_early;
-	uint16_t fin_at;   /* bytes of the stream before the client's FIN; HOLD_NO_FIN while none was seen */
-	uint32_t since_ms; /* when the first byte that isn't acknowledged came */
+	uint32_t since_ms; /* worker clock: when the first byte that isn't acknowledged came */
+	/* What else is needed only until the flow is spliced and these bytes are delivered; dial.c's and peek.c's. */
+	uint32_t client_isn;	     /* the client's initial sequence number; that of our SYN to the endpoint follows by seq_delta */
+	uint32_t deadline_ms;	     /* worker clock: end of the connect attempt */
+	uint32_t client_ts;	     /* latest TSval of the client, where timestamps are on */
+	uint32_t endpoint_ts;	     /* latest TSval of the endpoint */
+	uint32_t tried[2];	     /* live slots of endpoints that failed, most recent first */
 	struct hold_range early[HOLD_GAPS_MAX]; /* sorted, disjoint, all beyond end */
 };
 
@@ -63,7 +68,7 @@ struct hold_pool {
 bool hold_pool_init(struct hold_pool *pool, uint32_t n_holds);
 void hold_pool_free(struct hold_pool *pool);
 
-/* An empty hold with a small buffer, fin_at HOLD_NO_FIN, all else 0. 0 when none is free. */
+/* An empty hold with a small buffer, all else 0. 0 when none is free. */
 uint32_t hold_alloc(struct hold_pool *pool);
 void hold_release(struct hold_pool *pool, uint32_t index);
 struct hold *hold_get(const struct hold_pool *pool, uint32_t index);

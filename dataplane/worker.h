@@ -25,7 +25,7 @@ struct rte_mbuf;
 struct rte_mempool;
 struct rte_ring;
 
-enum { WORKER_BURST = 32, WORKER_TX_MAX = 64, WORKERS_MAX = CONF_WORKERS_MAX };
+enum { WORKER_BURST = 32, WORKER_TX_MAX = 64, WORKERS_MAX = CONF_WORKERS_MAX, WORKER_PORT_COUNTERS = 1024 };
 
 /* Read by control with relaxed loads; written by the worker alone. */
 struct worker_stats {
@@ -67,6 +67,7 @@ struct worker {
 	uint64_t random_state[2];
 
 	struct flow_table flows;
+	uint32_t table_version; /* bumped by whatever adds a flow to the hash or takes one out */
 	struct timer_wheel wheel;
 	struct hold_pool holds;
 	struct neighbour_table neighbours;
@@ -74,6 +75,7 @@ struct worker {
 	struct live_counters *live; /* by live slot; this worker's own; NULL: not counted */
 
 	uint64_t cookie_secret[2], isn_secret[2], port_secret[2];
+	uint16_t port_counters[WORKER_PORT_COUNTERS]; /* local_port.c */
 	uint32_t rst_allowance;	    /* RSTs to strangers left in this second */
 	uint64_t rst_second, neighbour_tick_ms;
 	uint64_t defended_ms;	    /* when an address was last defended; 0: never */
@@ -82,7 +84,8 @@ struct worker {
 	struct rte_ring *inbox;	      /* mbufs handed over by other workers */
 	struct rte_ring *const *inboxes; /* of all workers, by id */
 	struct rte_ring *events;      /* struct flow_event by value; NULL: not wanted */
-	bool draining;
+	uint32_t handed_to; /* bit i: worker i got something in this loop and may have to be woken */
+	bool draining;	    /* set by control; relaxed */
 };
 
 /* Counts a reason, and frees the mbuf that it is about. */
@@ -106,6 +109,8 @@ uint32_t worker_random(struct worker *worker);
 
 /* Takes n <= WORKER_BURST frames that arrived on a device through all that must be done with them. Takes the mbufs. */
 void worker_input(struct worker *worker, uint8_t device, struct rte_mbuf **mbufs, uint16_t n, uint64_t now_ms);
+/* The same for frames that another worker handed over; each mbuf's port is the index of its device. */
+void worker_input_handed_over(struct worker *worker, struct rte_mbuf **mbufs, uint16_t n, uint64_t now_ms);
 /* Timers, neighbour ageing, allowances: whatever time alone brings about. */
 void worker_time(struct worker *worker, uint64_t now_ms);
 
