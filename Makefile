@@ -85,3 +85,9 @@ help:
 	@sed -n '3,9p' Makefile | cut -c3-
 
 .PHONY: all unit clean help
+
+$(BUILD)/perf/splice_bench: $(BUILD)/perf/splice_bench.o $(BUILD)/tests/sim/rig.o $(LIBRARY)
+	$(CC) $(LDFLAGS) -o $@ $^ $(DPDK_LIBS) $(LIB_LIBS)
+
+bench-splice: $(BUILD)/perf/splice_bench
+	$<

@@ -39,12 +39,12 @@ rig_start_eal(unsigned megabytes)
 {
 	static bool started;
 	char memory[16];
-	char *arguments[] = {"rig", "--no-huge", "-m", memory, "--no-pci", "--no-telemetry", "--no-shconf", "--lcores=0", "--log-level=4", NULL};
+	const char *arguments[] = {"rig", "--no-huge", "-m", memory, "--no-pci", "--no-telemetry", "--no-shconf", "--lcores=0", "--log-level=4", NULL};
 
 	if (started)
 		return true;
 	snprintf(memory, sizeof(memory), "%u", megabytes);
-	if (rte_eal_init(9, arguments) < 0) {
+	if (rte_eal_init(9, (char **)(uintptr_t)arguments) < 0) {
 		fprintf(stderr, "rig: EAL: %s\n", rte_strerror(rte_errno));
 		return false;
 	}
