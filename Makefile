@@ -28,7 +28,7 @@ $(BUILD)/config.mk: platform/dependencies.sh
 	@{ echo "DPDK_CFLAGS := $$(pkg-config --cflags libdpdk | sed 's/-I/-isystem /g')"; \
 	   echo "LIB_CFLAGS := $$(pkg-config --cflags yaml-0.1 libconfig libuv jansson libmicrohttpd)"; \
 	   echo "LIB_LIBS := $$(pkg-config --libs yaml-0.1 libconfig libuv jansson libmicrohttpd)"; \
-	   echo "CTL_LIBS := $$(pkg-config --libs yaml-0.1 jansson)"; \
+	   echo "CTL_LIBS := $$(pkg-config --libs yaml-0.1 libconfig jansson)"; \
 	   echo "VERSION := $$(git describe --always --dirty 2>/dev/null || echo unknown)"; } > $@
 
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wwrite-strings -Wundef
