@@ -303,7 +303,7 @@ live_sweep(struct live *live, uint64_t now_ms)
 
 	for (uint32_t i = 1; i < live->touched; i++) {
 		struct slot *slot = &live->slots[i];
-		if (slot->texts == NULL)
+		if (slot->texts == NULL || slot->kind == 'l')
 			continue;
 		/* live->epoch is of the next snapshot: the last two that are in force or were are epoch - 1 and epoch
 		 * - 2. */

@@ -202,6 +202,22 @@ test_failed_load(void)
 	live_free(live);
 }
 
+/* Nothing counts the connections of a listener. */
+static void
+test_listeners_stay(void)
+{
+	struct live *live = live_create(1, 16);
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(live);
+	get(live, 'l', "east-west:15443");
+	for (unsigned i = 0; i < 4; i++)
+		live_commit(live, &EMPTY);
+	live_sweep(live, 0);
+	CU_ASSERT_EQUAL(live_sweep(live, LIVE_HOLD_MS), 0);
+	CU_ASSERT_EQUAL(live_used(live), 1);
+	live_free(live);
+}
+
 /* Removal from the index under collisions: of 500 names, half go, the rest must all be found. */
 static void
 test_release_many(void)
@@ -288,6 +304,7 @@ static const CU_TestInfo tests[] = {
 	{"profiles", test_profiles},
 	{"release", test_release},
 	{"a load that failed", test_failed_load},
+	{"listeners stay", test_listeners_stay},
 	{"release of many", test_release_many},
 	{"labels", test_labels},
 	CU_TEST_INFO_NULL,
