@@ -405,7 +405,7 @@ test_offers(void)
 	learn(&world, 15443, V2,
 	      (struct tcp_profile){.mss = 1400, .wscale = TCP_WSCALE_NONE, .sack = true, .timestamps = true});
 	check_offer(&world, 443, 1400, true, true);
-	check_offer(&world, 15443, 1400, true, false);
+	check_offer(&world, 15443, 1380, true, false);
 
 	learn(&world, 8443, NULL, (struct tcp_profile){.mss = 1220, .wscale = 7, .sack = true, .timestamps = true});
 	check_offer(&world, 8443, 1220, true, true);
