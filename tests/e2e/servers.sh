@@ -4,7 +4,7 @@
 #
 #   a and b: nginx on 8443 (HTTP/2, TLS 1.2 and 1.3, no session is used twice)
 #     /hello       "hello from a\n" (or b)
-#     /small /big  1 MB and BIG_MB of noise that is the same in every run
+#     /small /middle /big  1, 10 and BIG_MB megabytes of noise that is the same in every run
 #     /upload/     takes a PUT
 #   b: openssl s_server on 9443, its own report as the page
 
@@ -38,8 +38,10 @@ files_make() {
 	local files=$TOPOLOGY_DIR/files
 	mkdir -p "$files"
 	noise "$files/small" 1
+	noise "$files/middle" 10
 	noise "$files/big" "$BIG_MB"
 	SMALL_SHA256=$(sha256sum "$files/small" | cut -d' ' -f1)
+	MIDDLE_SHA256=$(sha256sum "$files/middle" | cut -d' ' -f1)
 	BIG_SHA256=$(sha256sum "$files/big" | cut -d' ' -f1)
 }
 
