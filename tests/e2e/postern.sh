@@ -9,7 +9,7 @@
 #   ctl ARGUMENT…                  posternctl on its socket
 #   dropped REASON                 how often that reason was counted so far
 
-BUILD=${BUILD:-build}
+export BUILD=${BUILD:-build}
 POSTERN_DIR= FEDERATION= POSTERN_DRIVER= POSTERN_PID=
 
 postern_conf() {

@@ -122,5 +122,9 @@ topology_up && servers_start || { echo "not ok topology: the test world could no
 for name in "${SCENARIOS[@]}"; do
 	scenario_run "$name"
 done
+if [ "$#" = 0 ]; then
+	SCENARIO=demo
+	check "every step shows what it tells" tests/e2e/demo.sh
+fi
 echo "e2e: $PASSED passed, $FAILED failed"
 [ "$FAILED" = 0 ]

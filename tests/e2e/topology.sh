@@ -15,6 +15,7 @@
 #   in_ns NAME COMMAND…            runs a command in client, box, lan, a or b
 #   start_bg NAME LOG COMMAND…     starts one there that outlives the call; STARTED_PID is its process
 #   stop_bg PID                    ends such a one and waits for it
+#   host_names NAME TEXT           what /etc/hosts says there
 #   wait_for SECONDS COMMAND…      until the command succeeds; false when it never did
 #   TOPOLOGY_DIR                   a folder of this run's own
 
@@ -58,6 +59,11 @@ stop_bg() {
 	kill -TERM "$pid" 2>/dev/null || return 0
 	wait_for 5 process_gone "$pid" || kill -KILL "$pid" 2>/dev/null
 	wait "$pid" 2>/dev/null
+}
+
+host_names() {
+	mkdir -p "/etc/netns/$(ns "$1")"
+	printf '127.0.0.1 localhost\n::1 localhost\n%s\n' "$2" >"/etc/netns/$(ns "$1")/hosts"
 }
 
 process_gone() {
@@ -166,6 +172,8 @@ topology_down() {
 			kill -KILL "$pid" 2>/dev/null
 		done
 		ip netns del "$(ns "$name")" 2>/dev/null
+		rm -rf "/etc/netns/$(ns "$name")"
 	done
+	rmdir /etc/netns 2>/dev/null
 	[ -z "$TOPOLOGY_DIR" ] || rm -rf "$TOPOLOGY_DIR"
 }
