@@ -2,9 +2,9 @@
 /*
  * Internet checksums: full ones (RFC 1071), and updates of one for words that changed (RFC 1624).
  *
- * A delta collects what a rewrite changes, in any order, as the one's-complement sum of "new − old" over 16-bit words in
- * network order; applied once, it turns a right checksum into a right one and a wrong one into a wrong one, so a packet that
- * was damaged before it reached us stays damaged for its receiver.
+ * A delta collects what a rewrite changes, in any order, as the one's-complement sum of "new − old" over 16-bit words
+ * in network order; applied once, it turns a right checksum into a right one and a wrong one into a wrong one, so a
+ * packet that was damaged before it reached us stays damaged for its receiver.
  */
 #ifndef POSTERN_DATAPLANE_CHECKSUM_H
 #define POSTERN_DATAPLANE_CHECKSUM_H
@@ -64,6 +64,7 @@ checksum_ipv4_header(const void *header, uint32_t length)
 
 /* Sum of the pseudo-header (RFC 9293 section 3.1, RFC 8200 section 8.1) for a payload of length bytes. Addresses as in
  * ip_addr.h, both of one family. */
-uint64_t checksum_pseudo(const struct ip_addr *source, const struct ip_addr *destination, uint8_t protocol, uint32_t length);
+uint64_t checksum_pseudo(const struct ip_addr *source, const struct ip_addr *destination, uint8_t protocol,
+			 uint32_t length);
 
 #endif

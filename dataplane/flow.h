@@ -46,7 +46,8 @@ enum {
 	LEG_FIN = 1 << 3,    /* the peer's FIN was seen in window; seq_end is beyond it */
 	LEG_FIN_ACKED = 1 << 4, /* … and the other peer acknowledged it */
 	LEG_ACTIVE = 1 << 5, /* a packet arrived since the idle timer last looked */
-	LEG_HASHED = 1 << 6  /* the leg is in the hash */
+	LEG_HASHED = 1 << 6, /* the leg is in the hash */
+	LEG_HELD = 1 << 7    /* endpoint leg: it hasn't acknowledged all that we hold for it (dial.c) */
 };
 
 struct flow_leg {
@@ -75,23 +76,24 @@ struct flow {
 	struct flow_leg leg[LEG_COUNT];
 
 	/* The third line: not touched by a packet of a SPLICED flow in its normal course. */
-	uint32_t generation;  /* odd while the record is in use; bumped at allocation and at release */
-	uint8_t state;	      /* enum flow_state */
-	uint8_t attempts;     /* endpoints tried so far */
-	uint8_t retries;      /* retransmissions of what the timer is waiting for */
-	uint8_t idle_periods; /* eighths of the idle time-out that passed without a packet */
+	uint32_t generation; /* odd while the record is in use; bumped at allocation and at release */
+	uint8_t state;	     /* enum flow_state */
+	uint8_t attempts;    /* endpoints tried so far */
+	uint8_t retries;     /* retransmissions of what the timer is waiting for */
+	uint8_t reason;	     /* enum reason: why it closes */
 	uint32_t timer_next, timer_prev; /* neighbours in the wheel slot; also the link of the free list */
-	uint32_t timer_at;		 /* expiry, ms of the worker's clock; meaningful while timer_armed */
+	uint32_t timer_at;   /* expiry, ms of the worker's clock; meaningful while timer_armed */
 	uint8_t timer_armed;
-	uint8_t reason;	      /* enum reason: why it closes */
-	uint16_t reserved;
-	uint32_t listener;    /* live slot of the listener (dataplane.h) */
-	uint32_t endpoint;    /* live slot of the endpoint (dataplane.h); 0: none yet */
-	uint32_t service;     /* live slot of the service; 0: none yet */
-	uint32_t tried[2];    /* live slots of endpoints that failed, most recent first */
-	uint32_t hold;	      /* index of the held bytes (hold.h); 0: none */
-	uint32_t client_isn;  /* the client's initial sequence number; leg[LEG_ENDPOINT]'s ISN follows from seq_delta */
-	uint64_t opened_ms;   /* wall clock, ms since 1970, of the handshake's last ACK */
+	uint8_t reserved;
+	uint16_t idle_ticks; /* of the idle watch that passed without a packet (flow_close.c) */
+	uint32_t endpoint;   /* live slot of the endpoint (dataplane.h); 0: none yet */
+	uint32_t service;    /* live slot of the backend; 0: none yet */
+	uint32_t listener;   /* live slot of the listener */
+	uint32_t hold;	     /* index of the held bytes (hold.h); 0: none */
+	uint32_t client_isn; /* the client's initial sequence number; that towards the endpoint follows from seq_delta */
+	uint32_t unused;
+	uint64_t opened_ms;  /* wall clock, ms since 1970, of the handshake's last ACK */
+	uint64_t counted[LEG_COUNT]; /* of leg[].bytes, what the live counters have */
 };
 
 static_assert(sizeof(struct flow) == 192, "two legs and one line of the rest");
@@ -115,7 +117,7 @@ seq_at_most(uint32_t a, uint32_t b)
 	return (int32_t)(a - b) <= 0;
 }
 
-/* "peeking", "spliced", … */
+/* "peeking", "spliced", …; "unknown" for what is no state. */
 const char *flow_state_text(enum flow_state state);
 
 #endif

@@ -109,8 +109,9 @@ enum reason {
 
 /* "sni_no_match". Never NULL; "unknown" for what isn't a reason. */
 const char *reason_text(enum reason reason);
-/* One sentence for a person. */
+/* One sentence for a person. Never NULL. */
 const char *reason_meaning(enum reason reason);
+/* REASON_END for what isn't a reason. */
 enum reason_class reason_class(enum reason reason);
 
 #endif

@@ -29,28 +29,29 @@ enum {
 };
 
 struct tcp_options {
-	uint16_t mss;	      /* 0: absent */
-	uint8_t wscale;	      /* 0..14, larger ones are taken as 14 (RFC 7323 section 2.3); TCP_WSCALE_NONE: absent */
+	uint16_t mss;   /* 0: absent */
+	uint8_t wscale; /* 0..14, larger ones are taken as 14 (RFC 7323 section 2.3); TCP_WSCALE_NONE: absent */
 	bool sack_permitted;
 	bool timestamps;
 	uint8_t timestamps_at; /* offset of the kind byte in the options, when timestamps */
 	uint32_t tsval, tsecr; /* host order, when timestamps */
 };
 
-/* Reads the options of one segment. Unknown kinds are skipped. MSS, window scale and SACK-permitted count only with syn. Returns false
- * for a length that is 0 or 1, overruns, or is wrong for its kind; the first of a repeated option counts. */
+/* Reads the options of one segment. Unknown kinds are skipped. MSS, window scale and SACK-permitted count only with
+ * syn. Returns false for a length that is 0 or 1, overruns, or is wrong for its kind (with or without syn), and for
+ * more than 40 bytes; the first of a repeated option counts. What follows END isn't looked at. */
 bool tcp_options_parse(const uint8_t *options, uint8_t length, bool syn, struct tcp_options *parsed);
 
-/* Writes options for a segment of ours, padded with NOPs to a multiple of 4: those of MSS, SACK-permitted, window scale,
- * timestamps that *options has. Returns bytes written, at most 20. */
+/* Writes options for a segment of ours, padded with NOPs to a multiple of 4: those of MSS, SACK-permitted, window
+ * scale, timestamps that *options has. Returns bytes written, at most 20. */
 uint8_t tcp_options_write(const struct tcp_options *options, uint8_t out[TCP_OPTIONS_MAX]);
 
 /* How options of a passing segment are changed. */
 struct tcp_options_shift {
-	uint32_t sack;	  /* added to every SACK edge */
-	uint32_t tsval;	  /* added to TSval */
-	uint32_t tsecr;	  /* added to TSecr, unless the segment has no ACK */
-	bool drop_sack;	  /* the receiver didn't permit SACK: overwrite the blocks with NOPs */
+	uint32_t sack;  /* added to every SACK edge */
+	uint32_t tsval; /* added to TSval */
+	uint32_t tsecr; /* added to TSecr, unless the segment has no ACK */
+	bool drop_sack; /* the receiver didn't permit SACK: overwrite the blocks with NOPs */
 };
 
 enum tcp_options_verdict {
@@ -64,11 +65,12 @@ struct tcp_options_seen {
 	uint32_t tsval; /* before translation, host order */
 };
 
-/* Translates the options of a passing segment, in place: SACK edges (D-SACK included) and timestamps are shifted; every kind other than
- * NOP, END, SACK and timestamps (MPTCP, Fast Open, user time-out, MD5, unknown, and SYN-only kinds where they don't belong) is
- * overwritten with NOPs. All-or-nothing: on TCP_OPTIONS_MALFORMED the bytes are as they were. *delta collects the
- * change of the TCP checksum; options begin at an even offset (20) of the TCP header. The common layout
- * NOP NOP TIMESTAMPS (RFC 7323 appendix A) with nothing else takes a short cut. */
+/* Translates the options of a passing segment, in place: SACK edges (D-SACK included) and timestamps are shifted; every
+ * kind other than NOP, END, SACK and timestamps (MPTCP, Fast Open, user time-out, MD5, unknown, and SYN-only kinds
+ * where they don't belong) is overwritten with NOPs, and so is a repeated one of those two, so that the receiver can't
+ * take another than we did. What follows END stays as it is. All-or-nothing: on TCP_OPTIONS_MALFORMED the bytes are as
+ * they were. *delta collects the change of the TCP checksum; options begin at an even offset (20) of the TCP header.
+ * The common layout NOP NOP TIMESTAMPS (RFC 7323 appendix A) with nothing else takes a short cut. */
 enum tcp_options_verdict tcp_options_translate(uint8_t *options, uint8_t length, bool has_ack,
 					       const struct tcp_options_shift *shift, checksum_delta *delta,
 					       struct tcp_options_seen *seen);

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/flow_close.h"
+
+#include <netinet/in.h>
+#include <rte_ring.h>
+#include <rte_ring_elem.h>
+
+#include "dataplane/emit.h"
+
+enum { IDLE_TICK_MAX_MS = 30000 };
+
+void
+flow_set_state(struct worker *worker, struct flow *flow, enum flow_state state)
+{
+	if (flow->state != FLOW_FREE)
+		worker->stats->states[flow->state]--;
+	if (state != FLOW_FREE)
+		worker->stats->states[state]++;
+	flow->state = state;
+}
+
+void
+flow_dispose(struct worker *worker, uint32_t index)
+{
+	struct flow *flow = flow_table_get(&worker->flows, index);
+
+	timer_wheel_stop(&worker->wheel, &worker->flows, index);
+	for (unsigned leg = 0; leg < LEG_COUNT; leg++)
+		if ((flow->leg[leg].flags & LEG_HASHED) != 0)
+			flow_table_remove(&worker->flows, index, leg);
+	if (flow->hold != 0)
+		hold_release(&worker->holds, flow->hold);
+	flow_set_state(worker, flow, FLOW_FREE);
+	flow_table_release(&worker->flows, index);
+	worker->table_version++;
+}
+
+static void
+send_event(struct worker *worker, const struct flow *flow, enum flow_event_kind kind, enum reason reason, const char *sni)
+{
+	if (worker->events == NULL)
+		return;
+	const struct flow_leg *client = &flow->leg[LEG_CLIENT], *endpoint = &flow->leg[LEG_ENDPOINT];
+	uint64_t wall = worker->now_ms + worker->wall_offset_ms;
+	struct flow_event event = {
+		.kind = (uint8_t)kind,
+		.reason = (uint8_t)reason,
+		.worker = (uint8_t)worker->id,
+		.attempts = flow->attempts,
+		.client_port = ntohs(client->peer_port),
+		.local_port = ntohs(client->local_port),
+		.listener_live = flow->listener,
+		.endpoint = flow->endpoint,
+		.service = flow->service,
+		.client = client->peer,
+		.local = worker->net->addresses[client->local_addr].addr,
+		.opened_ms = flow->opened_ms,
+		.duration_ms = (uint32_t)(wall - flow->opened_ms),
+		.sent = client->bytes,
+		.received = endpoint->bytes,
+	};
+	if (flow->endpoint != 0) {
+		event.endpoint_addr = endpoint->peer;
+		event.endpoint_port = ntohs(endpoint->peer_port);
+		event.out_addr = worker->net->addresses[endpoint->local_addr].addr;
+		event.out_port = ntohs(endpoint->local_port);
+	}
+	if (sni != NULL)
+		memcpy(event.sni, sni, strnlen(sni, SNI_TEXT_MAX - 1));
+	if (rte_ring_enqueue_elem(worker->events, &event, sizeof(event)) != 0)
+		worker->stats->events_lost++;
+}
+
+/* The counters of a flow's endpoint and backend. */
+#define FOR_EACH_LIVE(worker, flow, counters, statement)                                                               \
+	do {                                                                                                           \
+		const uint32_t slots_[2] = {(flow)->endpoint, (flow)->service};                                        \
+		for (unsigned slot_ = 0; slot_ < 2 && (worker)->live != NULL; slot_++) {                               \
+			struct live_counters *counters = &(worker)->live[slots_[slot_]];                               \
+			if (slots_[slot_] != 0) {                                                                      \
+				statement;                                                                             \
+			}                                                                                              \
+		}                                                                                                      \
+	} while (0)
+
+void
+flow_count_attempt(struct worker *worker, const struct flow *flow)
+{
+	FOR_EACH_LIVE(worker, flow, counters, counters->active++);
+}
+
+void
+flow_count_attempt_over(struct worker *worker, const struct flow *flow, bool failed)
+{
+	FOR_EACH_LIVE(worker, flow, counters, counters->active--; counters->failed += failed);
+}
+
+void
+flow_count_opened(struct worker *worker, const struct flow *flow)
+{
+	worker->stats->opened++;
+	FOR_EACH_LIVE(worker, flow, counters, counters->opened++);
+}
+
+/* Adds the payload that passed since this was last done to the live counters. */
+static void
+count_bytes(struct worker *worker, struct flow *flow)
+{
+	uint64_t sent = flow->leg[LEG_CLIENT].bytes - flow->counted[LEG_CLIENT];
+	uint64_t received = flow->leg[LEG_ENDPOINT].bytes - flow->counted[LEG_ENDPOINT];
+	flow->counted[LEG_CLIENT] += sent;
+	flow->counted[LEG_ENDPOINT] += received;
+	FOR_EACH_LIVE(worker, flow, counters, counters->sent += sent; counters->received += received);
+}
+
+void
+flow_refuse(struct worker *worker, uint32_t index, enum reason reason, const char *sni)
+{
+	struct flow *flow = flow_table_get(&worker->flows, index);
+	struct flow_leg *client = &flow->leg[LEG_CLIENT];
+
+	worker_count(worker, reason);
+	worker->stats->refused++;
+	if (reason != REASON_CLIENT_RESET) {
+		uint32_t acked = flow->hold == 0 ? 0 : hold_get(&worker->holds, flow->hold)->acked;
+		emit_reset_peer(worker, client, client->ack, flow->client_isn + 1 + acked);
+	}
+	send_event(worker, flow, FLOW_REFUSED, reason, sni);
+	flow_dispose(worker, index);
+}
+
+void
+flow_finish(struct worker *worker, uint32_t index, enum reason reason)
+{
+	struct flow *flow = flow_table_get(&worker->flows, index);
+
+	if (flow->state != FLOW_SPLICED)
+		return;
+	flow->reason = (uint8_t)reason;
+	if (flow->hold != 0) {
+		hold_release(&worker->holds, flow->hold);
+		flow->hold = 0;
+	}
+	worker_count(worker, reason);
+	worker->stats->ended++;
+	count_bytes(worker, flow);
+	FOR_EACH_LIVE(worker, flow, counters, counters->active--; counters->closed++);
+	send_event(worker, flow, FLOW_ENDED, reason, NULL);
+	flow_set_state(worker, flow, FLOW_CLOSING);
+	timer_wheel_start(&worker->wheel, &worker->flows, index, worker->clock_ms + worker->conf->flow.close_linger_ms);
+}
+
+void
+flow_abort(struct worker *worker, uint32_t index, enum reason reason)
+{
+	struct flow *flow = flow_table_get(&worker->flows, index);
+
+	if (flow->state == FLOW_SPLICED)
+		for (unsigned leg = 0; leg < LEG_COUNT; leg++) {
+			struct flow_leg *to = &flow->leg[leg], *from = &flow->leg[leg_other(leg)];
+			emit_reset_peer(worker, to, to->ack, from->seq_end + from->seq_delta);
+		}
+	flow_finish(worker, index, reason);
+}
+
+static bool
+is_half_closed(const struct flow *flow)
+{
+	return ((flow->leg[LEG_CLIENT].flags | flow->leg[LEG_ENDPOINT].flags) & LEG_FIN) != 0;
+}
+
+static uint32_t
+idle_timeout_ms(const struct worker *worker, const struct flow *flow)
+{
+	const struct conf *conf = worker->conf;
+	return 1000 * (is_half_closed(flow) ? conf->flow.half_closed_timeout_s : conf->flow.idle_timeout_s);
+}
+
+/* How often a flow is looked at: often enough for counters that a person watches, and for an idle time-out that isn't much too late. */
+static uint32_t
+idle_tick_ms(const struct worker *worker, const struct flow *flow)
+{
+	uint32_t eighth = idle_timeout_ms(worker, flow) / 8;
+	return eighth < IDLE_TICK_MAX_MS ? eighth : IDLE_TICK_MAX_MS;
+}
+
+void
+flow_idle_start(struct worker *worker, uint32_t index)
+{
+	struct flow *flow = flow_table_get(&worker->flows, index);
+	timer_wheel_start(&worker->wheel, &worker->flows, index, worker->clock_ms + idle_tick_ms(worker, flow));
+}
+
+void
+flow_idle_fired(struct worker *worker, uint32_t index)
+{
+	struct flow *flow = flow_table_get(&worker->flows, index);
+	struct flow_leg *client = &flow->leg[LEG_CLIENT], *endpoint = &flow->leg[LEG_ENDPOINT];
+
+	count_bytes(worker, flow);
+	if (((client->flags | endpoint->flags) & LEG_ACTIVE) != 0) {
+		client->flags &= (uint8_t)~LEG_ACTIVE;
+		endpoint->flags &= (uint8_t)~LEG_ACTIVE;
+		flow->idle_ticks = 0;
+	} else if ((uint64_t)++flow->idle_ticks * idle_tick_ms(worker, flow) >= idle_timeout_ms(worker, flow)) {
+		flow_abort(worker, index, is_half_closed(flow) ? REASON_HALF_CLOSED_TIMEOUT : REASON_IDLE_TIMEOUT);
+		return;
+	}
+	flow_idle_start(worker, index);
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How a flow ends, and what is counted on the way.
+ *
+ *   PEEKING, CONNECTING ── flow_refuse ──▶ RST to the client, record released at once
+ *   SPLICED ── flow_finish ──▶ CLOSING ── linger ──▶ flow_dispose
+ *
+ * A CLOSING flow goes on being rewritten: a lost last ACK or a repeated FIN still finds its way. Its record, and with it the local
+ * port, is kept for close_linger_ms.
+ */
+#ifndef POSTERN_DATAPLANE_FLOW_CLOSE_H
+#define POSTERN_DATAPLANE_FLOW_CLOSE_H
+
+#include "dataplane/worker.h"
+
+/* Moves a flow to a state, keeping the counts by state right. */
+void flow_set_state(struct worker *worker, struct flow *flow, enum flow_state state);
+
+/* Takes a flow out of the hash, the wheel and the hold pool, and gives its record back. */
+void flow_dispose(struct worker *worker, uint32_t index);
+
+/* Refuses a connection that isn't spliced yet: RST to the client, event, record released. sni: for the log, NULL when unknown. */
+void flow_refuse(struct worker *worker, uint32_t index, enum reason reason, const char *sni);
+
+/* Ends a spliced flow: counts, event, CLOSING with its linger. Harmless when it is CLOSING already. */
+void flow_finish(struct worker *worker, uint32_t index, enum reason reason);
+
+/* Ends a spliced flow and tells both sides by RST. */
+void flow_abort(struct worker *worker, uint32_t index, enum reason reason);
+
+/* Counts under the live slots of a flow's endpoint and backend that an attempt begins, that it came to nothing (by the endpoint's fault, or
+ * not), that it was established. */
+void flow_count_attempt(struct worker *worker, const struct flow *flow);
+void flow_count_attempt_over(struct worker *worker, const struct flow *flow, bool failed);
+void flow_count_opened(struct worker *worker, const struct flow *flow);
+
+/* Starts, or goes on with, the watch for idleness of a SPLICED flow. */
+void flow_idle_start(struct worker *worker, uint32_t index);
+/* The timer of that watch fired: counts what passed, and ends the flow when it was idle for long enough. */
+void flow_idle_fired(struct worker *worker, uint32_t index);
+
+#endif

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Neighbours: the MAC addresses of next hops. ARP (RFC 826) and ND (RFC 4861) fill one table for both families; each worker has its
+ * own.
+ *
+ *   (none) ─ first packet ─▶ INCOMPLETE ─ answer ─▶ REACHABLE ─ 30 s ─▶ STALE ─ used ─▶ PROBE ─ answer ─▶ REACHABLE
+ *                               │ 3 unanswered, 1 s apart                            │ 3 unanswered
+ *                               └──────────────▶ FAILED ◀─────────────────────────────┘   5 s, then forgotten
+ *
+ * An entry is made only for a next hop of a connection that has proved its address, or of an endpoint that we dial; replies to strangers go back to
+ * the MAC that they came from (emit.h). So a flood of invented addresses makes no entries. Learned is only what we asked for, or
+ * what changes a known entry: unsolicited claims for strangers are counted and dropped.
+ *
+ * Flow records hold a hop: index and generation. When an entry is forgotten its generation changes, and the next packet of
+ * the flow looks its route up again.
+ */
+#ifndef POSTERN_DATAPLANE_NEIGHBOUR_H
+#define POSTERN_DATAPLANE_NEIGHBOUR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "platform/ip_addr.h"
+
+struct rte_mbuf;
+struct worker;
+
+enum neighbour_state {
+	NEIGHBOUR_FREE,
+	NEIGHBOUR_INCOMPLETE,
+	NEIGHBOUR_REACHABLE,
+	NEIGHBOUR_STALE,
+	NEIGHBOUR_PROBE,
+	NEIGHBOUR_FAILED
+};
+
+enum {
+	NEIGHBOUR_PENDING_MAX = 4,	/* packets that wait for an answer, for each neighbour (RFC 4861 section 7.2.2 asks for at least one) */
+	NEIGHBOUR_REACHABLE_MS = 30000, /* RFC 4861 section 10 */
+	NEIGHBOUR_RETRANS_MS = 1000,
+	NEIGHBOUR_PROBES = 3,
+	NEIGHBOUR_FAILED_MS = 5000,
+	NEIGHBOUR_FORGET_MS = 300000 /* STALE and unused for this long: forgotten */
+};
+
+struct neighbour {
+	uint8_t header[18];   /* the Ethernet header to put before a packet: 14 bytes, or 18 with a VLAN tag; EtherType of the address's family */
+	uint8_t header_length;
+	uint8_t state;	      /* enum neighbour_state */
+	uint8_t port;	      /* net port */
+	uint8_t device;	      /* index in net.devices */
+	uint8_t probes;	      /* unanswered requests */
+	uint8_t n_pending;
+	uint16_t generation;  /* never 0 */
+	bool used;	      /* since the last tick */
+	uint32_t since_ms;    /* of the state, worker clock modulo 2^32 */
+	uint32_t used_ms;     /* last tick that saw it used */
+	uint16_t hash_next;   /* chain; 0: end */
+	struct ip_addr addr;
+	struct rte_mbuf *pending[NEIGHBOUR_PENDING_MAX]; /* IP packets without Ethernet header */
+};
+
+struct neighbour_table {
+	struct neighbour *entries; /* [0] is never used */
+	uint16_t *buckets;	   /* first of chain */
+	uint16_t capacity, bucket_mask;
+	uint16_t used, touched, free; /* free: chain of released entries through hash_next */
+};
+
+/* capacity 64..16384. The table's memory comes from calloc at start. False when it can't be had. */
+bool neighbour_table_init(struct neighbour_table *table, uint16_t capacity);
+void neighbour_table_free(struct neighbour_table *table);
+
+/* The hop of the next hop via on port: an entry is made (INCOMPLETE, nothing sent yet) when there is none. 0 when the table is full. */
+uint32_t neighbour_hop(struct worker *worker, uint8_t port, const struct ip_addr *via);
+
+/* The entry of a hop, or NULL when it has been forgotten since. */
+static inline struct neighbour *
+neighbour_get(const struct neighbour_table *table, uint32_t hop)
+{
+	struct neighbour *entry = &table->entries[hop & 0xffff];
+	return entry->generation == hop >> 16 ? entry : NULL;
+}
+
+/* Sends an IP packet without Ethernet header to a neighbour: at once when the MAC is known, else it waits and a request goes out.
+ * Takes the mbuf; what can't wait is dropped and counted. */
+void neighbour_send(struct worker *worker, struct neighbour *entry, struct rte_mbuf *mbuf);
+
+/* Somebody at port says that addr is at mac. solicited: an answer to us; override: may replace a MAC that we know (RFC 4861 section 7.2.5; ARP: true). */
+void neighbour_learn(struct worker *worker, uint8_t port, const struct ip_addr *addr, const uint8_t mac[6], bool solicited, bool override);
+
+/* Retransmits requests, ages and forgets. About every 100 ms. */
+void neighbour_tick(struct worker *worker);
+
+const char *neighbour_state_text(enum neighbour_state state);
+
+#endif

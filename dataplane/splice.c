@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/splice.h"
+
+#include <netinet/in.h>
+#include <rte_branch_prediction.h>
+#include <rte_mbuf.h>
+
+#include "dataplane/checksum.h"
+#include "dataplane/dial.h"
+#include "dataplane/emit.h"
+#include "dataplane/flow_close.h"
+#include "dataplane/tcp_options.h"
+
+/* Offsets in the TCP header. */
+enum { AT_PORTS = 0, AT_SEQ = 4, AT_ACK = 8, AT_FLAGS = 12, AT_WINDOW = 14, AT_CHECKSUM = 16 };
+
+/* Of the 16 bits at AT_FLAGS: reserved bits, CWR and ECE. */
+enum { FLAGS_NEVER_NEGOTIATED = 0x0fc0 };
+
+static inline uint32_t
+load_32(const uint8_t *at)
+{
+	uint32_t value;
+	memcpy(&value, at, 4);
+	return value;
+}
+
+static inline uint16_t
+load_16(const uint8_t *at)
+{
+	uint16_t value;
+	memcpy(&value, at, 2);
+	return value;
+}
+
+/* One's-complement sum of an address; the fixed part of an IPv4-mapped one is 0xffff, which is zero. */
+static inline uint64_t
+address_sum(const struct ip_addr *addr)
+{
+	return (uint64_t)addr->words[0] + addr->words[1] + addr->words[2] + addr->words[3];
+}
+
+static inline checksum_delta
+replace_32(checksum_delta delta, uint8_t *at, uint32_t host_value)
+{
+	uint32_t old = load_32(at), now = htonl(host_value);
+	memcpy(at, &now, 4);
+	return checksum_delta_32(delta, old, now);
+}
+
+static inline checksum_delta
+replace_16(checksum_delta delta, uint8_t *at, uint16_t network_value)
+{
+	uint16_t old = load_16(at);
+	memcpy(at, &network_value, 2);
+	return checksum_delta_16(delta, old, network_value);
+}
+
+/* The traffic class's six DSCP bits, in place. */
+static inline uint8_t
+packet_dscp(const struct packet *packet, const uint8_t *ip)
+{
+	return (packet->v4 ? ip[1] : (uint8_t)(ip[0] << 4 | ip[1] >> 4)) & 0xfc;
+}
+
+/* Rewrites the packet for the leg that it goes out on: afterwards the mbuf begins with the new IP header. shift_* are the leg's it came on and
+ * goes out on. REASON_NONE, or why it can't pass (the packet is then as it was). */
+static enum reason
+rewrite(struct worker *worker, const struct flow_leg *in, const struct flow_leg *out, const struct packet *packet,
+	struct rte_mbuf *mbuf)
+{
+	uint8_t *frame = rte_pktmbuf_mtod(mbuf, uint8_t *);
+	uint8_t *tcp = frame + packet->l4;
+	checksum_delta delta = 0;
+	bool has_ack = (packet->flags & TCP_ACK) != 0, is_reset = (packet->flags & TCP_RST) != 0;
+
+	struct tcp_options_seen seen = {0};
+	if (packet->options_length != 0) {
+		struct tcp_options_shift shift = {
+			.sack = 0 - out->seq_delta,
+			.tsval = in->ts_delta,
+			.tsecr = 0 - out->ts_delta,
+			.drop_sack = (out->flags & LEG_SACK) == 0,
+		};
+		if (tcp_options_translate(tcp + TCP_HEADER_LENGTH, packet->options_length, has_ack, &shift, &delta, &seen) !=
+		    TCP_OPTIONS_OK)
+			return REASON_TCP_OPTIONS;
+	}
+	if (unlikely(seen.timestamps != ((in->flags & LEG_TS) != 0)) && !is_reset)
+		return seen.timestamps ? REASON_TCP_OPTIONS : REASON_TCP_TIMESTAMP_MISSING;
+
+	uint8_t dscp = packet_dscp(packet, frame + packet->l3);
+	const struct ip_addr *source = &worker->net->addresses[out->local_addr].addr;
+
+	delta += address_sum(source) + address_sum(&out->peer);
+	delta += 2 * (uint64_t)UINT32_MAX * 4 - address_sum(&packet->source) - address_sum(&packet->destination);
+	uint32_t ports;
+	uint16_t port_pair[2] = {out->local_port, out->peer_port};
+	memcpy(&ports, port_pair, 4);
+	delta = checksum_delta_32(delta, load_32(tcp + AT_PORTS), ports);
+	memcpy(tcp + AT_PORTS, &ports, 4);
+	delta = replace_32(delta, tcp + AT_SEQ, packet->seq + in->seq_delta);
+	if (has_ack) {
+		delta = replace_32(delta, tcp + AT_ACK, packet->ack - out->seq_delta);
+		if (in->wscale != out->announced)
+			delta = replace_16(delta, tcp + AT_WINDOW,
+					   htons(splice_window(packet->window, in->wscale, out->announced)));
+	}
+	uint16_t flags = load_16(tcp + AT_FLAGS);
+	if (unlikely((ntohs(flags) & FLAGS_NEVER_NEGOTIATED) != 0))
+		delta = replace_16(delta, tcp + AT_FLAGS, flags & htons((uint16_t)~FLAGS_NEVER_NEGOTIATED));
+	uint16_t checksum = checksum_apply(load_16(tcp + AT_CHECKSUM), delta);
+	memcpy(tcp + AT_CHECKSUM, &checksum, 2);
+
+	uint8_t ip_length = ip_addr_is_v4(&out->peer) ? IPV4_HEADER_LENGTH : IPV6_HEADER_LENGTH;
+	emit_ip_header(tcp - ip_length, source, &out->peer, IP_PROTO_TCP, packet->l4_length, dscp);
+	mbuf->data_off = (uint16_t)(mbuf->data_off + packet->l4 - ip_length);
+	mbuf->data_len = (uint16_t)(ip_length + packet->l4_length);
+	mbuf->pkt_len = mbuf->data_len;
+	return REASON_NONE;
+}
+
+/* A rewritten IP packet whose payload is larger than its receiver takes: sent as several. FIN and PSH belong to the last. */
+static void
+send_split(struct worker *worker, struct neighbour *neighbour, const struct flow_leg *out, const struct packet *packet,
+	   struct rte_mbuf *mbuf)
+{
+	const uint8_t *ip = rte_pktmbuf_mtod(mbuf, const uint8_t *);
+	bool v4 = ip[0] >> 4 == 4;
+	uint8_t dscp = (v4 ? ip[1] : (uint8_t)(ip[0] << 4 | ip[1] >> 4)) & 0xfc;
+	const uint8_t *tcp = ip + (v4 ? IPV4_HEADER_LENGTH : IPV6_HEADER_LENGTH);
+	uint16_t header = (uint16_t)(TCP_HEADER_LENGTH + packet->options_length);
+	uint16_t step = (uint16_t)(out->mss - packet->options_length);
+	const struct ip_addr *source = &worker->net->addresses[out->local_addr].addr;
+	uint32_t seq = ntohl(load_32(tcp + AT_SEQ));
+
+	for (uint16_t at = 0; at < packet->payload_length; at = (uint16_t)(at + step)) {
+		struct rte_mbuf *piece = worker_mbuf(worker);
+		if (piece == NULL)
+			break; /* as if lost on the way: the sender repeats it */
+		bool last = at + step >= packet->payload_length;
+		uint16_t length = last ? (uint16_t)(packet->payload_length - at) : step;
+		uint16_t l4_length = (uint16_t)(header + length), zero = 0;
+		uint8_t *to = rte_pktmbuf_mtod(piece, uint8_t *);
+		uint8_t ip_length = emit_ip_header(to, source, &out->peer, IP_PROTO_TCP, l4_length, dscp);
+		uint8_t *to_tcp = to + ip_length;
+		uint32_t piece_seq = htonl(seq + at);
+
+		memcpy(to_tcp, tcp, header);
+		memcpy(to_tcp + header, tcp + header + at, length);
+		memcpy(to_tcp + AT_SEQ, &piece_seq, 4);
+		if (!last)
+			to_tcp[AT_FLAGS + 1] &= (uint8_t)~(TCP_FIN | TCP_PSH);
+		memcpy(to_tcp + AT_CHECKSUM, &zero, 2);
+		uint16_t checksum = (uint16_t)~checksum_fold(checksum_pseudo(source, &out->peer, IP_PROTO_TCP, l4_length) +
+							     checksum_sum(to_tcp, l4_length));
+		memcpy(to_tcp + AT_CHECKSUM, &checksum, 2);
+		piece->data_len = (uint16_t)(ip_length + l4_length);
+		piece->pkt_len = piece->data_len;
+		neighbour_send(worker, neighbour, piece);
+	}
+	worker->stats->segments_split++;
+	rte_pktmbuf_free(mbuf);
+}
+
+static inline void
+send_rewritten(struct worker *worker, struct neighbour *neighbour, struct rte_mbuf *mbuf)
+{
+	if (unlikely(neighbour->state != NEIGHBOUR_REACHABLE)) {
+		neighbour_send(worker, neighbour, mbuf);
+		return;
+	}
+	uint8_t *ethernet = (uint8_t *)rte_pktmbuf_prepend(mbuf, neighbour->header_length);
+	if (unlikely(ethernet == NULL)) {
+		worker_drop(worker, mbuf, REASON_PACKET_POOL_EMPTY);
+		return;
+	}
+	memcpy(ethernet, neighbour->header, neighbour->header_length);
+	neighbour->used = true;
+	worker_transmit(worker, neighbour->device, mbuf);
+}
+
+/* A SYN on a flow that is established. RFC 5961 section 4: a challenge ACK; a peer that really began anew answers it with a RST. To an
+ * endpoint whose SYN-ACK comes again it is the ACK that was lost. */
+static void
+answer_syn(struct worker *worker, uint32_t index, unsigned leg, struct rte_mbuf *mbuf)
+{
+	struct flow *flow = flow_table_get(&worker->flows, index);
+	struct flow_leg *in = &flow->leg[leg], *out = &flow->leg[leg_other(leg)];
+
+	worker_drop(worker, mbuf, REASON_TCP_STATE);
+	if (worker->rst_allowance == 0)
+		return;
+	worker->rst_allowance--;
+	struct emit_segment ack = {
+		.flags = TCP_ACK,
+		.seq = out->seq_end + out->seq_delta,
+		.ack = in->seq_end,
+		.window = splice_window((uint16_t)((out->edge - out->ack) >> out->wscale), out->wscale, in->announced),
+	};
+	emit_to_peer(worker, in, &ack);
+}
+
+/* Whether a RST would be obeyed by its receiver: RFC 5961 asks for exactly the next number it expects, and that lies between what it acknowledged
+ * and what has passed. */
+static bool
+reset_is_exact(const struct flow_leg *in, const struct flow_leg *out, const struct packet *packet)
+{
+	return seq_at_most(out->ack, packet->seq + in->seq_delta) && seq_at_most(packet->seq, in->seq_end);
+}
+
+/* Takes note of what the packet says of its sender. False when it says what can't be. */
+static inline bool
+track(struct flow_leg *in, struct flow_leg *out, const struct packet *packet)
+{
+	uint32_t seq = packet->seq + in->seq_delta; /* as the receiver sees it */
+	uint32_t end = packet->seq + packet_seq_length(packet);
+
+	if (unlikely((int32_t)(end + in->seq_delta - out->edge) > SPLICE_WINDOW_SLACK ||
+		     (int32_t)(seq - out->ack) < -SPLICE_WINDOW_MAX))
+		return false;
+	if ((packet->flags & TCP_ACK) != 0) {
+		if (unlikely(seq_before(out->seq_end, packet->ack - out->seq_delta) ||
+			     (int32_t)(packet->ack - in->ack) < -SPLICE_WINDOW_MAX))
+			return false;
+		if ((packet->flags & TCP_RST) == 0) {
+			uint32_t edge = packet->ack + ((uint32_t)packet->window << in->wscale);
+			if (seq_before(in->ack, packet->ack))
+				in->ack = packet->ack;
+			if (seq_before(in->edge, edge))
+				in->edge = edge;
+			if (unlikely((out->flags & LEG_FIN) != 0) && packet->ack - out->seq_delta == out->seq_end)
+				out->flags |= LEG_FIN_ACKED;
+		}
+	}
+	if ((packet->flags & TCP_RST) != 0)
+		return true;
+	if (seq_before(in->seq_end, end) && (in->flags & LEG_FIN) == 0)
+		in->seq_end = end;
+	if (unlikely((packet->flags & TCP_FIN) != 0) && end == in->seq_end)
+		in->flags |= LEG_FIN;
+	in->flags |= LEG_ACTIVE;
+	in->bytes += packet->payload_length;
+	return true;
+}
+
+void
+splice_input(struct worker *worker, uint32_t index, unsigned leg, const struct packet *packet, struct rte_mbuf *mbuf)
+{
+	struct flow *flow = flow_table_get(&worker->flows, index);
+	struct flow_leg *in = &flow->leg[leg], *out = &flow->leg[leg_other(leg)];
+
+	if (unlikely((packet->flags & TCP_SYN) != 0)) {
+		answer_syn(worker, index, leg, mbuf);
+		return;
+	}
+	if (unlikely(!track(in, out, packet))) {
+		worker_drop(worker, mbuf, REASON_TCP_WINDOW);
+		return;
+	}
+	struct neighbour *neighbour = neighbour_get(&worker->neighbours, out->hop);
+	if (unlikely(neighbour == NULL)) {
+		neighbour = emit_neighbour(worker, out);
+		if (neighbour == NULL) { /* counted there */
+			rte_pktmbuf_free(mbuf);
+			return;
+		}
+	}
+	enum reason reason = rewrite(worker, in, out, packet, mbuf);
+	if (unlikely(reason != REASON_NONE)) {
+		worker_drop(worker, mbuf, reason);
+		return;
+	}
+	worker->stats->spliced_packets++;
+	if (unlikely(packet->payload_length + packet->options_length > out->mss && packet->payload_length != 0))
+		send_split(worker, neighbour, out, packet, mbuf);
+	else
+		send_rewritten(worker, neighbour, mbuf);
+
+	if (unlikely((packet->flags & TCP_RST) != 0)) {
+		if (reset_is_exact(in, out, packet))
+			flow_finish(worker, index, leg == LEG_CLIENT ? REASON_RESET_BY_CLIENT : REASON_RESET_BY_ENDPOINT);
+		return;
+	}
+	if (unlikely((in->flags & LEG_HELD) != 0))
+		dial_held_acked(worker, index);
+	if (unlikely((in->flags & out->flags & LEG_FIN_ACKED) != 0))
+		flow_finish(worker, index, REASON_CLOSED);
+}
+
+void
+splice_fired(struct worker *worker, uint32_t index)
+{
+	struct flow *flow = flow_table_get(&worker->flows, index);
+
+	if ((flow->leg[LEG_ENDPOINT].flags & LEG_HELD) != 0)
+		dial_held_fired(worker, index);
+	else
+		flow_idle_fired(worker, index);
+}

@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The way of a packet through a worker.
+ *
+ * A burst goes through in passes, so that a cache miss is waited for once and not for every packet:
+ *
+ *   1. parse each frame; what isn't TCP for one of our addresses leaves here; hash the rest and ask for their buckets
+ *   2. look all keys up; the records are on their way
+ *   3. act on each, in order of arrival
+ *
+ * Acting on one packet can make or end the flow of the next (the ACK of a handshake and the ClientHello often come together), so
+ * pass 3 looks a key up again when the table has changed since pass 2.
+ *
+ * Whose flow is it? Every worker looks in its own table first. What isn't there belongs to the worker whose local port it is addressed
+ * to, or, from clients, to the one that the hash of its addresses names when the device has too few queues to
+ * spread clients itself. A packet changes hands once at most.
+ */
+#include "dataplane/worker.h"
+
+#include <netinet/in.h>
+#include <rte_branch_prediction.h>
+#include <rte_mbuf.h>
+#include <rte_prefetch.h>
+#include <rte_ring.h>
+
+#include "dataplane/accept.h"
+#include "dataplane/arp.h"
+#include "dataplane/dial.h"
+#include "dataplane/flow_close.h"
+#include "dataplane/host.h"
+#include "dataplane/icmp.h"
+#include "dataplane/local_port.h"
+#include "dataplane/nd.h"
+#include "dataplane/peek.h"
+#include "dataplane/splice.h"
+
+enum { NEIGHBOUR_TICK_MS = 100, TIMER_BUDGET = 512 };
+
+void
+worker_drop(struct worker *worker, struct rte_mbuf *mbuf, enum reason reason)
+{
+	worker_count(worker, reason);
+	rte_pktmbuf_free(mbuf);
+}
+
+struct rte_mbuf *
+worker_mbuf(struct worker *worker)
+{
+	struct rte_mbuf *mbuf = rte_pktmbuf_alloc(worker->pool);
+	if (unlikely(mbuf == NULL))
+		worker_count(worker, REASON_PACKET_POOL_EMPTY);
+	return mbuf;
+}
+
+/* xoroshiro128+ by Blackman and Vigna, public domain algorithm. */
+uint32_t
+worker_random(struct worker *worker)
+{
+	uint64_t a = worker->random_state[0], b = worker->random_state[1];
+	uint64_t result = a + b;
+
+	b ^= a;
+	worker->random_state[0] = (a << 24 | a >> 40) ^ b ^ b << 16;
+	worker->random_state[1] = b << 37 | b >> 27;
+	return (uint32_t)(result >> 32);
+}
+
+static void
+flush_device(struct worker *worker, uint8_t index)
+{
+	struct tx_buffer *buffer = &worker->tx[index];
+	struct device *device = worker->net->devices[index];
+	uint16_t n = buffer->n, sent = 0;
+	uint64_t bytes = 0;
+
+	buffer->n = 0;
+	for (uint16_t i = 0; i < n; i++)
+		bytes += buffer->mbufs[i]->pkt_len;
+	while (sent < n) {
+		uint16_t now = device->tx(device, worker->id < device->tx_queues ? worker->id : 0, buffer->mbufs + sent,
+					  (uint16_t)(n - sent));
+		if (now == 0)
+			break;
+		sent = (uint16_t)(sent + now);
+	}
+	for (uint16_t i = sent; i < n; i++) {
+		bytes -= buffer->mbufs[i]->pkt_len;
+		worker_drop(worker, buffer->mbufs[i], device->is_tap ? REASON_TAP_FULL : REASON_TX_FULL);
+	}
+	worker->stats->tx_packets[index] += sent;
+	worker->stats->tx_bytes[index] += bytes;
+}
+
+void
+worker_transmit(struct worker *worker, uint8_t device, struct rte_mbuf *mbuf)
+{
+	struct tx_buffer *buffer = &worker->tx[device];
+
+	buffer->mbufs[buffer->n++] = mbuf;
+	if (unlikely(buffer->n == WORKER_TX_MAX))
+		flush_device(worker, device);
+}
+
+void
+worker_flush(struct worker *worker)
+{
+	for (uint8_t i = 0; i < worker->net->n_devices; i++)
+		if (worker->tx[i].n != 0)
+			flush_device(worker, i);
+}
+
+static void
+set_time(struct worker *worker, uint64_t now_ms)
+{
+	worker->now_ms = now_ms;
+	worker->clock_ms = (uint32_t)now_ms;
+}
+
+/* What is neither TCP nor wrong. */
+static void
+other_input(struct worker *worker, const struct packet *packet, struct rte_mbuf *mbuf, bool handed_over)
+{
+	switch (packet->kind) {
+	case PACKET_ARP:
+		arp_input(worker, packet, mbuf, handed_over);
+		return;
+	case PACKET_ICMP6:
+		if (nd_is_type(rte_pktmbuf_mtod(mbuf, const uint8_t *)[packet->l4])) {
+			nd_input(worker, packet, mbuf, handed_over);
+			return;
+		}
+		icmp_input(worker, packet, mbuf);
+		return;
+	case PACKET_ICMP:
+		icmp_input(worker, packet, mbuf);
+		return;
+	default:
+		if (net_address_find(worker->net, &packet->destination) == NET_ADDRESS_NONE && packet->l2_unicast)
+			worker_drop(worker, mbuf, REASON_IP_NOT_OURS);
+		else
+			host_deliver(worker, packet, mbuf, REASON_IP_PROTOCOL);
+		return;
+	}
+}
+
+/* Pass 1 for one frame. True when it is TCP to one of our addresses: *key is set and the mbuf stays with the caller. */
+static bool
+classify(struct worker *worker, uint8_t device_index, struct rte_mbuf *mbuf, struct packet *packet, struct flow_key *key,
+	 bool handed_over)
+{
+	const struct net *net = worker->net;
+	const struct device *device = net->devices[device_index];
+	const uint8_t *frame = rte_pktmbuf_mtod(mbuf, const uint8_t *);
+	uint64_t verdict = mbuf->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK;
+	bool checksummed = device->rx_checksummed && verdict == RTE_MBUF_F_RX_L4_CKSUM_GOOD;
+	uint16_t vlan = (mbuf->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0 ? mbuf->vlan_tci & 0xfff : 0;
+
+	packet_parse(frame, mbuf->data_len, mbuf->pkt_len, checksummed, vlan, packet);
+	if (unlikely(packet->kind == PACKET_BAD)) {
+		worker_drop(worker, mbuf, packet->reason);
+		return false;
+	}
+	packet->port = net_port_find(net, device_index, packet->vlan);
+	if (unlikely(packet->port == NET_PORT_NONE)) {
+		worker_drop(worker, mbuf, REASON_VLAN_UNKNOWN);
+		return false;
+	}
+	worker->stats->rx_packets[packet->port]++;
+	worker->stats->rx_bytes[packet->port] += mbuf->pkt_len;
+	if (unlikely(!net_accepts(net, packet->port, frame))) {
+		worker_drop(worker, mbuf, REASON_MAC_NOT_OURS);
+		return false;
+	}
+	if (unlikely(packet->kind != PACKET_TCP)) {
+		other_input(worker, packet, mbuf, handed_over);
+		return false;
+	}
+	uint16_t local = net_address_find(net, &packet->destination);
+	if (unlikely(local == NET_ADDRESS_NONE || !packet->l2_unicast)) {
+		worker_drop(worker, mbuf, REASON_IP_NOT_OURS);
+		return false;
+	}
+	*key = (struct flow_key){packet->source, packet->source_port, packet->destination_port, local, 0};
+	return true;
+}
+
+/* The worker that a packet belongs to when its flow isn't in our table. */
+static uint16_t
+owner(const struct worker *worker, uint8_t device, const struct packet *packet, uint32_t hash)
+{
+	struct listener_offer offer;
+
+	if (worker->hooks->listener(worker->hooks->context, &packet->destination, ntohs(packet->destination_port), &offer)) {
+		if (worker->net->devices[device]->rx_queues >= worker->n_workers)
+			return worker->id;
+		return (uint16_t)((uint64_t)hash * worker->n_workers >> 32);
+	}
+	return local_port_owner(packet->destination_port, worker->n_workers);
+}
+
+static void
+hand_over(struct worker *worker, uint16_t to, struct rte_mbuf *mbuf)
+{
+	if (rte_ring_enqueue(worker->inboxes[to], mbuf) != 0) {
+		worker_drop(worker, mbuf, REASON_HANDOVER_FULL);
+		return;
+	}
+	worker->stats->handed_over++;
+	worker->handed_to |= 1u << to;
+}
+
+/* Pass 3 for one packet. */
+static void
+tcp_input(struct worker *worker, const struct packet *packet, const struct flow_key *key, flow_ref ref, struct rte_mbuf *mbuf)
+{
+	if (ref == 0) {
+		/* Here, where it costs only strangers: a packet from one of our own addresses. */
+		if (net_address_find(worker->net, &packet->source) != NET_ADDRESS_NONE)
+			worker_drop(worker, mbuf, REASON_IP_LAND);
+		else
+			accept_stranger(worker, packet, key, mbuf);
+		return;
+	}
+	uint32_t index = flow_ref_index(ref);
+	unsigned leg = flow_ref_leg(ref);
+	struct flow *flow = flow_table_get(&worker->flows, index);
+
+	switch (flow->state) {
+	case FLOW_CLOSING:
+		/* The client's port begins anew: nothing of the old connection is worth keeping (RFC 6191). */
+		if (leg == LEG_CLIENT && (packet->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN) {
+			flow_dispose(worker, index);
+			accept_stranger(worker, packet, key, mbuf);
+			return;
+		}
+		/* fall through */
+	case FLOW_SPLICED:
+		splice_input(worker, index, leg, packet, mbuf);
+		return;
+	case FLOW_PEEKING:
+		peek_input(worker, index, packet, mbuf);
+		return;
+	case FLOW_CONNECTING:
+		if (leg == LEG_CLIENT)
+			peek_input(worker, index, packet, mbuf);
+		else
+			dial_input(worker, index, packet, mbuf);
+		return;
+	default:
+		worker_drop(worker, mbuf, REASON_TCP_STATE);
+		return;
+	}
+}
+
+static void
+input(struct worker *worker, struct rte_mbuf **mbufs, uint16_t n, bool handed_over)
+{
+	struct packet packets[WORKER_BURST];
+	struct flow_key keys[WORKER_BURST];
+	uint32_t hashes[WORKER_BURST];
+	flow_ref refs[WORKER_BURST];
+	struct rte_mbuf *tcp[WORKER_BURST];
+	uint16_t n_tcp = 0;
+
+	for (uint16_t i = 0; i < n; i++) {
+		if (i + 3 < n)
+			rte_prefetch0(rte_pktmbuf_mtod(mbufs[i + 3], void *));
+		if (!classify(worker, (uint8_t)mbufs[i]->port, mbufs[i], &packets[n_tcp], &keys[n_tcp], handed_over))
+			continue;
+		hashes[n_tcp] = flow_table_hash(&worker->flows, &keys[n_tcp]);
+		flow_table_prefetch(&worker->flows, hashes[n_tcp]);
+		tcp[n_tcp++] = mbufs[i];
+	}
+	flow_table_find_burst(&worker->flows, keys, hashes, n_tcp, refs);
+
+	uint32_t version = worker->table_version;
+	for (uint16_t i = 0; i < n_tcp; i++) {
+		flow_ref ref = refs[i];
+		if (unlikely(version != worker->table_version))
+			ref = flow_table_find(&worker->flows, &keys[i]);
+		if (unlikely(ref == 0 && worker->n_workers > 1 && !handed_over)) {
+			uint16_t to = owner(worker, (uint8_t)tcp[i]->port, &packets[i], hashes[i]);
+			if (to != worker->id) {
+				hand_over(worker, to, tcp[i]);
+				continue;
+			}
+		}
+		tcp_input(worker, &packets[i], &keys[i], ref, tcp[i]);
+	}
+}
+
+void
+worker_input(struct worker *worker, uint8_t device, struct rte_mbuf **mbufs, uint16_t n, uint64_t now_ms)
+{
+	set_time(worker, now_ms);
+	if (worker->net->devices[device]->is_tap) {
+		worker->stats->from_host += n;
+		host_forward(worker, device, mbufs, n);
+		return;
+	}
+	for (uint16_t i = 0; i < n; i++)
+		mbufs[i]->port = device;
+	input(worker, mbufs, n, false);
+}
+
+void
+worker_input_handed_over(struct worker *worker, struct rte_mbuf **mbufs, uint16_t n, uint64_t now_ms)
+{
+	set_time(worker, now_ms);
+	input(worker, mbufs, n, true);
+}
+
+static void
+timer_fired(void *context, uint32_t index)
+{
+	struct worker *worker = context;
+
+	switch (flow_table_get(&worker->flows, index)->state) {
+	case FLOW_PEEKING:
+		peek_fired(worker, index);
+		return;
+	case FLOW_CONNECTING:
+		dial_fired(worker, index);
+		return;
+	case FLOW_SPLICED:
+		splice_fired(worker, index);
+		return;
+	default:
+		flow_dispose(worker, index);
+		return;
+	}
+}
+
+void
+worker_time(struct worker *worker, uint64_t now_ms)
+{
+	set_time(worker, now_ms);
+	timer_wheel_run(&worker->wheel, &worker->flows, worker->clock_ms, TIMER_BUDGET, timer_fired, worker);
+	if (now_ms - worker->neighbour_tick_ms >= NEIGHBOUR_TICK_MS) {
+		worker->neighbour_tick_ms = now_ms;
+		neighbour_tick(worker);
+	}
+	if (now_ms / 1000 != worker->rst_second) {
+		worker->rst_second = now_ms / 1000;
+		worker->rst_allowance = worker->conf->flow.rst_per_second;
+	}
+	worker->stats->neighbours = worker->neighbours.used;
+	worker->stats->holds = worker->holds.used;
+	worker->stats->heartbeat_ms = now_ms;
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A worker: all that one forwarding core owns. It runs to completion and shares nothing but its counters (read by control), the
+ * hand-over rings, and what is immutable.
+ *
+ * worker_input takes a burst through the whole way of a packet; worker_run is the loop around it: receive, hand-over, timers, control,
+ * transmit, back-off. Time comes in as an argument everywhere, so a simulation drives the same code with its own clock.
+ */
+#ifndef POSTERN_DATAPLANE_WORKER_H
+#define POSTERN_DATAPLANE_WORKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dataplane/dataplane.h"
+#include "dataplane/flow_table.h"
+#include "dataplane/hold.h"
+#include "dataplane/neighbour.h"
+#include "dataplane/net.h"
+#include "dataplane/packet.h"
+#include "dataplane/reason.h"
+#include "dataplane/timer_wheel.h"
+
+struct rte_mbuf;
+struct rte_mempool;
+struct rte_ring;
+
+enum { WORKER_BURST = 32, WORKER_TX_MAX = 64, WORKERS_MAX = CONF_WORKERS_MAX, WORKER_PORT_COUNTERS = 1024 };
+
+/* Read by control with relaxed loads; written by the worker alone. */
+struct worker_stats {
+	uint64_t reasons[REASON_COUNT];
+	uint64_t rx_packets[CONF_PORTS_MAX], rx_bytes[CONF_PORTS_MAX];
+	uint64_t tx_packets[NET_DEVICES_MAX], tx_bytes[NET_DEVICES_MAX];
+	uint64_t spliced_packets;  /* rewritten and passed on */
+	uint64_t syns, syn_acks;   /* SYNs answered by cookie; cookies that came back */
+	uint64_t opened, ended, refused;
+	uint64_t handed_over;	   /* packets given to the worker that owns their flow */
+	uint64_t to_host, from_host;
+	uint64_t arp_requests, arp_replies, nd_solicitations, nd_advertisements, echo_replies;
+	uint64_t rsts_sent, segments_split, events_lost, retransmissions;
+	uint64_t loops, busy_cycles, total_cycles; /* of the loop; busy: it found something to do */
+	uint64_t sleeps;
+	uint64_t heartbeat_ms;	   /* worker clock of the last loop */
+	uint32_t states[FLOW_STATES]; /* flows now in each state */
+	uint32_t neighbours;	   /* entries in use */
+	uint32_t holds;		   /* buffers in use */
+};
+
+/* Frames that wait for the end of the burst, for one device. */
+struct tx_buffer {
+	uint16_t n;
+	struct rte_mbuf *mbufs[WORKER_TX_MAX];
+};
+
+struct worker {
+	uint16_t id, n_workers;
+	const struct net *net;
+	const struct conf *conf;
+	const struct dataplane_hooks *hooks;
+	struct rte_mempool *pool;
+
+	uint64_t now_ms;	/* CLOCK_MONOTONIC, or the simulation's; set at the begin of every burst */
+	uint64_t wall_offset_ms; /* wall clock − now_ms, for opened_ms */
+	uint32_t clock_ms;	/* now_ms modulo 2^32: timers and TSvals */
+	uint64_t random_state[2];
+
+	struct flow_table flows;
+	uint32_t table_version; /* bumped by whatever adds a flow to the hash or takes one out */
+	struct timer_wheel wheel;
+	struct hold_pool holds;
+	struct neighbour_table neighbours;
+	struct worker_stats *stats;
+	struct live_counters *live; /* by live slot; this worker's own; NULL: not counted */
+
+	uint64_t cookie_secret[2], isn_secret[2], port_secret[2];
+	uint16_t port_counters[WORKER_PORT_COUNTERS]; /* local_port.c */
+	uint32_t rst_allowance;	    /* RSTs to strangers left in this second */
+	uint64_t rst_second, neighbour_tick_ms;
+	struct tx_buffer tx[NET_DEVICES_MAX];
+
+	struct rte_ring *inbox;	      /* mbufs handed over by other workers */
+	struct rte_ring *const *inboxes; /* of all workers, by id */
+	struct rte_ring *events;      /* struct flow_event by value; NULL: not wanted */
+	uint32_t handed_to; /* bit i: worker i got something in this loop and may have to be woken */
+	bool draining;	    /* set by control; relaxed */
+};
+
+/* Counts a reason, and frees the mbuf that it is about. */
+void worker_drop(struct worker *worker, struct rte_mbuf *mbuf, enum reason reason);
+
+static inline void
+worker_count(struct worker *worker, enum reason reason)
+{
+	worker->stats->reasons[reason]++;
+}
+
+/* A frame, Ethernet header and all, for device; sent at the end of the burst at the latest. Takes the mbuf. */
+void worker_transmit(struct worker *worker, uint8_t device, struct rte_mbuf *mbuf);
+/* Sends what waits in the buffers; what a device doesn't take is dropped and counted. */
+void worker_flush(struct worker *worker);
+
+/* A fresh mbuf, with head room for Ethernet, or NULL (counted). */
+struct rte_mbuf *worker_mbuf(struct worker *worker);
+/* xoshiro128-like: fast, seeded, not for secrets. */
+uint32_t worker_random(struct worker *worker);
+
+/* Takes n <= WORKER_BURST frames that arrived on a device through all that must be done with them. Takes the mbufs. */
+void worker_input(struct worker *worker, uint8_t device, struct rte_mbuf **mbufs, uint16_t n, uint64_t now_ms);
+/* The same for frames that another worker handed over; each mbuf's port is the index of its device. */
+void worker_input_handed_over(struct worker *worker, struct rte_mbuf **mbufs, uint16_t n, uint64_t now_ms);
+/* Timers, neighbour ageing, allowances: whatever time alone brings about. */
+void worker_time(struct worker *worker, uint64_t now_ms);
+
+#endif
