@@ -93,8 +93,8 @@ H_FILES := $(sort $(wildcard $(ROOMS:%=%/*.h) tests/*/*.h perf/*.h))
 CHECK := tests/check.sh
 
 unit: $(UNIT_TESTS:%=%.run)
-$(BUILD)/tests/unit/%.run: $(BUILD)/tests/unit/%
-	@$(CHECK) "$(if $(SANITIZE),asan,unit) $*" $<.log $<
+$(UNIT_TESTS:%=%.run): %.run: %
+	@$(CHECK) "$(if $(SANITIZE),asan,unit) $(*F)" $<.log $<
 
 asan:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan SANITIZE=address,undefined CFLAGS="-O1 -g" unit
@@ -129,7 +129,7 @@ FUZZ_FLAGS = $(filter-out -O2 -O1,$(ALL_CFLAGS)) -O1 -g -fno-omit-frame-pointer 
 $(BUILD)/fuzz/%_fuzz: tests/fuzz/%_fuzz.c $$(FUZZ_$$*_SOURCES) $(H_FILES) | $(BUILD)/test-tools
 	@mkdir -p $(@D)
 	clang $(FUZZ_FLAGS) -o $@ $(filter %.c,$^) $(FUZZ_$*_LIBS)
-$(BUILD)/fuzz/%.run: $(BUILD)/fuzz/%_fuzz
+$(FUZZERS:%=$(BUILD)/fuzz/%.run): $(BUILD)/fuzz/%.run: $(BUILD)/fuzz/%_fuzz
 	@mkdir -p $(BUILD)/fuzz/$*/found $(BUILD)/fuzz/$*/corpus
 	@$(CHECK) "fuzz $*, $(FUZZ_SECONDS) s" $(BUILD)/fuzz/$*/log $< -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 \
 		-max_len=32768 -print_final_stats=1 -artifact_prefix=$(BUILD)/fuzz/$*/found/ $(BUILD)/fuzz/$*/corpus tests/fuzz/corpus/$*

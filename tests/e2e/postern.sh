@@ -13,25 +13,21 @@ export BUILD=${BUILD:-build}
 POSTERN_DIR= FEDERATION= POSTERN_DRIVER= POSTERN_PID=
 
 postern_conf() {
-	local driver=$1 workers=$2 port
-	echo 'federation = "federation.yaml";'
-	echo 'ports = ('
-	for port in wan lan; do
-		echo "  {"
-		echo "    name = \"$port\";"
-		if [ "$driver" = af_xdp ]; then
-			echo "    device = \"net_af_xdp_$port\"; arguments = \"iface=$port,start_queue=0,queue_count=1\";"
-		else
-			echo "    device = \"net_af_packet_$port\"; arguments = \"iface=$port,qpairs=1\";"
-		fi
-		if [ "$port" = wan ]; then
-			echo "    addresses = [ \"$BOX_WAN_V4/24\", \"$BOX_WAN_V6/64\" ];"
-		else
-			echo "    addresses = [ \"$BOX_LAN_V4/24\", \"$BOX_LAN_V6/64\" ];"
-		fi
-		echo "  }$([ "$port" = wan ] && echo ,)"
-	done
+	local driver=$1 workers=$2
 	cat <<-EOF
+		federation = "federation.yaml";
+		state_directory = "$POSTERN_DIR/state";
+		ports = (
+		  {
+		    name = "wan";
+		    device = "net_${driver}0"; arguments = "iface=wan";
+		    addresses = [ "$BOX_WAN_V4/24", "$BOX_WAN_V6/64" ];
+		  },
+		  {
+		    name = "lan";
+		    device = "net_${driver}1"; arguments = "iface=lan";
+		    addresses = [ "$BOX_LAN_V4/24", "$BOX_LAN_V6/64" ];
+		  }
 		);
 		cores = { main = 0; workers = [ $workers ]; };
 		memory = { huge_pages = false; megabytes = 128; packets = 32768; };
@@ -39,7 +35,6 @@ postern_conf() {
 		control = { socket = "$POSTERN_DIR/control.sock"; };
 		metrics = { address = "127.0.0.1:15020"; };
 		log = { level = "info"; format = "json"; access = true; };
-		state = "$POSTERN_DIR/state";
 	EOF
 }
 
