@@ -157,7 +157,8 @@ topology_hole() {
 
 topology_down() {
 	local name pid
-	trap - EXIT INT TERM
+	trap - EXIT
+	trap '' INT TERM # a second Ctrl-C must not leave half of it
 	for pid in "${TOPOLOGY_PIDS[@]}"; do
 		kill -TERM "$pid" 2>/dev/null
 	done
@@ -176,4 +177,5 @@ topology_down() {
 	done
 	rmdir /etc/netns 2>/dev/null
 	[ -z "$TOPOLOGY_DIR" ] || rm -rf "$TOPOLOGY_DIR"
+	trap - INT TERM
 }
