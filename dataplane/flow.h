@@ -80,7 +80,7 @@ struct flow {
 	uint8_t attempts;     /* endpoints tried so far */
 	uint8_t retries;      /* retransmissions of what the timer is waiting for */
 	uint8_t idle_periods; /* eighths of the idle time-out that passed without a packet */
-	uint32_t timer_next, timer_prev; /* neighbours in the wheel slot (timer_wheel.c); also the link of the free list */
+	uint32_t timer_next, timer_prev; /* neighbours in the wheel slot; also the link of the free list */
 	uint32_t timer_at;		 /* expiry, ms of the worker's clock; meaningful while timer_armed */
 	uint8_t timer_armed;
 	uint8_t reason;	      /* enum reason: why it closes */
