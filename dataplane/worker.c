@@ -225,7 +225,7 @@ tcp_input(struct worker *worker, const struct packet *packet, const struct flow_
 	unsigned leg = flow_ref_leg(ref);
 	struct flow *flow = flow_table_get(&worker->flows, index);
 
-	switch (flow->state) {
+	switch (flow->leg[leg].state) {
 	case FLOW_CLOSING:
 		/* The client's port begins anew: nothing of the old connection is worth keeping (RFC 6191). */
 		if (leg == LEG_CLIENT && (packet->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN) {
