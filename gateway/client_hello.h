@@ -28,7 +28,7 @@ enum client_hello_verdict {
 				   names, wrong handshake type, anything after the hello in its record, … */
 	CLIENT_HELLO_BAD_NAME   /* well-formed, but the server name isn't a host name: empty, over 253 bytes, a label
 				   empty or over 63 bytes, bytes other than letters, digits, '-', '_' and '.', an IP
-				   literal (the last   label is all digits) */
+				   literal (the last label is all digits) */
 };
 
 struct client_hello {

@@ -203,11 +203,11 @@ build(const struct hello_spec *spec, size_t record)
 static enum client_hello_verdict
 parse_exactly(const uint8_t *bytes, size_t length, struct client_hello *hello)
 {
-	uint8_t *copy = malloc(length + 1);
+	uint8_t *copy = malloc(length != 0 ? length : 1);
 	if (copy == NULL)
 		abort();
-	memcpy(copy + 1, bytes, length);
-	enum client_hello_verdict verdict = client_hello_parse(copy + 1, length, hello);
+	memcpy(copy, bytes, length);
+	enum client_hello_verdict verdict = client_hello_parse(copy, length, hello);
 	free(copy);
 	return verdict;
 }

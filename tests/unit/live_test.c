@@ -224,7 +224,7 @@ test_release_many(void)
 {
 	enum { N = 500 };
 	struct live *live = live_create(1, N + 1);
-	uint32_t slots[N];
+	uint32_t slots[N] = {0};
 	char name[32];
 	unsigned wrong = 0;
 
