@@ -198,9 +198,11 @@ box_drain(struct box *box, bool draining)
 	decide_drain(box->decide, draining);
 }
 
-static void
-stop_workers(struct box *box)
+void
+box_stop(struct box *box)
 {
+	if (!box->running)
+		return;
 	for (uint16_t i = 0; i < box->n_workers; i++) {
 		atomic_store(&box->runs[i].stop, true);
 		worker_run_wake(&box->runs[i]);
@@ -212,8 +214,7 @@ stop_workers(struct box *box)
 void
 box_close(struct box *box)
 {
-	if (box->running)
-		stop_workers(box);
+	box_stop(box);
 	for (uint16_t i = 0; i < box->n_workers; i++) {
 		worker_run_close(&box->runs[i]);
 		if (box->workers[i] != NULL) {

@@ -10,6 +10,7 @@
 #include <rte_ring_elem.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "gateway/access_log.h"
 #include "gateway/box.h"
@@ -31,6 +32,7 @@ struct daemon {
 	struct notify notify;
 	struct metrics metrics;
 	struct control *control;
+	struct access_log access_log;
 	struct http *http;
 	uint64_t second_ms;	/* when the once-a-second work was last done */
 	uint64_t drain_until_ms; /* 0: not stopping */
@@ -121,7 +123,8 @@ write_access_log(struct daemon *daemon)
 		return;
 	while ((n = rte_ring_dequeue_burst_elem(daemon->box.events, events, sizeof(events[0]), EVENT_BURST, NULL)) != 0)
 		for (unsigned i = 0; i < n; i++)
-			access_log_write(daemon->box.live, &events[i]);
+			access_log_add(&daemon->access_log, &events[i]);
+	access_log_flush(&daemon->access_log);
 }
 
 static void
@@ -225,6 +228,7 @@ run(struct daemon *daemon)
 		text_free(&error);
 		return 1; /* the process ends: the system takes back what was open */
 	}
+	daemon->access_log = (struct access_log){.live = daemon->box.live, .fd = STDERR_FILENO};
 	const struct snapshot *snapshot = decide_snapshot(daemon->box.decide);
 	log_info("gateway", "ready", LOG_U64("workers", daemon->box.n_workers), LOG_U64("ports", daemon->conf->n_ports),
 		 LOG_U64("listeners", snapshot->n_listeners), LOG_U64("services", snapshot->n_services),
@@ -237,6 +241,7 @@ run(struct daemon *daemon)
 	telemetry_serve_stop(daemon->http);
 	box_stop(&daemon->box);
 	write_access_log(daemon);
+	access_log_close(&daemon->access_log);
 	loop_close(&daemon->loop);
 	box_close(&daemon->box);
 	metrics_free(&daemon->metrics);

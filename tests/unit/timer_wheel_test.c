@@ -398,6 +398,25 @@ clock_behind(void)
 	world_free(world);
 }
 
+/* Weeks without a timer leave the wheel with the clock, not behind it: the range of a new timer is whole. */
+static void
+idle_for_weeks(void)
+{
+	struct world *world = world_make(0, 10, FIRE_ONLY);
+
+	for (unsigned day = 0; day < 40; day++) {
+		world->now += 86400 * 1000;
+		CU_ASSERT_EQUAL(run(world, UNLIMITED), 0);
+	}
+	start(world, 1, 1U << 31);
+	CU_ASSERT_EQUAL(run(world, UNLIMITED), 0);
+	world->now += (1U << 31) - 8;
+	CU_ASSERT_EQUAL(run(world, UNLIMITED), 0);
+	world->now += 8;
+	CU_ASSERT_EQUAL(run(world, UNLIMITED), 1);
+	world_free(world);
+}
+
 static void
 sleeping(void)
 {
@@ -426,6 +445,7 @@ static const CU_TestInfo tests[] = {
 	{"budget", budget},
 	{"a timer that is always due", always_due},
 	{"a clock that steps back", clock_behind},
+	{"weeks without a timer", idle_for_weeks},
 	{"sleep", sleeping},
 	CU_TEST_INFO_NULL,
 };
