@@ -258,6 +258,10 @@ make_backend(struct compiler *compiler, const struct service *service, const str
 	}
 	for (uint32_t i = first_link; i < compiler->n_links; i++)
 		backend->total_weight += compiler->maps->endpoints[compiler->links[i]].weight;
+	backend->uniform = backend->total_weight > 0;
+	for (uint32_t i = first_link + 1; i < compiler->n_links; i++)
+		backend->uniform = backend->uniform && compiler->maps->endpoints[compiler->links[i]].weight ==
+							       compiler->maps->endpoints[compiler->links[i - 1]].weight;
 	if (backend->total_weight > 0)
 		return;
 	if (subset == NULL && entry->n_endpoints > 0)
@@ -430,13 +434,21 @@ take_routes(struct compiler *compiler, struct model_listener *from, struct liste
 	*map = from->routes;
 	from->routes = (struct name_map){0};
 	listener->n_routes = from->n_routes;
+	const struct route **distinct = arena_array(&compiler->maps->arena, map->n, sizeof(*distinct));
+	bool *seen = calloc(compiler->model->n_routes + 1ul, sizeof(*seen));
+	if (seen == NULL)
+		abort();
+	listener->distinct_routes = distinct;
 	for (uint32_t i = 0; map->slots != NULL && i <= map->mask; i++) {
-		if (map->slots[i].key == NULL)
+		if (map->slots[i].key == NULL || seen[map->slots[i].value])
 			continue;
 		const struct route *route = &compiler->maps->routes[map->slots[i].value];
+		seen[map->slots[i].value] = true;
+		distinct[listener->n_distinct_routes++] = route;
 		for (uint32_t j = 0; j < route->n_backends && !listener->any_ipv6_endpoint; j++)
 			listener->any_ipv6_endpoint = has_ipv6(route->backends[j].backend);
 	}
+	free(seen);
 }
 
 /* By port, then address: the order that snapshot_listener searches. */

@@ -104,8 +104,9 @@ struct listener {
 	struct origin origin;
 	/* What is offered to clients must suit every endpoint behind: the smallest header room decides the MSS. */
 	bool any_ipv6_endpoint;
-	const struct route *const *routes; /* PASSTHROUGH: each once, in no order; NULL when there are none */
-	uint32_t n_routes;
+	uint32_t n_routes; /* server names that have one; AUTO_PASSTHROUGH: services that are admitted */
+	const struct route *const *distinct_routes; /* PASSTHROUGH: each once, in no order */
+	uint32_t n_distinct_routes;
 };
 
 struct snapshot {
@@ -165,7 +166,7 @@ void diagnostics_free(struct diagnostics *diagnostics);
 const struct listener *snapshot_listener(const struct snapshot *snapshot, const struct ip_addr *local, uint16_t port);
 
 /* PASSTHROUGH: the route for a server name (lower-case, no trailing dot): exact, then "*.suffix" from the longest suffix
- * down, then "*". NULL: none. */
+ * down, then "*". The empty name, of a client that sends none, matches "*" alone. NULL: none. */
 const struct route *listener_route(const struct snapshot *snapshot, const struct listener *listener, const char *sni, size_t length);
 
 /* AUTO_PASSTHROUGH: the service of that exact host (lower-case) if the listener's hosts admit it, or NULL. */
