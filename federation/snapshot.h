@@ -104,9 +104,8 @@ struct listener {
 	struct origin origin;
 	/* What is offered to clients must suit every endpoint behind: the smallest header room decides the MSS. */
 	bool any_ipv6_endpoint;
-	uint32_t n_routes; /* server names that have one; AUTO_PASSTHROUGH: services that are admitted */
-	const struct route *const *distinct_routes; /* PASSTHROUGH: each once, in no order */
-	uint32_t n_distinct_routes;
+	const struct route *const *routes; /* PASSTHROUGH: each once, in no order; NULL when there are none */
+	uint32_t n_routes;
 };
 
 struct snapshot {

@@ -56,8 +56,8 @@ add_endpoints(struct listener_view *view, const struct backend *backend)
 static bool
 add_routed(struct listener_view *view, const struct listener *listener)
 {
-	for (uint32_t i = 0; i < listener->n_distinct_routes; i++) {
-		const struct route *route = listener->distinct_routes[i];
+	for (uint32_t i = 0; i < listener->n_routes; i++) {
+		const struct route *route = listener->routes[i];
 		for (uint32_t k = 0; k < route->n_backends; k++)
 			if (!add_endpoints(view, route->backends[k].backend))
 				return false;
