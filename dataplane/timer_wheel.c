@@ -135,7 +135,6 @@ timer_wheel_stop(struct timer_wheel *wheel, struct flow_table *table, uint32_t i
 	if (!flow->timer_armed)
 		return;
 	list_remove(wheel, table->flows, index);
-	flow->timer_next = flow->timer_prev = 0;
 	flow->timer_armed = 0;
 	wheel->armed--;
 }
@@ -231,7 +230,6 @@ timer_wheel_run(struct timer_wheel *wheel, struct flow_table *table, uint32_t no
 			if (!budget--)
 				return fired;
 			index = take_first(wheel, flows, slot);
-			flows[index].timer_next = flows[index].timer_prev = 0;
 			flows[index].timer_armed = 0;
 			wheel->armed--;
 			fire(context, index);

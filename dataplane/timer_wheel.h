@@ -18,8 +18,7 @@
 enum { TIMER_LEVELS = 3, TIMER_SLOTS = 256, TIMER_TICK_MS = 8 };
 
 struct timer_wheel {
-	uint32_t now_tick; /* the tick that is being run, or was run last: ms / TIMER_TICK_MS, modulo 2^29 as the ms
-			      wrap */
+	uint32_t now_tick; /* the tick that is being run, or was run last: ms / TIMER_TICK_MS, so modulo 2^29 */
 	uint32_t now_ms;   /* time of the last run; modulo 2^32 */
 	uint32_t armed;    /* timers running */
 	uint32_t slot[TIMER_LEVELS][TIMER_SLOTS];          /* first flow of each slot's list */
@@ -37,8 +36,8 @@ void timer_wheel_stop(struct timer_wheel *wheel, struct flow_table *table, uint3
 /* Fires what is due at now_ms: each timer is stopped, then fire is called, which may start and stop any timer, its own
  * included, and release its record. At most budget timers are fired, or moved to a finer level, in one call, so that no
  * call takes long even when a million expire at once; the rest are found by the next, and timer_wheel_sleep is 0 until
- * then. A now_ms up to a minute before that of the last run
- * counts as that. Returns how many were fired. */
+ * then. A now_ms up to a minute before that of the last run counts as that. Returns how many were fired, which is
+ * below budget when timers were only moved. */
 unsigned timer_wheel_run(struct timer_wheel *wheel, struct flow_table *table, uint32_t now_ms, unsigned budget,
 			 void (*fire)(void *context, uint32_t index), void *context);
 

@@ -225,7 +225,7 @@ tcp_input(struct worker *worker, const struct packet *packet, const struct flow_
 	unsigned leg = flow_ref_leg(ref);
 	struct flow *flow = flow_table_get(&worker->flows, index);
 
-	switch (flow->state) {
+	switch (flow->leg[leg].state) {
 	case FLOW_CLOSING:
 		/* The client's port begins anew: nothing of the old connection is worth keeping (RFC 6191). */
 		if (leg == LEG_CLIENT && (packet->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN) {
@@ -331,6 +331,19 @@ timer_fired(void *context, uint32_t index)
 		flow_dispose(worker, index);
 		return;
 	}
+}
+
+void
+worker_abort_all(struct worker *worker, enum reason reason)
+{
+	for (uint32_t index = 1; index <= flow_table_touched(&worker->flows); index++) {
+		struct flow *flow = flow_table_get(&worker->flows, index);
+		if (flow->state == FLOW_SPLICED)
+			flow_abort(worker, index, reason);
+		else if (flow->state == FLOW_PEEKING || flow->state == FLOW_CONNECTING)
+			flow_refuse(worker, index, reason, NULL);
+	}
+	worker_flush(worker);
 }
 
 void

@@ -68,6 +68,7 @@ struct backend {
 	const struct endpoint *const *endpoints;
 	uint32_t n_endpoints;
 	uint32_t total_weight;	   /* of endpoints */
+	bool uniform;		   /* every endpoint has the same weight, and it isn't 0: choosing needs no walk */
 };
 
 struct service {
@@ -103,6 +104,7 @@ struct listener {
 	struct origin origin;
 	/* What is offered to clients must suit every endpoint behind: the smallest header room decides the MSS. */
 	bool any_ipv6_endpoint;
+	const struct route *const *routes; /* PASSTHROUGH: each once, in no order; NULL when there are none */
 	uint32_t n_routes;
 };
 

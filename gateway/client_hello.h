@@ -6,6 +6,9 @@
  * A pure function over (pointer, length): no state, no allocation, nothing kept. It is called again on the longer prefix when
  * more bytes arrive. The hello may span several TLS records (each at most 2^14 bytes) in which case its body is not
  * contiguous; the parser walks it through a cursor that steps over record headers.
+ *
+ * Verdicts are final: a prefix that gets one other than CLIENT_HELLO_MORE gets the same one at any greater length, and a
+ * wrong beginning gets it with the first byte that doesn't fit what came before. (CLIENT_HELLO_BAD_NAME needs the whole hello.)
  */
 #ifndef POSTERN_GATEWAY_CLIENT_HELLO_H
 #define POSTERN_GATEWAY_CLIENT_HELLO_H
@@ -20,9 +23,11 @@ enum client_hello_verdict {
 	CLIENT_HELLO_WHOLE,
 	CLIENT_HELLO_MORE,	  /* a right beginning; more bytes are needed */
 	CLIENT_HELLO_NOT_TLS,	  /* the first record isn't a TLS handshake record */
-	CLIENT_HELLO_MALFORMED,	  /* lengths that disagree, duplicate extensions, wrong handshake type, … */
-	CLIENT_HELLO_BAD_NAME	  /* well-formed, but the server name isn't a host name: empty, over 253 bytes, NUL or other
-				     bytes than letters, digits, '-', '_', '.', '*' excluded, an empty label, an IP literal */
+	CLIENT_HELLO_MALFORMED,	  /* lengths that disagree, duplicate extensions or more than 128 of them, two host names,
+				     wrong handshake type, anything after the hello in its record, … */
+	CLIENT_HELLO_BAD_NAME	  /* well-formed, but the server name isn't a host name: empty, over 253 bytes, a label empty or
+				     over 63 bytes, bytes other than letters, digits, '-', '_' and '.', an IP literal (the last
+				     label is all digits) */
 };
 
 struct client_hello {

@@ -75,6 +75,35 @@ ip_endpoint_format(const struct ip_addr *addr, uint16_t port, char buffer[IP_END
 }
 
 bool
+ip_endpoint_parse(const char *text, struct ip_addr *addr, uint16_t *port)
+{
+	char address[IP_ADDR_TEXT_MAX];
+	const char *colon = strrchr(text, ':');
+	struct ip_addr parsed;
+
+	if (colon == NULL)
+		return false;
+	bool bracketed = text[0] == '[' && colon > text && colon[-1] == ']';
+	size_t length = (size_t)(colon - text) - (bracketed ? 2 : 0);
+	if (length >= sizeof(address))
+		return false;
+	memcpy(address, text + bracketed, length);
+	address[length] = '\0';
+	if (!ip_addr_parse(address, &parsed) || ip_addr_is_v4(&parsed) == bracketed)
+		return false;
+
+	size_t digits = strspn(colon + 1, "0123456789");
+	if (digits < 1 || digits > 5 || colon[1 + digits] != '\0' || (digits > 1 && colon[1] == '0'))
+		return false;
+	unsigned long number = strtoul(colon + 1, NULL, 10);
+	if (number > UINT16_MAX)
+		return false;
+	*addr = parsed;
+	*port = (uint16_t)number;
+	return true;
+}
+
+bool
 ip_prefix_contains(const struct ip_prefix *prefix, const struct ip_addr *addr)
 {
 	bool v4 = ip_addr_is_v4(&prefix->addr);

@@ -71,6 +71,9 @@ const char *ip_prefix_format(const struct ip_prefix *prefix, char buffer[IP_PREF
 /* "192.0.2.1:443" or "[2001:db8::1]:443"; port in host order. */
 const char *ip_endpoint_format(const struct ip_addr *addr, uint16_t port, char buffer[IP_ENDPOINT_TEXT_MAX]);
 
+/* The same, read: a port of 0..65535 without leading zeroes, IPv6 in brackets. False on anything else. */
+bool ip_endpoint_parse(const char *text, struct ip_addr *addr, uint16_t *port);
+
 /* Whether addr is of prefix's family and its leading bits agree. */
 bool ip_prefix_contains(const struct ip_prefix *prefix, const struct ip_addr *addr);
 

@@ -54,19 +54,53 @@ text_print(struct text *text, const char *format, ...)
 	va_end(arguments);
 }
 
+size_t
+text_utf8(const char *s, size_t length)
+{
+	/* Unicode's table 3-7, well-formed sequences: only the second byte's range depends on the first. */
+	static const struct {
+		uint8_t first, last, low, high, length;
+	} forms[] = {{0x00, 0x7f, 0, 0, 1},       {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
+		     {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
+		     {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4}};
+	const uint8_t *b = (const uint8_t *)s;
+
+	for (size_t i = 0; length > 0 && i < sizeof(forms) / sizeof(forms[0]); i++) {
+		if (b[0] < forms[i].first || b[0] > forms[i].last)
+			continue;
+		if (forms[i].length > length)
+			return 0;
+		if (forms[i].length > 1 && (b[1] < forms[i].low || b[1] > forms[i].high))
+			return 0;
+		for (size_t k = 2; k < forms[i].length; k++)
+			if ((b[k] & 0xc0) != 0x80)
+				return 0;
+		return forms[i].length;
+	}
+	return 0;
+}
+
 void
 text_add_json(struct text *text, const char *s, size_t length)
 {
-	for (size_t i = 0; i < length; i++) {
-		unsigned char c = (unsigned char)s[i];
-		if (c == '"' || c == '\\')
+	while (length > 0) {
+		unsigned char c = (unsigned char)s[0];
+		size_t n = text_utf8(s, length);
+		if (n == 0)
+			text_add(text, "\xef\xbf\xbd", 3); /* U+FFFD, and go on at the next byte */
+		else if (c == '"' || c == '\\')
 			text_print(text, "\\%c", c);
 		else if (c == '\n')
 			text_add(text, "\\n", 2);
 		else if (c < 0x20 || c == 0x7f)
 			text_print(text, "\\u%04x", c);
+		else if (c == 0xc2 && (unsigned char)s[1] < 0xa0)
+			text_print(text, "\\u%04x", (unsigned char)s[1]); /* C1: terminals obey these, too */
 		else
-			text_add(text, (const char *)&s[i], 1);
+			text_add(text, s, n);
+		n = n == 0 ? 1 : n;
+		s += n;
+		length -= n;
 	}
 }
 

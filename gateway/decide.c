@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/decide.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "dataplane/tcp_options.h"
+#include "gateway/balance.h"
+#include "gateway/client_hello.h"
+#include "gateway/istio_sni.h"
+
+static_assert((int)SNI_TEXT_MAX > (int)CLIENT_HELLO_SNI_MAX, "a server name and its NUL fit the event");
+
+enum { IPV6_HEADER_EXTRA = 20 };
+
+/* An offer as one word, so that it changes in one piece: mss 0..15, sack 16, timestamps 17. */
+enum { OFFER_SACK = 1 << 16, OFFER_TIMESTAMPS = 1 << 17, OFFER_UNLEARNED = OFFER_SACK };
+
+struct listener_view {
+	uint32_t offer;  /* written by decide_refresh_offers, read by workers; relaxed */
+	uint32_t *slots; /* live slots of the endpoints behind it; NULL: none, or too many */
+	uint32_t n_slots;
+};
+
+struct decide_view {
+	struct snapshot *snapshot;
+	struct listener_view *listeners; /* by listener.index */
+};
+
+struct decide {
+	struct decide_view *view; /* atomic */
+	struct live *live;
+	bool draining; /* atomic */
+};
+
+static void *
+alloc(size_t n, size_t size)
+{
+	void *memory = calloc(n != 0 ? n : 1, size);
+	if (memory == NULL)
+		abort(); /* control plane: as in platform/text.c */
+	return memory;
+}
+
+/* Adds the endpoints of a backend. False when there are too many. */
+static bool
+add_endpoints(struct listener_view *view, const struct backend *backend)
+{
+	if (backend->n_endpoints > DECIDE_OFFER_ENDPOINTS_MAX - view->n_slots)
+		return false;
+	for (uint32_t i = 0; i < backend->n_endpoints; i++)
+		view->slots[view->n_slots++] = backend->endpoints[i]->live;
+	return true;
+}
+
+static bool
+add_routed(struct listener_view *view, const struct listener *listener)
+{
+	for (uint32_t i = 0; listener->routes != NULL && i < listener->n_routes; i++) {
+		const struct route *route = listener->routes[i];
+		for (uint32_t k = 0; k < route->n_backends; k++)
+			if (!add_endpoints(view, route->backends[k].backend))
+				return false;
+	}
+	return true;
+}
+
+static bool
+add_admitted(struct listener_view *view, const struct snapshot *snapshot, const struct listener *listener)
+{
+	for (uint32_t i = 0; i < snapshot->n_services; i++) {
+		const struct service *service = &snapshot->services[i];
+		if (listener_service(snapshot, listener, service->host.bytes, service->host.length) == NULL)
+			continue;
+		for (uint32_t k = 0; k < service->n_backends; k++) {
+			const struct backend *backend = &service->backends[k];
+			bool has_port;
+			/* A subset's endpoints are among those of its port; and only TLS ports can be reached. */
+			if (backend->subset.length != 0 ||
+			    service_backend(service, backend->port, "", 0, &has_port) == NULL)
+				continue;
+			if (!add_endpoints(view, backend))
+				return false;
+		}
+	}
+	return true;
+}
+
+static void
+listener_view_init(struct listener_view *view, const struct snapshot *snapshot, const struct listener *listener)
+{
+	view->offer = OFFER_UNLEARNED;
+	view->slots = alloc(DECIDE_OFFER_ENDPOINTS_MAX, sizeof(*view->slots));
+	bool all = listener->mode == LISTENER_AUTO_PASSTHROUGH ? add_admitted(view, snapshot, listener)
+							       : add_routed(view, listener);
+	if (!all)
+		view->n_slots = 0;
+	if (view->n_slots == 0) {
+		free(view->slots);
+		view->slots = NULL;
+		return;
+	}
+	view->slots = realloc(view->slots, view->n_slots * sizeof(*view->slots));
+	if (view->slots == NULL)
+		abort();
+}
+
+static uint32_t
+learned_offer(const struct live *live, const struct listener_view *view, const struct listener *listener)
+{
+	uint32_t mss = UINT32_MAX, known = 0;
+	bool sack = true, timestamps = true;
+
+	for (uint32_t i = 0; i < view->n_slots; i++) {
+		struct tcp_profile profile;
+		if (!live_profile(live, view->slots[i], &profile))
+			continue;
+		known++;
+		sack = sack && profile.sack;
+		timestamps = timestamps && profile.timestamps;
+		if (profile.mss != 0 && profile.mss < mss)
+			mss = profile.mss;
+	}
+	if (known == 0)
+		return OFFER_UNLEARNED;
+	if (mss == UINT32_MAX)
+		mss = 0;
+	else if (known < view->n_slots && listener->any_ipv6_endpoint && mss > TCP_MSS_DEFAULT_V6)
+		mss -= IPV6_HEADER_EXTRA;
+	return mss | (sack ? OFFER_SACK : 0) | (timestamps && known == view->n_slots ? OFFER_TIMESTAMPS : 0);
+}
+
+void
+decide_refresh_offers(struct decide *decide)
+{
+	struct decide_view *view = decide->view; /* the main thread is its only writer */
+
+	for (uint16_t i = 0; view != NULL && i < view->snapshot->n_listeners; i++) {
+		const struct listener *listener = &view->snapshot->listeners[i];
+		struct listener_view *listener_view = &view->listeners[listener->index];
+		__atomic_store_n(&listener_view->offer, learned_offer(decide->live, listener_view, listener),
+				 __ATOMIC_RELAXED);
+	}
+}
+
+struct decide_view *
+decide_install(struct decide *decide, struct snapshot *snapshot)
+{
+	struct decide_view *before = decide->view;
+	struct decide_view *view = alloc(1, sizeof(*view));
+
+	view->snapshot = snapshot;
+	view->listeners = alloc(snapshot->n_listeners, sizeof(*view->listeners));
+	for (uint16_t i = 0; i < snapshot->n_listeners; i++) {
+		const struct listener *listener = &snapshot->listeners[i];
+		struct listener_view *listener_view = &view->listeners[listener->index];
+		listener_view_init(listener_view, snapshot, listener);
+		/* What was learned before counts from the first SYN on. */
+		listener_view->offer = learned_offer(decide->live, listener_view, listener);
+	}
+	__atomic_store_n(&decide->view, view, __ATOMIC_RELEASE);
+	return before;
+}
+
+void
+decide_view_free(struct decide_view *view)
+{
+	if (view == NULL)
+		return;
+	for (uint16_t i = 0; i < view->snapshot->n_listeners; i++)
+		free(view->listeners[i].slots);
+	free(view->listeners);
+	snapshot_free(view->snapshot);
+	free(view);
+}
+
+struct decide *
+decide_create(struct live *live)
+{
+	struct decide *decide = alloc(1, sizeof(*decide));
+	decide->live = live;
+	return decide;
+}
+
+void
+decide_free(struct decide *decide)
+{
+	if (decide == NULL)
+		return;
+	decide_view_free(decide->view);
+	free(decide);
+}
+
+const struct snapshot *
+decide_snapshot(const struct decide *decide)
+{
+	return decide->view != NULL ? decide->view->snapshot : NULL;
+}
+
+void
+decide_drain(struct decide *decide, bool draining)
+{
+	__atomic_store_n(&decide->draining, draining, __ATOMIC_RELAXED);
+}
+
+static bool
+hook_listener(void *context, const struct ip_addr *local, uint16_t port, struct listener_offer *offer)
+{
+	struct decide *decide = context;
+	const struct decide_view *view = __atomic_load_n(&decide->view, __ATOMIC_ACQUIRE);
+
+	if (view == NULL)
+		return false;
+	const struct listener *listener = snapshot_listener(view->snapshot, local, port);
+	if (listener == NULL)
+		return false;
+	uint32_t word = __atomic_load_n(&view->listeners[listener->index].offer, __ATOMIC_RELAXED);
+	*offer = (struct listener_offer){.listener = listener->index,
+					 .live = listener->live,
+					 .mss = (uint16_t)word,
+					 .wscale = DECIDE_WSCALE,
+					 .sack = (word & OFFER_SACK) != 0,
+					 .timestamps = (word & OFFER_TIMESTAMPS) != 0,
+					 .draining = __atomic_load_n(&decide->draining, __ATOMIC_RELAXED)};
+	return true;
+}
+
+/* A choice of backend: the backend, or NULL and why not. */
+struct choice {
+	const struct backend *backend;
+	enum reason reason;
+};
+
+static struct choice
+choose_by_route(const struct snapshot *snapshot, const struct listener *listener, const struct client_hello *hello,
+		const struct decide_input *input)
+{
+	/* Without a name only a route for "*" matches; it is what Envoy does, too. */
+	const struct route *route = listener_route(snapshot, listener, hello->sni, hello->sni_length);
+	if (route == NULL)
+		return (struct choice){NULL, hello->sni_length == 0 ? REASON_SNI_MISSING : REASON_SNI_NO_MATCH};
+	return (struct choice){balance_route(route, input->tried, input->random), REASON_NO_ENDPOINT};
+}
+
+/* Istio's own gateway also wants one of its ALPN names here, because it builds a way to every port of every service,
+ * plaintext ones included, and a client of the mesh is recognised by them (CVE-2021-31921 was about that way). We don't
+ * ask for them: a listener reaches nothing but TLS ports of services that its hosts admit, where the endpoint
+ * authenticates the client itself, and what a peer says about itself decides nothing here. */
+static struct choice
+choose_by_istio_name(const struct snapshot *snapshot, const struct listener *listener, const struct client_hello *hello)
+{
+	struct istio_sni name;
+	bool has_port;
+
+	if (hello->sni_length == 0)
+		return (struct choice){NULL, REASON_SNI_MISSING};
+	if (!istio_sni_parse(hello->sni, hello->sni_length, &name))
+		return (struct choice){NULL, REASON_SNI_NOT_ISTIO};
+	const struct service *service = listener_service(snapshot, listener, name.host, name.host_length);
+	if (service == NULL)
+		return (struct choice){NULL, REASON_SERVICE_UNKNOWN};
+	const struct backend *backend = service_backend(service, name.port, name.subset, name.subset_length, &has_port);
+	return (struct choice){backend, has_port ? REASON_SERVICE_SUBSET : REASON_SERVICE_PORT};
+}
+
+static enum decision
+refuse(enum reason *reason, enum reason why)
+{
+	*reason = why;
+	return DECISION_REFUSE;
+}
+
+static enum decision
+hook_decide(void *context, unsigned worker, const struct decide_input *input, struct dial *dial, enum reason *reason,
+	    char sni[SNI_TEXT_MAX])
+{
+	struct decide *decide = context;
+	const struct decide_view *view = __atomic_load_n(&decide->view, __ATOMIC_ACQUIRE);
+	struct client_hello hello;
+
+	sni[0] = '\0';
+	switch (client_hello_parse(input->bytes, input->length, &hello)) {
+	case CLIENT_HELLO_MORE:
+		return DECISION_MORE;
+	case CLIENT_HELLO_NOT_TLS:
+		return refuse(reason, REASON_HELLO_NOT_TLS);
+	case CLIENT_HELLO_MALFORMED:
+		return refuse(reason, REASON_HELLO_MALFORMED);
+	case CLIENT_HELLO_BAD_NAME:
+		return refuse(reason, REASON_SNI_INVALID);
+	case CLIENT_HELLO_WHOLE:
+		break;
+	}
+	memcpy(sni, hello.sni, hello.sni_length + 1u);
+
+	/* A reload may have taken the listener away since the SYN. */
+	const struct listener *listener =
+		view != NULL ? snapshot_listener(view->snapshot, &input->local, input->local_port) : NULL;
+	if (listener == NULL)
+		return refuse(reason, REASON_NO_LISTENER);
+	struct choice choice = listener->mode == LISTENER_AUTO_PASSTHROUGH
+				       ? choose_by_istio_name(view->snapshot, listener, &hello)
+				       : choose_by_route(view->snapshot, listener, &hello, input);
+	const struct backend *backend = choice.backend;
+	if (backend == NULL)
+		return refuse(reason, choice.reason);
+
+	/* Workers don't ask each other: as many more may get in as there are workers deciding at the same moment. A
+	 * connection that tries another endpoint was let in before. */
+	if (input->attempt == 0 && backend->max_connections != UINT32_MAX &&
+	    live_active(decide->live, backend->live) >= backend->max_connections)
+		return refuse(reason, REASON_MAX_CONNECTIONS);
+
+	const struct endpoint *endpoint =
+		balance_endpoint(backend, decide->live, worker, input->attempt, input->tried, input->random);
+	if (endpoint == NULL)
+		return refuse(reason, REASON_NO_ENDPOINT);
+	*dial = (struct dial){.addr = endpoint->addr,
+			      .port = endpoint->port,
+			      .endpoint = endpoint->live,
+			      .service = backend->live,
+			      .connect_timeout_ms = backend->connect_timeout_ms != 0 ? backend->connect_timeout_ms : 1};
+	return DECISION_DIAL;
+}
+
+static void
+hook_learned(void *context, unsigned worker, uint32_t endpoint, const struct tcp_profile *profile)
+{
+	struct decide *decide = context;
+
+	(void)worker;
+	live_profile_set(decide->live, endpoint, profile);
+}
+
+void
+decide_hooks(struct decide *decide, struct dataplane_hooks *hooks)
+{
+	*hooks = (struct dataplane_hooks){
+		.context = decide, .listener = hook_listener, .decide = hook_decide, .learned = hook_learned};
+}

@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/sim/rig.h"
+
+#include <arpa/inet.h>
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_mbuf.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+enum { TABLE_ALIGN = 4096, HOLDS = 1024, NEIGHBOURS = 4096, LIVE = 16 };
+
+static struct rte_mempool *pool;
+
+__attribute__((noreturn, format(printf, 1, 2))) static void
+die(const char *format, ...)
+{
+	va_list arguments;
+	va_start(arguments, format);
+	fputs("rig: ", stderr);
+	vfprintf(stderr, format, arguments);
+	fputc('\n', stderr);
+	va_end(arguments);
+	abort();
+}
+
+struct ip_addr
+rig_addr(const char *text)
+{
+	struct ip_addr addr;
+	if (!ip_addr_parse(text, &addr))
+		die("not an address: %s", text);
+	return addr;
+}
+
+bool
+rig_start_eal(unsigned megabytes)
+{
+	static bool started;
+	char memory[16];
+	const char *arguments[] = {"rig", "--no-huge", "-m", memory, "--no-pci", "--no-telemetry", "--no-shconf", "--lcores=0", "--log-level=4", NULL};
+
+	if (started)
+		return true;
+	snprintf(memory, sizeof(memory), "%u", megabytes);
+	if (rte_eal_init(9, (char **)(uintptr_t)arguments) < 0) {
+		fprintf(stderr, "rig: EAL: %s\n", rte_strerror(rte_errno));
+		return false;
+	}
+	started = true;
+	return true;
+}
+
+static uint16_t
+device_tx(struct device *device, uint16_t queue, struct rte_mbuf **mbufs, uint16_t n)
+{
+	struct rig_queue *sent = device->context;
+	(void)queue;
+
+	for (uint16_t i = 0; i < n; i++) {
+		if (sent->refuse != 0) {
+			sent->refuse--;
+			return i;
+		}
+		if (sent->tail - sent->head == RIG_QUEUE)
+			return i;
+		sent->mbufs[sent->tail++ % RIG_QUEUE] = mbufs[i];
+	}
+	return n;
+}
+
+static uint16_t
+device_rx(struct device *device, uint16_t queue, struct rte_mbuf **mbufs, uint16_t n)
+{
+	(void)device, (void)queue, (void)mbufs, (void)n;
+	return 0;
+}
+
+static bool
+hook_listener(void *context, const struct ip_addr *local, uint16_t port, struct listener_offer *offer)
+{
+	struct rig *rig = context;
+	(void)local;
+
+	if (rig->listen_port == 0 || port != rig->listen_port)
+		return false;
+	*offer = rig->offer;
+	return true;
+}
+
+static enum decision
+hook_decide(void *context, unsigned worker, const struct decide_input *input, struct dial *dial, enum reason *reason,
+	    char sni[SNI_TEXT_MAX])
+{
+	struct rig *rig = context;
+	(void)worker;
+
+	if (input->length < rig->hello_length)
+		return DECISION_MORE;
+	rig->n_decided++;
+	strcpy(sni, "rig.example");
+	if (rig->decision == DECISION_DIAL && input->attempt >= rig->n_dials) {
+		*reason = REASON_NO_ENDPOINT;
+		return DECISION_REFUSE;
+	}
+	*dial = rig->dials[input->attempt < 4 ? input->attempt : 3];
+	*reason = rig->refusal;
+	return rig->decision;
+}
+
+static void
+hook_learned(void *context, unsigned worker, uint32_t endpoint, const struct tcp_profile *profile)
+{
+	struct rig *rig = context;
+	(void)worker, (void)endpoint;
+	rig->learned = *profile;
+}
+
+void
+rig_open(struct rig *rig, uint32_t flows, uint32_t packets)
+{
+	static const char *const addresses[RIG_DEVICES][2] = {{"192.0.2.1/24", "2001:db8:1::1/64"},
+							      {"198.51.100.1/24", "2001:db8:2::1/64"}};
+	struct device *devices[RIG_DEVICES], *taps[RIG_DEVICES] = {NULL, NULL};
+
+	memset(rig, 0, sizeof(*rig));
+	rig->conf.n_ports = RIG_DEVICES;
+	for (unsigned i = 0; i < RIG_DEVICES; i++) {
+		struct conf_port *port = &rig->conf.ports[i];
+		struct device *device = &rig->devices[i];
+		snprintf(port->name, sizeof(port->name), i == RIG_WAN ? "wan" : "lan");
+		port->mtu = 1500;
+		port->n_addresses = 2;
+		for (unsigned j = 0; j < 2; j++)
+			if (!ip_prefix_parse(addresses[i][j], &port->addresses[j]))
+				die("bad address");
+		*device = (struct device){.rx = device_rx,
+					  .tx = device_tx,
+					  .context = &rig->sent[i],
+					  .rx_queues = 1,
+					  .tx_queues = 1,
+					  .mac = {2, 0, 0, 0, 1, (uint8_t)i}};
+		devices[i] = device;
+	}
+	rig->conf.tables.flows = flows;
+	rig->conf.flow.local_port_first = 16384;
+	rig->conf.flow.local_port_last = 65535;
+	rig->conf.flow.idle_timeout_s = 8100;
+	rig->conf.flow.half_closed_timeout_s = 8100;
+	rig->conf.flow.hello_timeout_ms = 5000;
+	rig->conf.flow.close_linger_ms = 4000;
+	rig->conf.flow.rst_per_second = 1000;
+	net_init(&rig->net, &rig->conf, devices, taps);
+
+	if (pool == NULL)
+		pool = rte_pktmbuf_pool_create("rig", packets, 256, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+	if (pool == NULL)
+		die("no packet pool: %s", rte_strerror(rte_errno));
+	rig->hooks = (struct dataplane_hooks){rig, hook_listener, hook_decide, hook_learned};
+	rig->offer = (struct listener_offer){.live = 1, .sack = true, .timestamps = true, .mss = 1460};
+	rig->listen_port = 443;
+	rig->hello_length = 1;
+	rig->decision = DECISION_DIAL;
+	rig->n_dials = 1;
+	for (unsigned i = 0; i < 4; i++)
+		rig->dials[i] = (struct dial){.addr = rig_addr("198.51.100.10"),
+					      .port = 8443,
+					      .endpoint = 2 + i,
+					      .service = 10,
+					      .connect_timeout_ms = 1500};
+	for (unsigned i = 0; i < 4; i++)
+		rig->dials[i].addr.bytes[15] = (uint8_t)(10 + i);
+
+	struct worker *worker = &rig->worker;
+	*worker = (struct worker){
+		.n_workers = 1,
+		.net = &rig->net,
+		.conf = &rig->conf,
+		.hooks = &rig->hooks,
+		.pool = pool,
+		.stats = &rig->stats,
+		.random_state = {1, 2},
+		.cookie_secret = {3, 4},
+		.isn_secret = {5, 6},
+		.port_secret = {7, 8},
+		.wall_offset_ms = UINT64_C(1700000000000),
+		.live = calloc(LIVE, sizeof(struct live_counters)),
+		.rst_allowance = 1000,
+	};
+	rig->now_ms = 1000000;
+	worker->now_ms = rig->now_ms;
+	worker->clock_ms = (uint32_t)rig->now_ms;
+	rig->table_bytes = flow_table_bytes(flows);
+	rig->table_memory = mmap(NULL, rig->table_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (rig->table_memory == MAP_FAILED)
+		die("no memory for the flow table");
+	madvise(rig->table_memory, rig->table_bytes, MADV_HUGEPAGE);
+	flow_table_init(&worker->flows, rig->table_memory, flows, (const uint64_t[3]){9, 10, 11});
+	timer_wheel_init(&worker->wheel, worker->clock_ms);
+	if (!hold_pool_init(&worker->holds, HOLDS) || !neighbour_table_init(&worker->neighbours, NEIGHBOURS))
+		die("no memory");
+}
+
+unsigned
+rig_close(struct rig *rig)
+{
+	for (uint32_t i = 1; i <= flow_table_touched(&rig->worker.flows); i++)
+		rig->worker.flows.flows[i].state = FLOW_FREE;
+	for (unsigned i = 0; i < RIG_DEVICES; i++)
+		while (rig->sent[i].head != rig->sent[i].tail)
+			rte_pktmbuf_free(rig->sent[i].mbufs[rig->sent[i].head++ % RIG_QUEUE]);
+	neighbour_table_free(&rig->worker.neighbours);
+	hold_pool_free(&rig->worker.holds);
+	munmap(rig->table_memory, rig->table_bytes);
+	free(rig->worker.live);
+	return rte_mempool_in_use_count(pool);
+}
+
+/* Sum of 16-bit words in network order, plainly, as RFC 1071 section 4.1 has it. */
+static uint32_t
+plain_sum(uint32_t sum, const uint8_t *bytes, size_t length)
+{
+	for (size_t i = 0; i + 1 < length; i += 2)
+		sum += (uint32_t)bytes[i] << 8 | bytes[i + 1];
+	if (length % 2 != 0)
+		sum += (uint32_t)bytes[length - 1] << 8;
+	while (sum >> 16 != 0)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return sum;
+}
+
+static uint32_t
+pseudo_sum(const uint8_t *source, const uint8_t *destination, size_t address_length, uint8_t protocol, uint32_t length)
+{
+	uint32_t sum = plain_sum(0, source, address_length);
+	sum = plain_sum(sum, destination, address_length);
+	return sum + protocol + (length >> 16) + (length & 0xffff);
+}
+
+static void
+put_16(uint8_t *at, uint32_t value)
+{
+	at[0] = (uint8_t)(value >> 8);
+	at[1] = (uint8_t)value;
+}
+
+static void
+put_32(uint8_t *at, uint32_t value)
+{
+	put_16(at, value >> 16);
+	put_16(at + 2, value);
+}
+
+static uint16_t
+get_16(const uint8_t *at)
+{
+	return (uint16_t)(at[0] << 8 | at[1]);
+}
+
+static uint32_t
+get_32(const uint8_t *at)
+{
+	return (uint32_t)get_16(at) << 16 | get_16(at + 2);
+}
+
+uint16_t
+rig_build(const struct rig *rig, unsigned device, const struct segment *segment, uint8_t *frame)
+{
+	bool v4 = ip_addr_is_v4(&segment->source);
+	uint16_t header = (uint16_t)(20 + segment->options_length);
+	uint16_t l4 = (uint16_t)(header + segment->payload_length);
+	uint8_t *ip = frame + 14, *tcp = ip + (v4 ? 20 : 40);
+
+	memcpy(frame, rig->devices[device].mac, 6);
+	memcpy(frame + 6, (const uint8_t[6]){2, 0, 0, 0, 0, segment->source.bytes[15]}, 6);
+	put_16(frame + 12, v4 ? 0x0800 : 0x86dd);
+	if (v4) {
+		memcpy(ip, (const uint8_t[20]){0x45, 0, 0, 0, 0x12, 0x34, 0x40, 0, 61, 6}, 20);
+		put_16(ip + 2, 20u + l4);
+		memcpy(ip + 12, segment->source.bytes + 12, 4);
+		memcpy(ip + 16, segment->destination.bytes + 12, 4);
+		put_16(ip + 10, ~plain_sum(0, ip, 20));
+	} else {
+		memset(ip, 0, 40);
+		ip[0] = 0x60;
+		put_16(ip + 4, l4);
+		ip[6] = 6;
+		ip[7] = 61;
+		memcpy(ip + 8, segment->source.bytes, 16);
+		memcpy(ip + 24, segment->destination.bytes, 16);
+	}
+	put_16(tcp, segment->source_port);
+	put_16(tcp + 2, segment->destination_port);
+	put_32(tcp + 4, segment->seq);
+	put_32(tcp + 8, segment->ack);
+	tcp[12] = (uint8_t)(header / 4 << 4);
+	tcp[13] = segment->flags;
+	put_16(tcp + 14, segment->window);
+	put_32(tcp + 16, 0);
+	memcpy(tcp + 20, segment->options, segment->options_length);
+	if (segment->payload_length != 0)
+		memcpy(tcp + header, segment->payload, segment->payload_length);
+	size_t address_length = v4 ? 4 : 16;
+	uint32_t sum = pseudo_sum(ip + (v4 ? 12 : 8), ip + (v4 ? 16 : 24), address_length, 6, l4);
+	put_16(tcp + 16, ~plain_sum(sum, tcp, l4));
+	return (uint16_t)(tcp + l4 - frame);
+}
+
+void
+rig_receive_frame(struct rig *rig, unsigned device, const uint8_t *frame, uint16_t length)
+{
+	struct rte_mbuf *mbuf = rte_pktmbuf_alloc(pool);
+	if (mbuf == NULL)
+		die("no packet buffer");
+	memcpy(rte_pktmbuf_mtod(mbuf, void *), frame, length);
+	mbuf->data_len = length;
+	mbuf->pkt_len = length;
+	worker_input(&rig->worker, (uint8_t)device, &mbuf, 1, rig->now_ms);
+	worker_flush(&rig->worker);
+}
+
+void
+rig_receive(struct rig *rig, unsigned device, const struct segment *segment)
+{
+	uint8_t frame[RTE_MBUF_DEFAULT_DATAROOM];
+	rig_receive_frame(rig, device, frame, rig_build(rig, device, segment, frame));
+}
+
+/* Answers an ARP request or a neighbour solicitation as the station that is asked for. True when frame is one. */
+static bool
+answer_resolution(struct rig *rig, unsigned device, const uint8_t *frame, uint16_t length)
+{
+	const uint8_t *body = frame + 14;
+	uint8_t reply[128];
+
+	if (get_16(frame + 12) == 0x0806) {
+		if (get_16(body + 6) != 1 || memcmp(body + 14, body + 24, 4) == 0)
+			return true; /* a reply or an announcement: nobody is asked */
+		memcpy(reply, frame + 6, 6);
+		memcpy(reply + 6, (const uint8_t[6]){2, 0, 0, 0, 0, body[27]}, 6);
+		put_16(reply + 12, 0x0806);
+		memcpy(reply + 14, body, 6);
+		put_16(reply + 20, 2);
+		memcpy(reply + 22, reply + 6, 6);
+		memcpy(reply + 28, body + 24, 4);
+		memcpy(reply + 32, body + 8, 10);
+		rig_receive_frame(rig, device, reply, 42);
+		return true;
+	}
+	if (get_16(frame + 12) != 0x86dd || body[6] != 58)
+		return false;
+	if (length >= 14 + 40 + 24 && body[40] == 135) {
+		uint8_t *ip = reply + 14, *icmp = ip + 40;
+		memcpy(reply, frame + 6, 6);
+		memcpy(reply + 6, (const uint8_t[6]){2, 0, 0, 0, 0, body[40 + 23]}, 6);
+		put_16(reply + 12, 0x86dd);
+		memset(ip, 0, 40 + 32);
+		ip[0] = 0x60;
+		put_16(ip + 4, 32);
+		ip[6] = 58;
+		ip[7] = 255;
+		memcpy(ip + 8, body + 48, 16);
+		memcpy(ip + 24, body + 8, 16);
+		icmp[0] = 136;
+		icmp[4] = 0x60;
+		memcpy(icmp + 8, body + 48, 16);
+		icmp[24] = 2;
+		icmp[25] = 1;
+		memcpy(icmp + 26, reply + 6, 6);
+		put_16(icmp + 2, ~plain_sum(pseudo_sum(ip + 8, ip + 24, 16, 58, 32), icmp, 32));
+		rig_receive_frame(rig, device, reply, 14 + 40 + 32);
+	}
+	return true;
+}
+
+/* Takes a frame apart; ends the process when it isn't one that its receiver would accept. */
+static void
+parse(const struct rig *rig, unsigned device, const uint8_t *frame, uint16_t length, struct segment *segment)
+{
+	const uint8_t *ip = frame + 14;
+	bool v4 = get_16(frame + 12) == 0x0800;
+	uint16_t l4;
+
+	memset(segment, 0, sizeof(*segment));
+	if (length < 54 || memcmp(frame + 6, rig->devices[device].mac, 6) != 0)
+		die("a frame of %u bytes, or not from our MAC", length);
+	if (v4) {
+		if (ip[0] != 0x45 || get_16(ip + 2) != length - 14 || plain_sum(0, ip, 20) != 0xffff || ip[9] != 6)
+			die("a bad IPv4 header");
+		segment->source = ip_addr_from_v4(htonl(get_32(ip + 12)));
+		segment->destination = ip_addr_from_v4(htonl(get_32(ip + 16)));
+		l4 = (uint16_t)(length - 34);
+	} else {
+		if (ip[0] >> 4 != 6 || get_16(ip + 4) != length - 54 || ip[6] != 6)
+			die("a bad IPv6 header");
+		memcpy(segment->source.bytes, ip + 8, 16);
+		memcpy(segment->destination.bytes, ip + 24, 16);
+		l4 = (uint16_t)(length - 54);
+	}
+	const uint8_t *tcp = ip + (v4 ? 20 : 40);
+	uint32_t sum = pseudo_sum(ip + (v4 ? 12 : 8), ip + (v4 ? 16 : 24), v4 ? 4 : 16, 6, l4);
+	if (plain_sum(sum, tcp, l4) != 0xffff)
+		die("a bad TCP checksum");
+	uint8_t header = (uint8_t)((tcp[12] >> 4) * 4);
+	if (header < 20 || header > l4 || (tcp[12] & 0xf) != 0)
+		die("a bad TCP header length");
+	if (frame[5] != segment->destination.bytes[15] || frame[0] != 2)
+		die("sent to the wrong MAC");
+	segment->source_port = get_16(tcp);
+	segment->destination_port = get_16(tcp + 2);
+	segment->seq = get_32(tcp + 4);
+	segment->ack = get_32(tcp + 8);
+	segment->flags = tcp[13];
+	segment->window = get_16(tcp + 14);
+	segment->options_length = (uint8_t)(header - 20);
+	memcpy(segment->options, tcp + 20, segment->options_length);
+	segment->payload = tcp + header;
+	segment->payload_length = (uint16_t)(l4 - header);
+}
+
+bool
+rig_next(struct rig *rig, unsigned device, struct segment *segment, uint8_t *frame)
+{
+	struct rig_queue *sent = &rig->sent[device];
+
+	while (sent->head != sent->tail) {
+		struct rte_mbuf *mbuf = sent->mbufs[sent->head++ % RIG_QUEUE];
+		uint16_t length = mbuf->data_len;
+		memcpy(frame, rte_pktmbuf_mtod(mbuf, const void *), length);
+		rte_pktmbuf_free(mbuf);
+		if (answer_resolution(rig, device, frame, length))
+			continue;
+		parse(rig, device, frame, length, segment);
+		return true;
+	}
+	return false;
+}
+
+unsigned
+rig_waiting(const struct rig *rig, unsigned device)
+{
+	return rig->sent[device].tail - rig->sent[device].head;
+}
+
+void
+rig_advance(struct rig *rig, uint32_t ms)
+{
+	while (ms-- != 0) {
+		rig->now_ms++;
+		worker_time(&rig->worker, rig->now_ms);
+	}
+	worker_flush(&rig->worker);
+}
