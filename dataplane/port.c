@@ -171,7 +171,7 @@ attach(struct port *port, const char *name, const char *arguments, struct text *
 		int failed = rte_vdev_init(name, arguments);
 
 		if (failed) {
-			text_print(error, "device %s: %s; its arguments are '%s'\n", name, rte_strerror(-failed),
+			text_print(error, "device %s: %s; its arguments are '%s'", name, rte_strerror(-failed),
 				   arguments ? arguments : "");
 			return false;
 		}
@@ -179,8 +179,7 @@ attach(struct port *port, const char *name, const char *arguments, struct text *
 		if (rte_eth_dev_get_port_by_name(name, &port->id) == 0)
 			return true;
 	}
-	text_print(error,
-		   "device %s: DPDK has no such port; is it bound to vfio-pci? 'dpdk-devbind.py --status' tells\n",
+	text_print(error, "device %s: DPDK has no such port; is it bound to vfio-pci? 'dpdk-devbind.py --status' tells",
 		   name);
 	return false;
 }
@@ -211,12 +210,12 @@ check_room(const struct conf_port *from, uint16_t mtu, struct rte_mempool *pool,
 	char value[ARGUMENT_MAX];
 
 	if (room < (uint32_t)mtu + ETHER_LENGTH + ETHER_VLAN_LENGTH) {
-		text_print(error, "port %s: an MTU of %u doesn't fit in packet buffers of %u bytes\n", from->name, mtu,
+		text_print(error, "port %s: an MTU of %u doesn't fit in packet buffers of %u bytes", from->name, mtu,
 			   room);
 		return false;
 	}
 	if (argument(from->arguments, "framesz", value) && strtoul(value, NULL, 10) > room) {
-		text_print(error, "port %s: framesz=%s is more than a packet buffer's %u bytes\n", from->name, value,
+		text_print(error, "port %s: framesz=%s is more than a packet buffer's %u bytes", from->name, value,
 			   room);
 		return false;
 	}
@@ -364,7 +363,7 @@ bring_up(struct port *port, const struct conf_port *from, uint16_t mtu, const ch
 	log_link(device->is_tap ? "tap" : from->name, port, &info, device);
 Exit:
 	if (failed)
-		text_print(error, "port %s: can't %s the device: %s\n", from->name, step, rte_strerror(-failed));
+		text_print(error, "port %s: can't %s the device: %s", from->name, step, rte_strerror(-failed));
 	return failed == 0;
 }
 
@@ -412,7 +411,7 @@ port_open(const struct conf *conf, uint8_t index, uint16_t n_workers, struct rte
 		return false;
 	port = port_new();
 	if (port == NULL) {
-		text_print(error, "port %s: out of memory\n", from->name);
+		text_print(error, "port %s: out of memory", from->name);
 		return false;
 	}
 	if (attach(port, from->device, from->arguments, error) &&
@@ -433,8 +432,8 @@ port_open_tap(const struct conf *conf, uint8_t index, const struct device *port,
 
 	*tap = (struct device){.is_tap = true};
 	if (strlen(from->name) + strlen("pt-") >= IFNAMSIZ) {
-		text_print(error, "port %s: the name is too long for a tap: 'pt-%s' has more than %d bytes\n",
-			   from->name, from->name, IFNAMSIZ - 1);
+		text_print(error, "port %s: the name is too long for a tap: 'pt-%s' has more than %d bytes", from->name,
+			   from->name, IFNAMSIZ - 1);
 		return false;
 	}
 	snprintf(name, sizeof(name), "net_tap_pt%u", index);
@@ -442,7 +441,7 @@ port_open_tap(const struct conf *conf, uint8_t index, const struct device *port,
 		 mac[1], mac[2], mac[3], mac[4], mac[5]);
 	opened = port_new();
 	if (opened == NULL) {
-		text_print(error, "port %s: out of memory\n", from->name);
+		text_print(error, "port %s: out of memory", from->name);
 		return false;
 	}
 	if (attach(opened, name, arguments, error) && bring_up(opened, from, from->mtu, NULL, 1, pool, tap, error))

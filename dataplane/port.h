@@ -26,8 +26,8 @@ struct text;
 enum { PORT_WAKEUP_MAX = 4 };
 
 /* Opens the DPDK device of conf->ports[index] and fills *device; ports of the same device, with other VLANs, share it: open it once. The EAL
- * is up; a virtual device that it wasn't told of is made here. False, and a line in error, when it can't be used as postern.conf
- * says. */
+ * is up; a virtual device that it wasn't told of is made here. False, and what is wrong and what to do in error (no line break), when it
+ * can't be used as postern.conf says. */
 bool port_open(const struct conf *conf, uint8_t index, uint16_t n_workers, struct rte_mempool *pool,
 	       struct device *device, struct text *error);
 

@@ -85,7 +85,7 @@ test_refused(void)
 					  &device, &error));
 		CU_ASSERT_PTR_NOT_NULL_FATAL(error.bytes);
 		if (strstr(error.bytes, cases[i].says) == NULL)
-			fprintf(stderr, "%s", error.bytes);
+			fprintf(stderr, "%s\n", error.bytes);
 		CU_ASSERT_PTR_NOT_NULL(strstr(error.bytes, cases[i].says));
 		text_free(&error);
 	}
