@@ -206,6 +206,32 @@ test_resolve(void)
 	finish();
 }
 
+/* What nobody asked for, or everybody was told, tells where a neighbour is, but not that it hears us. */
+static void
+test_unasked(void)
+{
+	uint32_t hop;
+
+	wire_start();
+	hop = hop_to(0, "192.0.2.9");
+	arp_in(wire_mac, mac_a, REPLY, "192.0.2.9", "192.0.2.1");
+	CU_ASSERT_EQUAL(state(hop), NEIGHBOUR_STALE);
+	hop = hop_to(0, "192.0.2.10");
+	send_to(hop, 1);
+	arp_in(wire_broadcast, mac_a, REPLY, "192.0.2.10", "192.0.2.1");
+	CU_ASSERT_EQUAL(state(hop), NEIGHBOUR_STALE);
+
+	/* A claim has made it doubtful, and the old MAC hasn't been asked yet. */
+	hop = hop_to(0, "192.0.2.11");
+	send_to(hop, 1);
+	arp_in(wire_mac, mac_a, REPLY, "192.0.2.11", "192.0.2.1");
+	CU_ASSERT_EQUAL(state(hop), NEIGHBOUR_REACHABLE);
+	arp_in(wire_mac, mac_b, REPLY, "192.0.2.11", "192.0.2.1");
+	arp_in(wire_mac, mac_a, REPLY, "192.0.2.11", "192.0.2.1");
+	CU_ASSERT_EQUAL(state(hop), NEIGHBOUR_PROBE);
+	finish();
+}
+
 static void
 test_fail_and_forget(void)
 {
@@ -426,6 +452,7 @@ static CU_TestInfo tests[] = {
 	{"malformed ARP", test_malformed},
 	{"answers on a VLAN", test_answer_on_vlan},
 	{"resolution", test_resolve},
+	{"claims without a question", test_unasked},
 	{"failure", test_fail_and_forget},
 	{"ageing", test_ageing},
 	{"spoofing and moving", test_spoofing},
