@@ -2,6 +2,7 @@
 #include "dataplane/port.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
 #include <rte_bus_vdev.h>
@@ -54,6 +55,7 @@ struct port {
 	uint16_t id;
 	bool made;       /* the EAL's device was made here, and goes when the port does */
 	bool interrupts; /* per queue */
+	bool eventfds;   /* … that count up on each interrupt, until they are read */
 	int membership;  /* keeps all-multicast on; −1: none */
 	int wakeup[PORT_WAKEUP_MAX];
 	unsigned n_wakeup;
@@ -306,6 +308,17 @@ open_groups(struct port *port, const char *interface)
 	(void)rte_eth_promiscuous_disable(port->id);
 }
 
+/* A virtual device's descriptor is its file, quiet again when the frames have been taken. A NIC's is an eventfd of
+ * vfio, which must be read; an older UIO's, which blocks when it is, is of no use. */
+static void
+find_interrupts(struct port *port, const struct driver *driver)
+{
+	int fd = rte_eth_dev_rx_intr_ctl_q_get_fd(port->id, 0);
+
+	port->eventfds = !driver->virtual;
+	port->interrupts = fd >= 0 && (driver->virtual || (fcntl(fd, F_GETFL) & O_NONBLOCK));
+}
+
 /* What both kinds of port share, from a device that the EAL has. */
 static bool
 bring_up(struct port *port, const struct conf_port *from, uint16_t mtu, const char *interface, uint16_t n_workers,
@@ -337,7 +350,8 @@ bring_up(struct port *port, const struct conf_port *from, uint16_t mtu, const ch
 	}
 	if (failed)
 		goto Exit;
-	port->interrupts = conf.intr_conf.rxq && rte_eth_dev_rx_intr_ctl_q_get_fd(port->id, 0) >= 0;
+	if (conf.intr_conf.rxq)
+		find_interrupts(port, driver);
 	if (driver->virtual && !driver->keeps_mtu) {
 		step = "set the MTU";
 		failed = rte_eth_dev_set_mtu(port->id, mtu);
@@ -480,11 +494,17 @@ void
 port_wakeup_arm(struct device *device, uint16_t queue, bool arm)
 {
 	const struct port *port = device->context;
+	uint64_t count;
+	int fd;
 
 	if (!port->interrupts)
 		return;
-	if (arm)
+	if (arm) {
 		(void)rte_eth_dev_rx_intr_enable(port->id, queue);
-	else
-		(void)rte_eth_dev_rx_intr_disable(port->id, queue);
+		return;
+	}
+	(void)rte_eth_dev_rx_intr_disable(port->id, queue);
+	fd = port->eventfds ? rte_eth_dev_rx_intr_ctl_q_get_fd(port->id, queue) : -1;
+	if (fd >= 0 && read(fd, &count, sizeof(count)) < 0)
+		return; /* nothing came */
 }
