@@ -24,7 +24,13 @@
 #define AF_XDP 44
 #endif
 
-enum { DESCRIPTORS_MAX = 4096, ARGUMENT_MAX = 64, TAP_DESCRIPTORS = 4 };
+enum {
+	DESCRIPTORS_MAX = 4096,
+	ARGUMENT_MAX = 64,
+	TAP_DESCRIPTORS = 4,
+	AF_PACKET_SLOT = 2048,  /* the driver's default for framesz */
+	AF_PACKET_OVERHEAD = 66 /* of a slot, before its frame: header, address, alignment (TPACKET_V2) */
+};
 
 static const char scope[] = "port";
 
@@ -204,21 +210,30 @@ device_mtu(const struct conf *conf, uint8_t index, bool *vlan)
 	return mtu;
 }
 
-/* A whole frame in one buffer, or af_packet writes beyond its end. */
+/* A whole frame in one buffer; and a slot of af_packet's ring must hold a frame and not more than a buffer does,
+ * because the driver copies whatever is in it. */
 static bool
 check_room(const struct conf_port *from, uint16_t mtu, struct rte_mempool *pool, struct text *error)
 {
 	uint32_t room = rte_pktmbuf_data_room_size(pool) - RTE_PKTMBUF_HEADROOM;
+	uint32_t frame = (uint32_t)mtu + ETHER_LENGTH + ETHER_VLAN_LENGTH;
+	unsigned long slot = AF_PACKET_SLOT;
 	char value[ARGUMENT_MAX];
 
-	if (room < (uint32_t)mtu + ETHER_LENGTH + ETHER_VLAN_LENGTH) {
+	if (room < frame) {
 		text_print(error, "port %s: an MTU of %u doesn't fit in packet buffers of %u bytes", from->name, mtu,
 			   room);
 		return false;
 	}
-	if (argument(from->arguments, "framesz", value) && strtoul(value, NULL, 10) > room) {
-		text_print(error, "port %s: framesz=%s is more than a packet buffer's %u bytes", from->name, value,
-			   room);
+	if (strncmp(from->device, "net_af_packet", strlen("net_af_packet")) != 0)
+		return true;
+	if (argument(from->arguments, "framesz", value))
+		slot = strtoul(value, NULL, 10);
+	if (slot < frame + AF_PACKET_OVERHEAD || slot > room + AF_PACKET_OVERHEAD) {
+		text_print(
+			error,
+			"port %s: framesz=%lu doesn't fit an MTU of %u and packet buffers of %u bytes: %u to %u would",
+			from->name, slot, mtu, room, frame + AF_PACKET_OVERHEAD, room + AF_PACKET_OVERHEAD);
 		return false;
 	}
 	return true;
