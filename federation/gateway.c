@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* kind: Gateway: the ports that are listened on, and the server names that each admits. */
+#include <string.h>
+
+#include "federation/documents.h"
+#include "federation/syntax.h"
+
+enum { SPEC_SERVERS, SPEC_FIELDS };
+static const struct schema_field spec_fields[] = {
+	[SPEC_SERVERS] = {"servers", SHAPE_LIST, true},
+};
+static const char *const spec_unsupported[] = {"selector", NULL};
+static const struct schema spec_schema = {"Gateway spec", spec_fields, SPEC_FIELDS, spec_unsupported};
+
+enum { SERVER_PORT, SERVER_TLS, SERVER_HOSTS, SERVER_BIND, SERVER_FIELDS };
+static const struct schema_field server_fields[] = {
+	[SERVER_PORT] = {"port", SHAPE_MAPPING, true},
+	[SERVER_TLS] = {"tls", SHAPE_MAPPING, true},
+	[SERVER_HOSTS] = {"hosts", SHAPE_LIST, true},
+	[SERVER_BIND] = {"bind", SHAPE_TEXT, false},
+};
+static const char *const server_unsupported[] = {"defaultEndpoint", "name", NULL};
+static const struct schema server_schema = {"Gateway spec.servers[]", server_fields, SERVER_FIELDS, server_unsupported};
+
+enum { PORT_NUMBER, PORT_NAME, PORT_PROTOCOL, PORT_FIELDS };
+static const struct schema_field port_fields[] = {
+	[PORT_NUMBER] = {"number", SHAPE_NUMBER, true},
+	[PORT_NAME] = {"name", SHAPE_TEXT, true},
+	[PORT_PROTOCOL] = {"protocol", SHAPE_TEXT, true},
+};
+static const char *const port_unsupported[] = {"targetPort", NULL};
+static const struct schema port_schema = {"Gateway spec.servers[].port", port_fields, PORT_FIELDS, port_unsupported};
+
+enum { TLS_MODE, TLS_FIELDS };
+static const struct schema_field tls_fields[] = {
+	[TLS_MODE] = {"mode", SHAPE_TEXT, true},
+};
+static const char *const tls_unsupported[] = {"httpsRedirect",
+					      "serverCertificate",
+					      "privateKey",
+					      "caCertificates",
+					      "caCrl",
+					      "credentialName",
+					      "credentialNames",
+					      "caCertCredentialName",
+					      "tlsCertificates",
+					      "subjectAltNames",
+					      "verifyCertificateSpki",
+					      "verifyCertificateHash",
+					      "minProtocolVersion",
+					      "maxProtocolVersion",
+					      "cipherSuites",
+					      NULL};
+static const struct schema tls_schema = {"Gateway spec.servers[].tls", tls_fields, TLS_FIELDS, tls_unsupported};
+
+static const char *const protocols[] = {"TLS", "HTTPS", "HTTP", "HTTP2", "GRPC", "GRPC-WEB", "TCP", "MONGO", NULL};
+enum { PROTOCOLS_SUPPORTED = 2 };
+static const char *const modes[] = {[LISTENER_PASSTHROUGH] = "PASSTHROUGH",
+				    [LISTENER_AUTO_PASSTHROUGH] = "AUTO_PASSTHROUGH",
+				    "SIMPLE",
+				    "MUTUAL",
+				    "ISTIO_MUTUAL",
+				    "OPTIONAL_MUTUAL",
+				    NULL};
+enum { MODES_SUPPORTED = 2 };
+
+static bool
+read_port(struct reader *reader, const struct yaml_node *node, struct model_server *server)
+{
+	const struct yaml_node *values[PORT_FIELDS];
+	unsigned protocol;
+	bool right = schema_read(reader, node, &port_schema, values);
+
+	server->port_origin = reader_origin(reader, node);
+	if (values[PORT_NUMBER] != NULL) {
+		server->port_origin = reader_origin(reader, values[PORT_NUMBER]);
+		right = schema_port(reader, values[PORT_NUMBER], &server->port) && right;
+	}
+	if (values[PORT_NAME] != NULL)
+		right = schema_name(reader, values[PORT_NAME], syntax_dns_label, PN_BAD_IDENTIFIER, "port name",
+				    &server->port_name) &&
+			right;
+	if (values[PORT_PROTOCOL] != NULL)
+		right = schema_choice(reader, values[PORT_PROTOCOL], protocols, PROTOCOLS_SUPPORTED,
+				      "the protocol of a Gateway's port", &protocol) &&
+			right;
+	return right;
+}
+
+static bool
+read_tls(struct reader *reader, const struct yaml_node *node, struct model_server *server)
+{
+	const struct yaml_node *values[TLS_FIELDS];
+	unsigned mode;
+
+	bool right = schema_read(reader, node, &tls_schema, values);
+	if (values[TLS_MODE] == NULL ||
+	    !schema_choice(reader, values[TLS_MODE], modes, MODES_SUPPORTED, "tls.mode", &mode))
+		return false;
+	server->mode = (enum listener_mode)mode;
+	return right;
+}
+
+/* "host" or "namespace/host", where the namespace may be "*" for any and "." for the Gateway's own. */
+static bool
+read_host(struct reader *reader, const struct yaml_node *node, struct name own_space, struct model_server_host *host)
+{
+	struct yaml_node rest = *node;
+
+	host->origin = reader_origin(reader, node);
+	if (!schema_shape(reader, node, SHAPE_TEXT, "a host"))
+		return false;
+	const char *slash = memchr(node->text, '/', node->length);
+	if (slash != NULL) {
+		struct yaml_node space = *node;
+		space.length = (uint32_t)(slash - node->text);
+		rest.text = slash + 1;
+		rest.length = node->length - space.length - 1;
+		rest.plain = false;
+		if (space.length == 1 && node->text[0] == '.') {
+			host->space = own_space;
+		} else if (space.length != 1 || node->text[0] != '*') {
+			space.plain = false;
+			if (!schema_name(reader, &space, syntax_dns_label, PN_BAD_NAME, "namespace", &host->space))
+				return false;
+		}
+	}
+	return schema_host(reader, &rest, true, &host->host);
+}
+
+static bool
+read_bind(struct reader *reader, const struct yaml_node *node, struct model_server *server)
+{
+	static const struct ip_addr none;
+
+	if (strcmp(node->text, "0.0.0.0") == 0 || strcmp(node->text, "::") == 0) {
+		report_error(reader->report, reader_origin(reader, node), PN_MARTIAN,
+			     "bind %s is no address; leave bind out to listen on every address", node->text);
+		return false;
+	}
+	if (schema_address(reader, node, &server->bind))
+		return true;
+	server->bind = none;
+	return false;
+}
+
+static struct model_server *
+read_server(struct reader *reader, const struct yaml_node *node, struct name space)
+{
+	const struct yaml_node *values[SERVER_FIELDS];
+	struct model_server *server = arena_alloc(&reader->model->arena, sizeof(*server));
+
+	schema_read(reader, node, &server_schema, values);
+	server->origin = reader_origin(reader, node);
+	server->uncertain = values[SERVER_PORT] == NULL || !read_port(reader, values[SERVER_PORT], server);
+	server->uncertain |= values[SERVER_TLS] == NULL || !read_tls(reader, values[SERVER_TLS], server);
+	if (values[SERVER_BIND] != NULL)
+		server->uncertain |= !read_bind(reader, values[SERVER_BIND], server);
+	if (values[SERVER_HOSTS] == NULL ||
+	    !documents_not_empty(reader, values[SERVER_HOSTS], "hosts of a Gateway's server")) {
+		server->hosts_uncertain = true;
+		return server;
+	}
+	server->hosts = arena_array(&reader->model->arena, values[SERVER_HOSTS]->length, sizeof(*server->hosts));
+	for (const struct yaml_node *host = values[SERVER_HOSTS]->first; host != NULL; host = host->next) {
+		if (read_host(reader, host, space, &server->hosts[server->n_hosts]))
+			server->n_hosts++;
+		else
+			server->hosts_uncertain = true;
+	}
+	return server;
+}
+
+void
+gateway_read(struct reader *reader, const struct model_meta *meta, const struct yaml_node *spec)
+{
+	const struct yaml_node *values[SPEC_FIELDS];
+	struct model *model = reader->model;
+	struct model_gateway *gateway = arena_alloc(&model->arena, sizeof(*gateway));
+	struct model_server **end = &gateway->servers;
+
+	schema_read(reader, spec, &spec_schema, values);
+	gateway->meta = *meta;
+	if (meta->name.length == 0)
+		model->gateways_uncertain = true;
+	gateway->servers_uncertain = values[SPEC_SERVERS] == NULL ||
+				     !documents_not_empty(reader, values[SPEC_SERVERS], "servers of a Gateway");
+	for (const struct yaml_node *node = values[SPEC_SERVERS] == NULL ? NULL : values[SPEC_SERVERS]->first;
+	     node != NULL; node = node->next) {
+		*end = read_server(reader, node, meta->space);
+		gateway->servers_uncertain |= (*end)->uncertain;
+		end = &(*end)->next;
+	}
+	if (!documents_claim(reader, "Gateway", meta))
+		return;
+	*model->gateways_end = gateway;
+	model->gateways_end = &gateway->next;
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What workers ask of a snapshot: no locks, no memory, a bounded number of probes. */
+#include "federation/snapshot.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "federation/compile.h"
+
+void
+snapshot_free(struct snapshot *snapshot)
+{
+	if (snapshot != NULL)
+		snapshot_maps_free(snapshot->maps);
+}
+
+static const struct listener *
+find_listener(const struct snapshot *snapshot, const struct ip_addr *bind, uint16_t port)
+{
+	uint32_t low = 0, high = snapshot->n_listeners;
+
+	while (low < high) {
+		uint32_t middle = (low + high) / 2;
+		const struct listener *listener = &snapshot->listeners[middle];
+		int order = listener->port != port ? (int)port - (int)listener->port
+						   : memcmp(bind, &listener->bind, sizeof(*bind));
+		if (order == 0)
+			return listener;
+		if (order < 0)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return NULL;
+}
+
+const struct listener *
+snapshot_listener(const struct snapshot *snapshot, const struct ip_addr *local, uint16_t port)
+{
+	static const struct ip_addr any;
+	const struct listener *listener = find_listener(snapshot, local, port);
+
+	return listener != NULL ? listener : find_listener(snapshot, &any, port);
+}
+
+const struct route *
+listener_route(const struct snapshot *snapshot, const struct listener *listener, const char *sni, size_t length)
+{
+	const struct snapshot_maps *maps = snapshot->maps;
+	const struct name_map *routes = &maps->listeners[listener->index].routes;
+	struct host_walk walk = {.key = sni, .length = length};
+	uint32_t index;
+
+	/* A name that begins like a pattern's key is no host name. */
+	if (length == 0 || sni[0] == '.')
+		return NULL;
+	while (host_walk_next(&walk)) {
+		if (name_map_find(routes, walk.key, walk.length, &index))
+			return &maps->routes[index];
+	}
+	return NULL;
+}
+
+const struct service *
+listener_service(const struct snapshot *snapshot, const struct listener *listener, const char *host, size_t length)
+{
+	const uint64_t *admitted = snapshot->maps->listeners[listener->index].admitted;
+	uint32_t index;
+
+	if (admitted == NULL || !name_map_find(&snapshot->maps->hosts, host, length, &index))
+		return NULL;
+	return (admitted[index / 64] >> (index % 64) & 1) != 0 ? &snapshot->services[index] : NULL;
+}
+
+static int
+compare_backend(const struct backend *backend, uint16_t port, const char *subset, size_t length)
+{
+	if (backend->port != port)
+		return (int)port - (int)backend->port;
+	size_t shorter = length < backend->subset.length ? length : backend->subset.length;
+	int order = shorter == 0 ? 0 : memcmp(subset, backend->subset.bytes, shorter);
+	if (order != 0)
+		return order;
+	return length == backend->subset.length ? 0 : length < backend->subset.length ? -1 : 1;
+}
+
+static const struct backend *
+find_backend(const struct service *service, uint16_t port, const char *subset, size_t length)
+{
+	uint32_t low = 0, high = service->n_backends;
+
+	while (low < high) {
+		uint32_t middle = (low + high) / 2;
+		const struct backend *backend = &service->backends[middle];
+		int order = compare_backend(backend, port, subset, length);
+		if (order == 0)
+			return backend;
+		if (order < 0)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return NULL;
+}
+
+const struct backend *
+service_backend(const struct service *service, uint16_t port, const char *subset, size_t length, bool *has_port)
+{
+	const struct backend *whole = find_backend(service, port, "", 0);
+
+	*has_port = whole != NULL && (whole->protocol == PROTOCOL_TLS || whole->protocol == PROTOCOL_HTTPS);
+	if (!*has_port)
+		return NULL;
+	return length == 0 ? whole : find_backend(service, port, subset, length);
+}
