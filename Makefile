@@ -2,14 +2,24 @@
 #
 #   make            posternd and posternctl, in build/
 #   make demo       two clusters and a gateway in network namespaces; under a minute once built
-#   make test       everything that CI runs: unit, simulation, end to end, lint, sanitizers, fuzzing for a minute a target
-#   make help       the rest
+#   make test       everything that CI runs: the five below, one after another; ends with "N passed, N failed"
+#   make unit       the unit tests
+#   make asan       the unit tests again, under the address and undefined-behaviour sanitizers
+#   make lint       clang-format, clang-tidy, cppcheck, the one-way include rule
+#   make fuzz       each fuzz target over its kept corpus; FUZZ_SECONDS=60 for each
+#   make e2e        the scenarios of tests/e2e in network namespaces, as root; E2E="name…" picks some, E2E_QUICK=1 shrinks them
+#   make bench-splice   what a spliced packet costs, in nanoseconds and cycles
+#   make footprint  size, memory, start-up time and idle load of posternd
+#   make install    into DESTDIR and PREFIX (/usr/local): binaries, systemd unit, example configuration
+#   make clean      removes build/
 #
 # The first run on a machine installs what Debian packages it lacks (platform/dependencies.sh) and says so.
 
 BUILD ?= build
 PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
 SANITIZE ?=
+FUZZ_SECONDS ?= 60
 CC ?= gcc
 ROOMS := platform dataplane federation gateway
 
@@ -34,7 +44,7 @@ $(BUILD)/config.mk: platform/dependencies.sh
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wwrite-strings -Wundef
 CFLAGS ?= -O2 -g
 ALL_CFLAGS = -std=gnu11 $(CFLAGS) $(WARNINGS) -fno-strict-aliasing -fno-common -ffunction-sections -fdata-sections \
-	-D_GNU_SOURCE -I. $(DPDK_CFLAGS) $(LIB_CFLAGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer)
+	-D_GNU_SOURCE -DPOSTERN_VERSION='"$(VERSION)"' -I. $(DPDK_CFLAGS) $(LIB_CFLAGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 LDFLAGS += -Wl,--gc-sections -Wl,-z,relro,-z,now $(if $(SANITIZE),-fsanitize=$(SANITIZE))
 
 # DPDK, statically, with these drivers and no others. mlx5 stays out: it needs libmlx5 and libibverbs at run time and
@@ -50,6 +60,7 @@ MAINS := gateway/posternd.c gateway/posternctl.c
 SOURCES := $(filter-out $(MAINS),$(foreach room,$(ROOMS),$(sort $(wildcard $(room)/*.c))))
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
 LIBRARY := $(BUILD)/libpostern.a
+INSTALL_DOCS := README.md LICENSE docs/postern.conf.example docs/federation.yaml.example
 UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/unit/*_test.c)))
 
 all: $(BUILD)/posternd $(BUILD)/posternctl
@@ -69,25 +80,103 @@ $(BUILD)/posternd: $(BUILD)/gateway/posternd.o $(LIBRARY)
 $(BUILD)/posternctl: $(BUILD)/gateway/posternctl.o $(LIBRARY)
 	$(CC) $(LDFLAGS) -o $@ $^ $(CTL_LIBS)
 
-$(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(LIBRARY)
+# The simulated world around a worker, for unit tests and benchmarks as well.
+RIG := $(BUILD)/tests/sim/rig.o
+
+$(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(RIG) $(LIBRARY)
 	$(CC) $(LDFLAGS) -o $@ $^ -lcunit $(DPDK_LIBS) $(LIB_LIBS)
 
-.PRECIOUS: $(BUILD)/%.o
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+# What the C files of the house are, tests and benchmarks included.
+C_FILES := $(sort $(wildcard $(ROOMS:%=%/*.c) tests/unit/*.c tests/sim/*.c tests/fuzz/*.c tests/e2e/*.c perf/*.c))
+H_FILES := $(sort $(wildcard $(ROOMS:%=%/*.h) tests/*/*.h perf/*.h))
 
-unit: $(UNIT_TESTS)
-	@set -e; for t in $^; do echo "== $$t"; $$t; done
+.PRECIOUS: $(BUILD)/%.o
+-include $(C_FILES:%.c=$(BUILD)/%.d)
+
+# Every test program reports through tests/check.sh: one line "ok NAME" or "not ok NAME", its output only when it failed.
+CHECK := tests/check.sh
+
+unit: $(UNIT_TESTS:%=%.run)
+$(UNIT_TESTS:%=%.run): %.run: %
+	@$(CHECK) "$(if $(SANITIZE),asan,unit) $(*F)" $<.log $<
+
+asan:
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan SANITIZE=address,undefined CFLAGS="-O1 -g" unit
+
+# --- lint: a stamp for each file, remade when the file, one of its headers or the rules changed ---------------------
+TIDY_STAMPS := $(C_FILES:%.c=$(BUILD)/lint/%.tidy)
+CPPCHECK := cppcheck --quiet --std=c11 --language=c --enable=warning,performance,portability --inline-suppr \
+	--suppressions-list=tests/cppcheck.suppressions --error-exitcode=1 -D_GNU_SOURCE -D__x86_64__ -I.
+
+lint: $(BUILD)/lint/format $(BUILD)/lint/includes $(TIDY_STAMPS) $(BUILD)/lint/cppcheck
+$(BUILD)/lint/format: $(C_FILES) $(H_FILES) .clang-format | $(BUILD)/lint/tools
+	@$(CHECK) "lint clang-format" $@.log clang-format --dry-run -Werror $(C_FILES) $(H_FILES) && touch $@
+$(BUILD)/lint/includes: tests/include_rule.py $(C_FILES) $(H_FILES) | $(BUILD)/lint/tools
+	@$(CHECK) "lint include rule: its self-test" $@.log python3 $< --self-test
+	@$(CHECK) "lint include rule" $@.log python3 $< $(C_FILES) $(H_FILES) && touch $@
+$(BUILD)/lint/%.tidy: %.c $(BUILD)/%.o .clang-tidy | $(BUILD)/lint/tools
+	@mkdir -p $(@D)
+	@$(CHECK) "lint clang-tidy $<" $@.log clang-tidy --quiet $< -- $(filter-out -g -O2 $(WARNINGS),$(ALL_CFLAGS)) && touch $@
+$(BUILD)/lint/cppcheck: tests/cppcheck.suppressions $(C_FILES) $(H_FILES) | $(BUILD)/lint/tools
+	@mkdir -p $@.cache
+	@$(CHECK) "lint cppcheck" $@.log $(CPPCHECK) -j2 --cppcheck-build-dir=$@.cache $(C_FILES) && touch $@
+$(BUILD)/lint/tools: platform/dependencies.sh
+	@mkdir -p $(@D)
+	@sh platform/dependencies.sh lint && touch $@
+
+# --- fuzz: one libFuzzer program for each tests/fuzz/*_fuzz.c, from the sources listed here and no others ------------
+FUZZERS := $(patsubst tests/fuzz/%_fuzz.c,%,$(sort $(wildcard tests/fuzz/*_fuzz.c)))
+FUZZ_FLAGS = $(filter-out -O2 -O1,$(ALL_CFLAGS)) -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined \
+	-fno-sanitize-recover=all
+
+.SECONDEXPANSION:
+$(BUILD)/fuzz/%_fuzz: tests/fuzz/%_fuzz.c $$(FUZZ_$$*_SOURCES) $(H_FILES) | $(BUILD)/test-tools
+	@mkdir -p $(@D)
+	clang $(FUZZ_FLAGS) -o $@ $(filter %.c,$^) $(FUZZ_$*_LIBS)
+$(FUZZERS:%=$(BUILD)/fuzz/%.run): $(BUILD)/fuzz/%.run: $(BUILD)/fuzz/%_fuzz
+	@mkdir -p $(BUILD)/fuzz/$*/found $(BUILD)/fuzz/$*/corpus
+	@$(CHECK) "fuzz $*, $(FUZZ_SECONDS) s" $(BUILD)/fuzz/$*/log $< -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 \
+		-max_len=32768 -print_final_stats=1 -artifact_prefix=$(BUILD)/fuzz/$*/found/ $(BUILD)/fuzz/$*/corpus tests/fuzz/corpus/$*
+fuzz: $(FUZZERS:%=$(BUILD)/fuzz/%.run)
+
+# --- end to end, demo, benchmarks -----------------------------------------------------------------------------------
+E2E_TOOLS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/e2e/*.c))
+$(BUILD)/tests/e2e/%: $(BUILD)/tests/e2e/%.o
+	$(CC) $(LDFLAGS) -o $@ $^ -lssl -lcrypto -lpthread
+
+e2e: all $(E2E_TOOLS) | $(BUILD)/test-tools
+	@BUILD=$(BUILD) tests/e2e/run.sh $(E2E)
+
+demo: all | $(BUILD)/test-tools
+	@BUILD=$(BUILD) tests/e2e/demo.sh
+
+$(BUILD)/test-tools: platform/dependencies.sh
+	@mkdir -p $(@D)
+	@sh platform/dependencies.sh test && touch $@
+
+$(BUILD)/perf/%: $(BUILD)/perf/%.o $(RIG) $(LIBRARY)
+	$(CC) $(LDFLAGS) -o $@ $^ $(DPDK_LIBS) $(LIB_LIBS)
+bench-splice: $(BUILD)/perf/splice_bench
+	$<
+footprint: all | $(BUILD)/test-tools
+	@BUILD=$(BUILD) perf/footprint.sh
+
+test:
+	@BUILD=$(BUILD) MAKE=$(MAKE) tests/all.sh
+
+install: all
+	install -D -m 755 $(BUILD)/posternd $(DESTDIR)$(PREFIX)/sbin/posternd
+	install -D -m 755 $(BUILD)/posternctl $(DESTDIR)$(PREFIX)/bin/posternctl
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's,@PREFIX@,$(PREFIX),g; s,@SYSCONFDIR@,$(SYSCONFDIR),g' platform/posternd.service \
+		> $(DESTDIR)$(PREFIX)/lib/systemd/system/posternd.service
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/postern $(INSTALL_DOCS)
 
 clean:
 	rm -rf $(BUILD)
 
 help:
-	@sed -n '3,9p' Makefile | cut -c3-
+	@sed -n '3,/^$$/s/^#   //p' Makefile
 
-.PHONY: all unit clean help
-
-$(BUILD)/perf/splice_bench: $(BUILD)/perf/splice_bench.o $(BUILD)/tests/sim/rig.o $(LIBRARY)
-	$(CC) $(LDFLAGS) -o $@ $^ $(DPDK_LIBS) $(LIB_LIBS)
-
-bench-splice: $(BUILD)/perf/splice_bench
-	$<
+.PHONY: all unit asan lint fuzz e2e demo bench-splice footprint test install clean help $(UNIT_TESTS:%=%.run)
+.PHONY: $(FUZZERS:%=$(BUILD)/fuzz/%.run)

@@ -334,6 +334,19 @@ timer_fired(void *context, uint32_t index)
 }
 
 void
+worker_abort_all(struct worker *worker, enum reason reason)
+{
+	for (uint32_t index = 1; index <= flow_table_touched(&worker->flows); index++) {
+		struct flow *flow = flow_table_get(&worker->flows, index);
+		if (flow->state == FLOW_SPLICED)
+			flow_abort(worker, index, reason);
+		else if (flow->state == FLOW_PEEKING || flow->state == FLOW_CONNECTING)
+			flow_refuse(worker, index, reason, NULL);
+	}
+	worker_flush(worker);
+}
+
+void
 worker_time(struct worker *worker, uint64_t now_ms)
 {
 	set_time(worker, now_ms);

@@ -111,6 +111,8 @@ uint32_t worker_random(struct worker *worker);
 void worker_input(struct worker *worker, uint8_t device, struct rte_mbuf **mbufs, uint16_t n, uint64_t now_ms);
 /* The same for frames that another worker handed over; each mbuf's port is the index of its device. */
 void worker_input_handed_over(struct worker *worker, struct rte_mbuf **mbufs, uint16_t n, uint64_t now_ms);
+/* Ends all flows: RST to both sides, or to the client of one that isn't established. */
+void worker_abort_all(struct worker *worker, enum reason reason);
 /* Timers, neighbour ageing, allowances: whatever time alone brings about. */
 void worker_time(struct worker *worker, uint64_t now_ms);
 

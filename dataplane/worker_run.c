@@ -189,7 +189,7 @@ worker_run(void *argument)
 		}
 		before = after;
 	}
-	worker_flush(worker);
+	worker_abort_all(worker, REASON_SHUTDOWN);
 	rte_rcu_qsbr_thread_offline(run->qsbr, worker->id);
 	rte_rcu_qsbr_thread_unregister(run->qsbr, worker->id);
 	return 0;

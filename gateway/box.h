@@ -65,7 +65,9 @@ bool box_reload(struct box *box);
 bool box_start(struct box *box, struct text *error);
 /* No new connections from now on (or again). */
 void box_drain(struct box *box, bool draining);
-/* Stops the workers and frees everything. */
+/* Stops the workers; flows that are still open are reset on both sides. What they leave to be read (statistics, events) stays. */
+void box_stop(struct box *box);
+/* box_stop, and frees everything. */
 void box_close(struct box *box);
 
 /* Whether every worker went round its loop within the last few seconds: for systemd's watchdog. */

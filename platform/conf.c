@@ -88,6 +88,7 @@ static const struct conf_rule flow_rules[] = {
 	{"half_closed_timeout_s", KIND_U32, CONF(flow.half_closed_timeout_s), 60, 604800, 8100, NULL},
 	{"hello_timeout_ms", KIND_U32, CONF(flow.hello_timeout_ms), 100, 60000, 5000, NULL},
 	{"close_linger_ms", KIND_U32, CONF(flow.close_linger_ms), 0, 240000, 4000, NULL},
+	{"drain_timeout_s", KIND_U32, CONF(flow.drain_timeout_s), 0, 86400, 10, NULL},
 	{"rst_per_second", KIND_U32, CONF(flow.rst_per_second), 0, 1000000, 1000, NULL},
 	{0},
 };

@@ -281,6 +281,7 @@ test_defaults(void)
 	CU_ASSERT_EQUAL(conf->flow.half_closed_timeout_s, 8100);
 	CU_ASSERT_EQUAL(conf->flow.hello_timeout_ms, 5000);
 	CU_ASSERT_EQUAL(conf->flow.close_linger_ms, 4000);
+	CU_ASSERT_EQUAL(conf->flow.drain_timeout_s, 10);
 	CU_ASSERT_EQUAL(conf->flow.rst_per_second, 1000);
 	CU_ASSERT_EQUAL(conf->log.level, LOG_INFO);
 	CU_ASSERT_EQUAL(conf->log.format, LOG_JSON);

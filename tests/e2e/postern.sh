@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# posternd in the namespace `box`: its two files, starting, asking, stopping. Sourced after topology.sh.
+#
+#   postern_start [WORKERS]        writes postern.conf for these worker cores (default "1"), starts posternd and waits
+#                                  until it is ready: on AF_XDP, and on AF_PACKET where that fails. POSTERN_DRIVER says which
+#   postern_stop                   TERM, and waits
+#   federation                     prints federation.yaml; $FEDERATION is the file in force
+#   ctl ARGUMENT…                  posternctl on its socket
+#   dropped REASON                 how often that reason was counted so far
+
+export BUILD=${BUILD:-build}
+POSTERN_DIR= FEDERATION= POSTERN_DRIVER= POSTERN_PID=
+
+postern_conf() {
+	local driver=$1 workers=$2
+	cat <<-EOF
+		federation = "federation.yaml";
+		state_directory = "$POSTERN_DIR/state";
+		ports = (
+		  {
+		    name = "wan";
+		    device = "net_${driver}0"; arguments = "iface=wan";
+		    addresses = [ "$BOX_WAN_V4/24", "$BOX_WAN_V6/64" ];
+		  },
+		  {
+		    name = "lan";
+		    device = "net_${driver}1"; arguments = "iface=lan";
+		    addresses = [ "$BOX_LAN_V4/24", "$BOX_LAN_V6/64" ];
+		  }
+		);
+		cores = { main = 0; workers = [ $workers ]; };
+		memory = { huge_pages = false; megabytes = 128; packets = 32768; };
+		tables = { flows = 65536; };
+		control = { socket = "$POSTERN_DIR/control.sock"; };
+		metrics = { address = "127.0.0.1:15020"; };
+		log = { level = "info"; format = "json"; access = true; };
+	EOF
+}
+
+# service HOST PORT CONNECT_TIMEOUT ADDRESS…: a service reached by its name on port 443 of the gateway, over these addresses.
+service() {
+	local host=$1 port=$2 timeout=$3 name=${1%%.*} address
+	shift 3
+	cat <<-EOF
+		---
+		apiVersion: networking.istio.io/v1
+		kind: ServiceEntry
+		metadata: { name: $name, namespace: shop }
+		spec:
+		  hosts: [ $host ]
+		  location: MESH_INTERNAL
+		  resolution: STATIC
+		  ports:
+		  - { number: $port, name: tls, protocol: TLS }
+		  endpoints:
+	EOF
+	for address in "$@"; do
+		echo "  - { address: \"$address\" }"
+	done
+	cat <<-EOF
+		---
+		apiVersion: networking.istio.io/v1
+		kind: DestinationRule
+		metadata: { name: $name, namespace: shop }
+		spec:
+		  host: $host
+		  trafficPolicy:
+		    loadBalancer: { simple: ROUND_ROBIN }
+		    connectionPool: { tcp: { connectTimeout: $timeout } }
+		---
+		apiVersion: networking.istio.io/v1
+		kind: VirtualService
+		metadata: { name: $name, namespace: shop }
+		spec:
+		  hosts: [ $host ]
+		  gateways: [ edge ]
+		  tls:
+		  - match:
+		    - { port: 443, sniHosts: [ $host ] }
+		    route:
+		    - { destination: { host: $host, port: { number: $port } } }
+	EOF
+}
+
+federation() {
+	cat <<-EOF
+		apiVersion: postern.dev/v1alpha1
+		kind: Federation
+		metadata: { name: e2e }
+		spec:
+		  trustDomain: e2e.example
+		  clusterID: e2e-1
+		  network: lan
+		  locality: test/bench/1
+		---
+		# by plain server name
+		apiVersion: networking.istio.io/v1
+		kind: Gateway
+		metadata: { name: edge, namespace: shop }
+		spec:
+		  servers:
+		  - port: { number: 443, name: tls, protocol: TLS }
+		    tls: { mode: PASSTHROUGH }
+		    hosts: [ "*.shop.example" ]
+		---
+		# by Istio's names between clusters
+		apiVersion: networking.istio.io/v1
+		kind: Gateway
+		metadata: { name: east-west, namespace: shop }
+		spec:
+		  servers:
+		  - port: { number: 15443, name: tls, protocol: TLS }
+		    tls: { mode: AUTO_PASSTHROUGH }
+		    hosts: [ "*.bank.svc.cluster.local" ]
+		---
+		apiVersion: networking.istio.io/v1
+		kind: ServiceEntry
+		metadata: { name: payments, namespace: bank }
+		spec:
+		  hosts: [ payments.bank.svc.cluster.local ]
+		  location: MESH_INTERNAL
+		  resolution: STATIC
+		  ports:
+		  - { number: 8443, name: tls, protocol: TLS }
+		  - { number: 8080, name: plain, protocol: HTTP }
+		  endpoints:
+		  - { address: $A_V4, labels: { version: v1 } }
+		  - { address: "$B_V6", labels: { version: v2 } }
+		---
+		apiVersion: networking.istio.io/v1
+		kind: DestinationRule
+		metadata: { name: payments, namespace: bank }
+		spec:
+		  host: payments.bank.svc.cluster.local
+		  subsets:
+		  - { name: v1, labels: { version: v1 } }
+		  - { name: v2, labels: { version: v2 } }
+		---
+		# not of a namespace that east-west admits
+		apiVersion: networking.istio.io/v1
+		kind: ServiceEntry
+		metadata: { name: ledger, namespace: vault }
+		spec:
+		  hosts: [ ledger.vault.svc.cluster.local ]
+		  location: MESH_INTERNAL
+		  resolution: STATIC
+		  ports:
+		  - { number: 8443, name: tls, protocol: TLS }
+		  endpoints:
+		  - { address: $A_V4 }
+	EOF
+	service web4.shop.example 8443 2s $A_V4
+	service web6.shop.example 8443 2s $A_V6
+	service pair.shop.example 8443 2s $A_V4 $B_V4
+	service report.shop.example 9443 2s $B_V4
+	service half.shop.example 8443 500ms $HOLE_V4 $A_V4
+	service half6.shop.example 8443 500ms $HOLE_V6 $A_V6
+	service hole.shop.example 8443 500ms $HOLE_V4 $HOLE_V6
+	service closed.shop.example 1 500ms $A_V4 $B_V4
+}
+
+ctl() {
+	"$BUILD/posternctl" --socket "$POSTERN_DIR/control.sock" "$@"
+}
+
+postern_ready() {
+	# Gone already: no use in waiting.
+	process_gone "$POSTERN_PID" || ctl status
+}
+
+postern_start() {
+	local workers=${1:-1}
+	POSTERN_DIR=$TOPOLOGY_DIR/postern
+	FEDERATION=$POSTERN_DIR/federation.yaml
+	mkdir -p "$POSTERN_DIR/state"
+	federation >"$FEDERATION"
+	for POSTERN_DRIVER in ${E2E_DRIVER:-af_xdp af_packet}; do
+		postern_conf "$POSTERN_DRIVER" "$workers" >"$POSTERN_DIR/postern.conf"
+		start_bg box "$POSTERN_DIR/log" "$BUILD/posternd" "$POSTERN_DIR/postern.conf"
+		POSTERN_PID=$STARTED_PID
+		if wait_for 10 postern_ready && ! process_gone "$POSTERN_PID"; then
+			return 0
+		fi
+		stop_bg "$POSTERN_PID"
+		cp "$POSTERN_DIR/log" "$POSTERN_DIR/log.$POSTERN_DRIVER"
+	done
+	echo "posternd did not become ready; its last words:" >&2
+	tail -n 20 "$POSTERN_DIR"/log.* >&2
+	return 1
+}
+
+postern_stop() {
+	stop_bg "$POSTERN_PID"
+}
+
+dropped() {
+	ctl drops -o json | jq -r --arg reason "$1" '[.. | objects | select(.reason == $reason) | .count] | add // 0'
+}
+
+metrics() {
+	in_ns box curl -s http://127.0.0.1:15020/metrics
+}

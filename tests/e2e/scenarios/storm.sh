@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+# 20,000 short connections one after another, then 64 at a time: not one may fail, and none may be left behind.
+
+scenario_storm() {
+	local n
+	n=$(count 20000)
+	postern_start || return 1
+	check "$n connections, one after another" storm web4.shop.example "hello from a" -n "$n"
+	check "$n connections, 64 at a time" storm web4.shop.example "hello from a" -n "$n" -c 64
+	check "no flow is left after they closed" wait_for 30 no_flows
+}
+
+no_flows() {
+	[ "$(ctl flows -o json | jq 'length')" = 0 ]
+}
