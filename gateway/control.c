@@ -36,8 +36,8 @@ struct client {
 	char buffer[READ_BYTES];
 	struct text request, piece;
 	struct control_answer *answer; /* NULL before the request, and after the last piece was made */
-	unsigned closed;	       /* handles */
-	bool ended, closing;	       /* ended: the last piece was made */
+	unsigned closed;               /* handles */
+	bool ended, closing;           /* ended: the last piece was made */
 };
 
 struct control {

@@ -13,10 +13,10 @@ static const char *const limit_arguments[] = {"limit", NULL};
 static const char *const flows_arguments[] = {"client", "endpoint", "service", "state", "listener", "limit", NULL};
 
 static const struct control_command commands[] = {
-	{"status", no_arguments, control_status},	  {"listeners", limit_arguments, control_listeners},
-	{"services", list_arguments, control_services},	  {"endpoints", list_arguments, control_endpoints},
-	{"flows", flows_arguments, control_flows},	  {"drops", drops_arguments, control_drops},
-	{"metrics", no_arguments, control_metrics},	  {"reload", no_arguments, control_reload},
+	{"status", no_arguments, control_status},       {"listeners", limit_arguments, control_listeners},
+	{"services", list_arguments, control_services}, {"endpoints", list_arguments, control_endpoints},
+	{"flows", flows_arguments, control_flows},      {"drops", drops_arguments, control_drops},
+	{"metrics", no_arguments, control_metrics},     {"reload", no_arguments, control_reload},
 	{"drain", drain_arguments, control_drain},
 };
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
@@ -54,7 +54,8 @@ arguments_known(const struct control_command *command, json_t *arguments, struct
 	const char *name;
 	json_t *value;
 
-	json_object_foreach(arguments, name, value) {
+	json_object_foreach(arguments, name, value)
+	{
 		if (is_listed(command->arguments, name))
 			continue;
 		const char *closest = text_closest(name, command->arguments);

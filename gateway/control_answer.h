@@ -69,12 +69,13 @@ struct control_answer *control_document(json_t *document);
  */
 struct control_list {
 	struct control_answer answer;
-	/* Looks at the next thing there is: false at the end; true and *record, or *record = NULL when it isn't shown. */
+	/* Looks at the next thing there is: false at the end; true and *record, or *record = NULL when it isn't shown.
+	 */
 	bool (*step)(struct control_list *list, json_t **record);
 	const struct control_context *context;
 	const char *name;
 	uint64_t generation; /* of the snapshot at the beginning, which the list walks over; 0: none */
-	uint64_t limit;	     /* records; 0: all */
+	uint64_t limit;      /* records; 0: all */
 	uint64_t shown;
 	bool begun;
 };
@@ -92,12 +93,12 @@ bool control_argument_bool(const json_t *arguments, const char *name, bool *valu
 bool control_argument_prefix(const json_t *arguments, const char *name, struct ip_prefix *value, struct text *error);
 
 /* Values of records. */
-json_t *control_json_name(struct name name);		       /* null when empty */
-json_t *control_json_text(const char *text);		       /* null when empty */
+json_t *control_json_name(struct name name); /* null when empty */
+json_t *control_json_text(const char *text); /* null when empty */
 json_t *control_json_u64(uint64_t value);
 json_t *control_json_addr(const struct ip_addr *addr);
 json_t *control_json_endpoint(const struct ip_addr *addr, uint16_t port); /* host order */
-json_t *control_json_time(uint64_t wall_ms);		       /* "2026-01-02T03:04:05.678Z" */
+json_t *control_json_time(uint64_t wall_ms);                              /* "2026-01-02T03:04:05.678Z" */
 /* Adds active, opened, closed, failed, sent, received of a live slot to record. */
 void control_json_counters(json_t *record, const struct live *live, uint32_t slot);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The list of flows: walks every worker's records while the worker goes on changing them. Each record is copied whole or
- * not at all (box_flow_read), but the list isn't of one instant: a flow that opens behind the walk is missing.
+ * The list of flows: walks every worker's records while the worker goes on changing them. Each record is copied whole
+ * or not at all (box_flow_read), but the list isn't of one instant: a flow that opens behind the walk is missing.
  */
 #include <arpa/inet.h>
 #include <stdlib.h>
@@ -21,7 +21,7 @@ struct flows {
 	uint16_t endpoint_port; /* host order; 0: any */
 	char *service, *listener;
 	uint16_t listener_port; /* host order; 0: not asked for */
-	unsigned state;		/* FLOW_FREE: any */
+	unsigned state;         /* FLOW_FREE: any */
 };
 
 /* A part of a record that isn't set yet. */
@@ -84,7 +84,8 @@ flow_json(const struct box *box, unsigned worker, const struct flow *flow, uint6
 	json_object_set_new(record, "opened", opened_ms == 0 ? json_null() : control_json_time(opened_ms));
 	/* The wall clock may have been set back since. */
 	json_object_set_new(record, "age_ms",
-			    opened_ms == 0 || wall_ms < opened_ms ? json_null() : control_json_u64(wall_ms - opened_ms));
+			    opened_ms == 0 || wall_ms < opened_ms ? json_null()
+								  : control_json_u64(wall_ms - opened_ms));
 	json_object_set_new(record, "sent", control_json_u64(client->bytes));
 	json_object_set_new(record, "received", control_json_u64(endpoint->bytes));
 	json_object_set_new(record, "attempts", json_integer(flow->attempts));

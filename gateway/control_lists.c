@@ -118,7 +118,6 @@ listeners_step(struct control_list *list, json_t **record)
 	json_object_set_new(json, "services", json_integer(count_services(walk->snapshot, listener)));
 	json_object_set_new(json, "offer", offer_json(box, walk->snapshot, listener));
 	json_object_set_new(json, "draining", json_boolean(box->draining));
-	control_json_counters(json, box->live, listener->live);
 	*record = json;
 	return true;
 }
@@ -127,8 +126,9 @@ static const char *
 protocol_text(enum port_protocol protocol)
 {
 	static const char *const texts[] = {
-		[PROTOCOL_TLS] = "TLS",	  [PROTOCOL_HTTPS] = "HTTPS", [PROTOCOL_TCP] = "TCP",	  [PROTOCOL_HTTP] = "HTTP",
-		[PROTOCOL_GRPC] = "GRPC", [PROTOCOL_MONGO] = "MONGO", [PROTOCOL_HTTP2] = "HTTP2",
+		[PROTOCOL_TLS] = "TLS",     [PROTOCOL_HTTPS] = "HTTPS", [PROTOCOL_TCP] = "TCP",
+		[PROTOCOL_HTTP] = "HTTP",   [PROTOCOL_GRPC] = "GRPC",   [PROTOCOL_MONGO] = "MONGO",
+		[PROTOCOL_HTTP2] = "HTTP2",
 	};
 	return texts[protocol];
 }
@@ -136,9 +136,8 @@ protocol_text(enum port_protocol protocol)
 static const char *
 balancer_text(enum load_balancer balancer)
 {
-	static const char *const texts[] = {[LB_ROUND_ROBIN] = "ROUND_ROBIN",
-					    [LB_LEAST_REQUEST] = "LEAST_REQUEST",
-					    [LB_RANDOM] = "RANDOM"};
+	static const char *const texts[] = {
+		[LB_ROUND_ROBIN] = "ROUND_ROBIN", [LB_LEAST_REQUEST] = "LEAST_REQUEST", [LB_RANDOM] = "RANDOM"};
 	return texts[balancer];
 }
 

@@ -68,7 +68,8 @@ workers_json(const struct control_context *context)
 		json_object_set_new(json, "handed_over", control_json_u64(LOAD(stats->handed_over)));
 		json_object_set_new(json, "loops", control_json_u64(LOAD(stats->loops)));
 		json_object_set_new(json, "sleeps", control_json_u64(LOAD(stats->sleeps)));
-		json_object_set_new(json, "heartbeat_age_ms", control_json_u64(since(now_ms, LOAD(stats->heartbeat_ms))));
+		json_object_set_new(json, "heartbeat_age_ms",
+				    control_json_u64(since(now_ms, LOAD(stats->heartbeat_ms))));
 		json_array_append_new(list, json);
 	}
 	return list;
@@ -245,7 +246,7 @@ control_status(struct control_context *context, const json_t *arguments, struct 
 	(void)error;
 	json_object_set_new(json, "version", json_string(POSTERN_VERSION));
 	json_object_set_new(json, "state",
-			    json_string(!box->running	? "stopped"
+			    json_string(!box->running   ? "stopped"
 					: box->draining ? "draining"
 							: "running"));
 	json_object_set_new(json, "healthy", json_boolean(box_is_alive(box)));
@@ -268,8 +269,7 @@ struct drops {
 	uint64_t now_ms;
 };
 
-static const char *
-class_text(enum reason_class class)
+static const char *class_text(enum reason_class class)
 {
 	static const char *const texts[] = {
 		[REASON_PACKET] = "packet", [REASON_REFUSAL] = "refusal", [REASON_END] = "end"};
@@ -373,7 +373,7 @@ control_drain(struct control_context *context, const json_t *arguments, struct t
 	json_t *json = json_object();
 	json_object_set_new(json, "draining", json_boolean(!undo));
 	json_object_set_new(json, "flows",
-			    json_integer((json_int_t)box_flows_in(box, FLOW_PEEKING) + box_flows_in(box, FLOW_CONNECTING) +
-					 box_flows_in(box, FLOW_SPLICED)));
+			    json_integer((json_int_t)box_flows_in(box, FLOW_PEEKING) +
+					 box_flows_in(box, FLOW_CONNECTING) + box_flows_in(box, FLOW_SPLICED)));
 	return control_document(json);
 }
