@@ -325,64 +325,81 @@ test_endpoints(void)
 		"TLS }",
 		"{ address: 10.0.0.1, locality: eu/a, serviceAccount: sa, labels: { app: x, version: v9 } }, "
 		"{ address: 10.0.0.2, ports: { tls: 9443 }, weight: 5, labels: { app.kubernetes.io/name: y } }, "
-		"{ address: 10.0.0.3, weight: 0 }") ISTIO("ServiceEntry",
-							  "name: s, namespace: bank") "  hosts: [ s.example ]\n  "
-										      "resolution: STATIC\n  ports: "
-										      "[ " TLS_8443
-										      " ]\n  workloadSelector: { "
-										      "labels: { app: s, zone: a } "
-										      "}\n" ISTIO("WorkloadEntry", "nam"
-														   "e: "
-														   "w1,"
-														   " na"
-														   "mes"
-														   "pac"
-														   "e: "
-														   "ban"
-														   "k") "  address: 10.1.0.1\n  labels: { app: s, zone: a, x: y }\n" ISTIO(
-											      "WorkloadEntry",
-											      "name: w2, namespace: "
-											      "bank") "  address: "
-												      "10.1.0.2\n  "
-												      "labels: { app: "
-												      "s, zone: b "
-												      "}\n" ISTIO(
-													      "Workload"
-													      "Entry",
-													      "name: "
-													      "w3") "  "
-														    "ad"
-														    "dr"
-														    "e"
-														    "ss"
-														    ": "
-														    "10"
-														    ".1"
-														    "."
-														    "0."
-														    "3"
-														    "\n"
-														    "  "
-														    "la"
-														    "be"
-														    "l"
-														    "s:"
-														    " {"
-														    " "
-														    "ap"
-														    "p:"
-														    " "
-														    "s,"
-														    " "
-														    "zo"
-														    "ne"
-														    ":"
-														    " a"
-														    " "
-														    "}"
-														    "\n" ISTIO(
-															    "WorkloadEntry",
-															    "name: w4, namespace: bank") "  address: 10.1.0.4\n  labels: { app: s, zone: a }\n";
+		"{ address: 10.0.0.3, weight: 0 }")
+		ISTIO("ServiceEntry",
+		      "name: s, namespace: bank") "  hosts: [ s.example ]\n  "
+						  "resolution: STATIC\n  ports: "
+						  "[ " TLS_8443 " ]\n  workloadSelector: { "
+						  "labels: { app: s, zone: a } "
+						  "}\n" ISTIO(
+							  "WorkloadEntry",
+							  "nam"
+							  "e: "
+							  "w1,"
+							  " na"
+							  "mes"
+							  "pac"
+							  "e: "
+							  "ban"
+							  "k") "  address: 10.1.0.1\n  labels: { app: s, zone: a, x: y "
+							       "}\n" ISTIO("WorkloadEntry",
+									   "name: w2, namespace: "
+									   "bank") "  address: "
+										   "10.1.0.2\n  "
+										   "labels: { app: "
+										   "s, zone: b "
+										   "}\n" ISTIO(
+											   "Workload"
+											   "Entry",
+											   "name: "
+											   "w3") "  "
+												 "ad"
+												 "dr"
+												 "e"
+												 "ss"
+												 ": "
+												 "10"
+												 ".1"
+												 "."
+												 "0."
+												 "3"
+												 "\n"
+												 "  "
+												 "la"
+												 "be"
+												 "l"
+												 "s:"
+												 " {"
+												 " "
+												 "ap"
+												 "p:"
+												 " "
+												 "s,"
+												 " "
+												 "zo"
+												 "ne"
+												 ":"
+												 " a"
+												 " "
+												 "}"
+												 "\n" ISTIO(
+													 "WorkloadEntr"
+													 "y",
+													 "name: w4, "
+													 "namespace: "
+													 "bank") "  "
+														 "addre"
+														 "ss: "
+														 "10.1."
+														 "0."
+														 "4\n  "
+														 "label"
+														 "s: { "
+														 "app: "
+														 "s, "
+														 "zone:"
+														 " a "
+														 "}\n";
 	struct snapshot *snapshot = load(file, NULL);
 	const struct backend *tls = find_backend(snapshot, "a.example", 443, "");
 	const struct backend *other = find_backend(snapshot, "a.example", 9000, "");
@@ -574,7 +591,13 @@ test_valid_files(void)
 	globfree(&files);
 }
 
-enum { MANY = 100000, MANY_BYTES_MAX = 100 << 20 };
+/* The sanitizers look at each allocation; a tenth of them is as good. */
+#ifdef __SANITIZE_ADDRESS__
+enum { MANY = 10000 };
+#else
+enum { MANY = 100000 };
+#endif
+enum { MANY_BYTES_MAX = MANY * 1000 };
 
 static double
 seconds(void)
