@@ -12,6 +12,8 @@
 /* What a plain scalar is to the YAML that Kubernetes reads: text unless it looks like something else. */
 enum scalar { SCALAR_TEXT, SCALAR_NUMBER, SCALAR_BOOLEAN, SCALAR_NULL };
 
+enum { LONGEST_WORD = 5 }; /* of those that mean a boolean or null: "false" */
+
 static bool
 is_one_of(const char *text, const char *const *names)
 {
@@ -60,9 +62,9 @@ scalar_of(const struct yaml_node *node)
 
 	if (!node->plain)
 		return SCALAR_TEXT;
-	if (is_one_of(node->text, nulls))
+	if (node->length <= LONGEST_WORD && is_one_of(node->text, nulls))
 		return SCALAR_NULL;
-	if (is_one_of(node->text, booleans))
+	if (node->length <= LONGEST_WORD && is_one_of(node->text, booleans))
 		return SCALAR_BOOLEAN;
 	return looks_like_number(node->text) ? SCALAR_NUMBER : SCALAR_TEXT;
 }
