@@ -450,6 +450,8 @@ test_networks(void)
 	struct snapshot *snapshot = federation_load(paths, 1, NULL, &diagnostics);
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(snapshot);
+	if (snapshot == NULL)
+		abort();
 	const struct backend *whole = find_backend(snapshot, "ledger.bank.svc.cluster.local", 443, "");
 	const struct backend *far = find_backend(snapshot, "ledger.bank.svc.cluster.local", 443, "far");
 	const struct backend *near = find_backend(snapshot, "ledger.bank.svc.cluster.local", 443, "near");
