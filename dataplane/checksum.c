@@ -5,17 +5,18 @@
  * 32-bit words as they lie in memory, into 64-bit lanes: a length of 2^32 − 1 can't overflow a lane, and nothing
  * carries between lanes until the end.
  *
- * Long inputs are summed with the compiler's vectors. They become SSE2 on the baseline x86-64, which already outruns
- * memory; so there is no second version that would have to be chosen at run time.
+ * Long inputs are summed with vectors: SSE2's, which every x86-64 has, or AVX2's where the machine has them. Short ones,
+ * headers and small segments, are done before vectors would be set up.
  */
 #include "dataplane/checksum.h"
 
-#include <arpa/inet.h>
+#include <stdbool.h>
 #include <string.h>
 
-typedef uint64_t lanes __attribute__((vector_size(16)));
-
-enum { LONG_INPUT = 64 }; /* bytes; below it, setting up the vectors costs more than they save */
+enum {
+	LONG_INPUT = 192, /* bytes; below it, setting up the vectors costs more than they save */
+	BLOCK = 64	  /* bytes that a round of the vector loops takes */
+};
 
 static inline uint64_t
 halves(uint64_t word)
@@ -33,78 +34,114 @@ checksum_delta_32_odd(checksum_delta delta, uint32_t old, uint32_t new_)
 
 /* Two sums for each lane: of whole 64-bit words, modulo 2^64, and of their upper halves, which can't overflow. The sum
  * of the lower halves is what the first has beyond the second; it can't overflow either, so the modulus costs nothing.
- * That is one operation a word less than taking the halves apart. */
-static uint64_t
-sum_vectors(const uint8_t *bytes, uint32_t count)
-{
-	lanes even = {0}, odd = {0}, even_high = {0}, odd_high = {0}, word[4];
+ * That is one operation a word less than taking the halves apart. Any vector type of 64-bit lanes will do. */
+#define SUM_BLOCKS(vector)                                                                                             \
+	enum { VECTORS = BLOCK / sizeof(vector), LANES = sizeof(vector) / sizeof(uint64_t) };                          \
+	vector whole = {0}, upper = {0};                                                                               \
+	for (; count != 0; count--, bytes += BLOCK)                                                                    \
+		for (unsigned i = 0; i < VECTORS; i++) {                                                               \
+			vector words;                                                                                  \
+			memcpy(&words, bytes + i * sizeof(words), sizeof(words));                                      \
+			whole += words;                                                                                \
+			upper += words >> 32;                                                                          \
+		}                                                                                                      \
+	whole -= upper << 32;                                                                                          \
+	uint64_t sum = 0;                                                                                              \
+	for (unsigned i = 0; i < LANES; i++)                                                                           \
+		sum += halves(whole[i]) + halves(upper[i]);                                                            \
+	return sum
 
-	for (; count >= 4; count -= 4, bytes += sizeof(word)) {
-		memcpy(word, bytes, sizeof(word));
-		even += word[0];
-		even_high += word[0] >> 32;
-		odd += word[1];
-		odd_high += word[1] >> 32;
-		even += word[2];
-		even_high += word[2] >> 32;
-		odd += word[3];
-		odd_high += word[3] >> 32;
-	}
-	for (; count; count--, bytes += sizeof(word[0])) {
-		memcpy(word, bytes, sizeof(word[0]));
-		even += word[0];
-		even_high += word[0] >> 32;
-	}
-	even += odd;
-	even_high += odd_high;
-	even -= even_high << 32;
-	return halves(even[0]) + halves(even[1]) + halves(even_high[0]) + halves(even_high[1]);
+typedef uint64_t lanes_16 __attribute__((vector_size(16)));
+
+static uint64_t
+sum_blocks_baseline(const uint8_t *bytes, uint32_t count)
+{
+	SUM_BLOCKS(lanes_16);
+}
+
+#ifdef __x86_64__
+typedef uint64_t lanes_32 __attribute__((vector_size(32)));
+
+__attribute__((target("avx2"))) static uint64_t
+sum_blocks_avx2(const uint8_t *bytes, uint32_t count)
+{
+	SUM_BLOCKS(lanes_32);
+}
+
+static bool has_avx2;
+
+__attribute__((constructor)) static void
+look_for_avx2(void)
+{
+	__builtin_cpu_init();
+	has_avx2 = __builtin_cpu_supports("avx2");
+}
+
+static inline uint64_t
+sum_blocks(const uint8_t *bytes, uint32_t count)
+{
+	return has_avx2 ? sum_blocks_avx2(bytes, count) : sum_blocks_baseline(bytes, count);
+}
+#else
+#define sum_blocks sum_blocks_baseline
+#endif
+
+/* Adds with the carry brought round: one's complement, 64 bits wide. */
+static inline uint64_t
+add(uint64_t sum, uint64_t word)
+{
+	sum += word;
+	return sum + (sum < word);
+}
+
+static inline uint64_t
+load(const uint8_t *at)
+{
+	uint64_t word;
+	memcpy(&word, at, sizeof(word));
+	return word;
 }
 
 uint64_t
 checksum_sum(const void *bytes, uint32_t length)
 {
 	const uint8_t *at = bytes;
-	unsigned __int128 sum = 0;
-	uint64_t word;
+	uint64_t sum = 0, even = 0, odd = 0;
 
 	if (length >= LONG_INPUT) {
-		sum = sum_vectors(at, length / sizeof(lanes));
-		at += length & ~(sizeof(lanes) - 1);
-		length &= sizeof(lanes) - 1;
+		sum = sum_blocks(at, length / BLOCK);
+		at += length & ~(BLOCK - 1u);
+		length &= BLOCK - 1;
 	}
-	for (; length >= 8; at += 8, length -= 8) {
-		memcpy(&word, at, 8);
-		sum += word;
+	for (; length >= 16; at += 16, length -= 16) {
+		even = add(even, load(at));
+		odd = add(odd, load(at + 8));
 	}
-	if (length & 4) {
+	if (length & 8) {
+		even = add(even, load(at));
+		at += 8;
+	}
+	if (length & 7) { /* the last bytes, zeroes behind them */
+		uint64_t word = 0;
 		uint32_t part;
+		uint16_t half;
 
-		memcpy(&part, at, 4);
-		sum += part;
-		at += 4;
+		if (length & 4) {
+			memcpy(&part, at, sizeof(part));
+			word = part;
+			at += 4;
+		}
+		if (length & 2) {
+			memcpy(&half, at, sizeof(half));
+			word += half;
+			at += 2;
+		}
+		if (length & 1) {
+			half = 0;
+			memcpy(&half, at, 1);
+			word += half;
+		}
+		odd = add(odd, word);
 	}
-	if (length & 2) {
-		uint16_t part;
-
-		memcpy(&part, at, 2);
-		sum += part;
-		at += 2;
-	}
-	if (length & 1) {
-		uint16_t part = 0;
-
-		memcpy(&part, at, 1);
-		sum += part;
-	}
-	return halves((uint64_t)sum) + (uint64_t)(sum >> 64);
-}
-
-uint64_t
-checksum_pseudo(const struct ip_addr *source, const struct ip_addr *destination, uint8_t protocol, uint32_t length)
-{
-	/* No second case for IPv4: the one half of a mapped address that isn't zero is 0xffff, which is the other zero
-	 * of one's complement, and the sum of the rest isn't zero. */
-	return halves(source->longs[0]) + halves(source->longs[1]) + halves(destination->longs[0]) +
-	       halves(destination->longs[1]) + htons(protocol) + htonl(length);
+	return sum + halves(even) + halves(odd);
 }

@@ -9,6 +9,7 @@
 #ifndef POSTERN_DATAPLANE_CHECKSUM_H
 #define POSTERN_DATAPLANE_CHECKSUM_H
 
+#include <arpa/inet.h>
 #include <stdint.h>
 
 #include "platform/ip_addr.h"
@@ -63,8 +64,17 @@ checksum_ipv4_header(const void *header, uint32_t length)
 }
 
 /* Sum of the pseudo-header (RFC 9293 section 3.1, RFC 8200 section 8.1) for a payload of length bytes. Addresses as in
- * ip_addr.h, both of one family. */
-uint64_t checksum_pseudo(const struct ip_addr *source, const struct ip_addr *destination, uint8_t protocol,
-			 uint32_t length);
+ * ip_addr.h, both of one family. There is no second case for IPv4: the one half of a mapped address that isn't zero is
+ * 0xffff, which is the other zero of one's complement, and the sum of the rest isn't zero. */
+static inline uint64_t
+checksum_pseudo(const struct ip_addr *source, const struct ip_addr *destination, uint8_t protocol, uint32_t length)
+{
+	uint64_t sum = (uint64_t)htons(protocol) + htonl(length) + source->words[3] + destination->words[3];
+
+	if (!ip_addr_is_v4(source))
+		for (unsigned i = 0; i < 3; i++)
+			sum += (uint64_t)source->words[i] + destination->words[i];
+	return sum;
+}
 
 #endif

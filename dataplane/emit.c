@@ -19,7 +19,13 @@ emit_ip_header(uint8_t *at, const struct ip_addr *source, const struct ip_addr *
 		memcpy(at, fixed, 12);
 		memcpy(at + 12, &source->words[3], 4);
 		memcpy(at + 16, &destination->words[3], 4);
-		uint16_t checksum = checksum_ipv4_header(at, IPV4_HEADER_LENGTH);
+		uint64_t sum = (uint64_t)source->words[3] + destination->words[3];
+		for (unsigned i = 0; i < 12; i += 4) {
+			uint32_t word;
+			memcpy(&word, fixed + i, 4);
+			sum += word;
+		}
+		uint16_t checksum = (uint16_t)~checksum_fold(sum);
 		memcpy(at + 10, &checksum, 2);
 		return IPV4_HEADER_LENGTH;
 	}

@@ -24,19 +24,12 @@ link_local_from_mac(const uint8_t mac[6])
 		.bytes = {0xfe, 0x80, [8] = mac[0] ^ 2, mac[1], mac[2], 0xff, 0xfe, mac[3], mac[4], mac[5]}};
 }
 
-static inline unsigned
-address_slot(const struct ip_addr *addr)
-{
-	/* Our own addresses aren't chosen by strangers: a plain multiplicative hash will do. */
-	return (unsigned)(((addr->longs[0] ^ addr->longs[1]) * UINT64_C(0x9e3779b97f4a7c15)) >> 56);
-}
-
 static_assert(sizeof(((struct net *)0)->address_hash) / sizeof(uint16_t) == 256, "address_slot yields 8 bits");
 
 static void
 address_add(struct net *net, const struct ip_prefix *prefix, uint8_t port)
 {
-	unsigned slot = address_slot(&prefix->addr);
+	unsigned slot = net_address_slot(&prefix->addr);
 
 	net->addresses[net->n_addresses] = (struct net_address){prefix->addr, prefix->length, port};
 	while (net->address_hash[slot] != 0)
@@ -83,28 +76,6 @@ net_init(struct net *net, const struct conf *conf, struct device *const *devices
 	}
 	for (uint16_t r = 0; r < conf->n_routes; r++)
 		route_add(net, &conf->routes[r].to, &conf->routes[r].via, conf->routes[r].port);
-}
-
-uint16_t
-net_address_find(const struct net *net, const struct ip_addr *addr)
-{
-	unsigned slot = address_slot(addr);
-
-	for (; net->address_hash[slot] != 0; slot = (slot + 1) & 0xff)
-		if (ip_addr_equal(&net->addresses[net->address_hash[slot] - 1].addr, addr))
-			return net->address_hash[slot] - 1;
-	return NET_ADDRESS_NONE;
-}
-
-uint8_t
-net_port_find(const struct net *net, uint8_t device, uint16_t vlan)
-{
-	uint8_t i;
-
-	for (i = 0; i < net->n_ports; i++)
-		if (net->ports[i].device == device && net->ports[i].vlan == vlan)
-			return i;
-	return NET_PORT_NONE;
 }
 
 bool

@@ -73,10 +73,34 @@ struct net {
  * share one, with different VLANs), taps[i] its tap or NULL. The devices stay the caller's. */
 void net_init(struct net *net, const struct conf *conf, struct device *const *devices, struct device *const *taps);
 
+static inline unsigned
+net_address_slot(const struct ip_addr *addr)
+{
+	/* Our own addresses aren't chosen by strangers: a plain multiplicative hash will do. */
+	return (unsigned)(((addr->longs[0] ^ addr->longs[1]) * UINT64_C(0x9e3779b97f4a7c15)) >> 56);
+}
+
 /* Index of one of our own addresses, or NET_ADDRESS_NONE. */
-uint16_t net_address_find(const struct net *net, const struct ip_addr *addr);
+static inline uint16_t
+net_address_find(const struct net *net, const struct ip_addr *addr)
+{
+	unsigned slot = net_address_slot(addr);
+
+	for (; net->address_hash[slot] != 0; slot = (slot + 1) & 0xff)
+		if (ip_addr_equal(&net->addresses[net->address_hash[slot] - 1].addr, addr))
+			return net->address_hash[slot] - 1;
+	return NET_ADDRESS_NONE;
+}
+
 /* The port of a frame that arrived on a device with a VLAN tag (0: none), or NET_PORT_NONE. */
-uint8_t net_port_find(const struct net *net, uint8_t device, uint16_t vlan);
+static inline uint8_t
+net_port_find(const struct net *net, uint8_t device, uint16_t vlan)
+{
+	for (uint8_t i = 0; i < net->n_ports; i++)
+		if (net->ports[i].device == device && net->ports[i].vlan == vlan)
+			return i;
+	return NET_PORT_NONE;
+}
 /* The next hop towards destination: true and *port, *via (the destination itself when on-link). */
 bool net_route_find(const struct net *net, const struct ip_addr *destination, uint8_t *port, struct ip_addr *via);
 /* Our address to speak from through port to a next hop: the one whose on-link prefix holds via, else the port's first of that family; or

@@ -34,11 +34,16 @@ load_16(const uint8_t *at)
 	return value;
 }
 
-/* One's-complement sum of an address; the fixed part of an IPv4-mapped one is 0xffff, which is zero. */
+/* One's-complement sum of two addresses of one family. The fixed part of an IPv4-mapped one is 0xffff, which is zero. */
 static inline uint64_t
-address_sum(const struct ip_addr *addr)
+address_sum(bool v4, const struct ip_addr *a, const struct ip_addr *b)
 {
-	return (uint64_t)addr->words[0] + addr->words[1] + addr->words[2] + addr->words[3];
+	uint64_t sum = (uint64_t)a->words[3] + b->words[3];
+
+	if (!v4)
+		for (unsigned i = 0; i < 3; i++)
+			sum += (uint64_t)a->words[i] + b->words[i];
+	return sum;
 }
 
 static inline checksum_delta
@@ -93,8 +98,10 @@ rewrite(struct worker *worker, const struct flow_leg *in, const struct flow_leg 
 	uint8_t dscp = packet_dscp(packet, frame + packet->l3);
 	const struct ip_addr *source = &worker->net->addresses[out->local_addr].addr;
 
-	delta += address_sum(source) + address_sum(&out->peer);
-	delta += 2 * (uint64_t)UINT32_MAX * 4 - address_sum(&packet->source) - address_sum(&packet->destination);
+	bool v4 = ip_addr_is_v4(&out->peer);
+	/* 2^35 − 8 is eight times 2^32 − 1, which is a zero: it keeps the difference from going below. */
+	delta += address_sum(v4, source, &out->peer) + ((UINT64_C(1) << 35) - 8) -
+		 address_sum(packet->v4, &packet->source, &packet->destination);
 	uint32_t ports;
 	uint16_t port_pair[2] = {out->local_port, out->peer_port};
 	memcpy(&ports, port_pair, 4);
@@ -113,7 +120,7 @@ rewrite(struct worker *worker, const struct flow_leg *in, const struct flow_leg 
 	uint16_t checksum = checksum_apply(load_16(tcp + AT_CHECKSUM), delta);
 	memcpy(tcp + AT_CHECKSUM, &checksum, 2);
 
-	uint8_t ip_length = ip_addr_is_v4(&out->peer) ? IPV4_HEADER_LENGTH : IPV6_HEADER_LENGTH;
+	uint8_t ip_length = v4 ? IPV4_HEADER_LENGTH : IPV6_HEADER_LENGTH;
 	emit_ip_header(tcp - ip_length, source, &out->peer, IP_PROTO_TCP, packet->l4_length, dscp);
 	mbuf->data_off = (uint16_t)(mbuf->data_off + packet->l4 - ip_length);
 	mbuf->data_len = (uint16_t)(ip_length + packet->l4_length);
