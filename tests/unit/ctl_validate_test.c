@@ -25,7 +25,7 @@ static const char service[] = "apiVersion: networking.istio.io/v1\n"
 static const char broken[] = "apiVersion: postern.dev/v1alpha1\n"
 			     "kind: Federation\n"
 			     "metadata: { name: x }\n"
-			     "spec: { trustdomain: x.example, clusterID: x }\n";
+			     "spec: { trustDomain: x.example, clusterID: x, netwrok: y }\n";
 
 static void
 write_file(char path[32], const char *content)
@@ -87,10 +87,10 @@ test_broken(void)
 	const char *const files[] = {path};
 	CU_ASSERT_EQUAL(run(files, 1, false, &out, &errors), CTL_REFUSED);
 	CU_ASSERT_STRING_EQUAL(out, "");
-	snprintf(expected, sizeof(expected), "%s:4:9: error PN", path);
+	snprintf(expected, sizeof(expected), "%s:4:47: error PN", path);
 	CU_ASSERT_EQUAL(strncmp(errors, expected, strlen(expected)), 0);
-	CU_ASSERT_PTR_NOT_NULL(strstr(errors, "did you mean \"trustDomain\"?"));
-	CU_ASSERT_PTR_NOT_NULL(strstr(errors, "spec: { trustdomain: x.example, clusterID: x }\n"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(errors, "did you mean \"network\"?"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(errors, "spec: { trustDomain: x.example, clusterID: x, netwrok: y }\n"));
 	free(out);
 	free(errors);
 
@@ -101,7 +101,7 @@ test_broken(void)
 	CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(first, "file")), path);
 	CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(first, "severity")), "error");
 	CU_ASSERT_EQUAL(json_integer_value(json_object_get(first, "line")), 4);
-	CU_ASSERT_EQUAL(json_integer_value(json_object_get(first, "column")), 9);
+	CU_ASSERT_EQUAL(json_integer_value(json_object_get(first, "column")), 47);
 	json_decref(document);
 	CU_ASSERT_STRING_EQUAL(errors, "");
 	free(out);
