@@ -20,7 +20,7 @@
  * piece in each round of the loop, so that a list of a million flows holds up neither the loop nor, ever, a worker.
  * CONTROL_CLIENTS_MAX clients at a time; one that neither asks nor reads for CONTROL_IDLE_MS is closed.
  *
- * Main thread only.
+ * Main thread only. SIGPIPE is ignored (platform/loop.h).
  */
 #ifndef POSTERN_GATEWAY_CONTROL_H
 #define POSTERN_GATEWAY_CONTROL_H

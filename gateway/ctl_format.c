@@ -54,6 +54,13 @@ ctl_rate(double per_second, char buffer[CTL_UNIT_MAX])
 	return buffer;
 }
 
+const char *
+ctl_count(uint64_t n, const char *noun, char buffer[CTL_UNIT_MAX])
+{
+	snprintf(buffer, CTL_UNIT_MAX, "%" PRIu64 " %s%s", n, noun, n == 1 ? "" : "s");
+	return buffer;
+}
+
 /* Characters, not bytes. */
 static size_t
 width(const char *text)

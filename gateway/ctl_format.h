@@ -17,6 +17,9 @@ const char *ctl_duration(uint64_t ms, char buffer[CTL_UNIT_MAX]);
 /* "0", "0.3/s", "12/s". Returns buffer. */
 const char *ctl_rate(double per_second, char buffer[CTL_UNIT_MAX]);
 
+/* "1 service", "2 services". Returns buffer. */
+const char *ctl_count(uint64_t n, const char *noun, char buffer[CTL_UNIT_MAX]);
+
 struct ctl_column {
 	const char *title;
 	bool right; /* figures */

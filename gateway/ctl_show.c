@@ -70,12 +70,13 @@ listener_row(struct ctl_table *table, const json_t *record)
 	bool passthrough = strcmp(ctl_text(record, "mode"), "PASSTHROUGH") == 0;
 	uint64_t n = ctl_u64(record, passthrough ? "routes" : "services");
 	const char *bind = ctl_text(record, "bind");
+	char buffer[CTL_UNIT_MAX];
 
 	add_u64(table, record, "port");
 	ctl_table_add(table, bind[0] == '\0' ? "any" : bind);
 	add_text(table, record, "mode");
 	add_text(table, record, "gateway");
-	ctl_table_print(table, "%" PRIu64 " %s%s", n, passthrough ? "route" : "service", n == 1 ? "" : "s");
+	ctl_table_add(table, ctl_count(n, passthrough ? "route" : "service", buffer));
 	add_profile(table, json_object_get(record, "offer"));
 }
 
@@ -189,14 +190,21 @@ ctl_view_find(const char *command)
 	return NULL;
 }
 
+void
+ctl_show_counts(const json_t *object, FILE *out)
+{
+	char listeners[CTL_UNIT_MAX], services[CTL_UNIT_MAX], endpoints[CTL_UNIT_MAX];
+
+	fprintf(out, "%s, %s, %s\n", ctl_count(ctl_u64(object, "services"), "service", services),
+		ctl_count(ctl_u64(object, "listeners"), "listener", listeners),
+		ctl_count(ctl_u64(object, "endpoints"), "endpoint", endpoints));
+}
+
 static void
 show_reload(const json_t *document, FILE *out)
 {
-	fprintf(out,
-		"in force: generation %" PRIu64 ", %" PRIu64 " listeners, %" PRIu64 " services, %" PRIu64
-		" endpoints\n",
-		ctl_u64(document, "generation"), ctl_u64(document, "listeners"), ctl_u64(document, "services"),
-		ctl_u64(document, "endpoints"));
+	fprintf(out, "in force: generation %" PRIu64 ": ", ctl_u64(document, "generation"));
+	ctl_show_counts(document, out);
 }
 
 static void

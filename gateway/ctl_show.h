@@ -26,6 +26,9 @@ void ctl_show_document(const char *command, const json_t *document, FILE *out);
 /* ctl_status.c */
 void ctl_show_status(const json_t *document, FILE *out);
 
+/* "3 services, 2 listeners, 5 endpoints" and a line feed. */
+void ctl_show_counts(const json_t *object, FILE *out);
+
 /* Members of an object: "" or 0 when absent, null or of another type. */
 const char *ctl_text(const json_t *object, const char *name);
 uint64_t ctl_u64(const json_t *object, const char *name);

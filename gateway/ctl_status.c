@@ -37,11 +37,9 @@ show_federation(const json_t *federation, FILE *out)
 	uint64_t failures = ctl_u64(federation, "reload_failures");
 
 	fprintf(out, "  federation  %s\n", ctl_text(federation, "file"));
-	fprintf(out,
-		"              generation %" PRIu64 ", in force for %s; %" PRIu64 " listeners, %" PRIu64
-		" services, %" PRIu64 " endpoints\n",
-		ctl_u64(federation, "generation"), ctl_duration(ctl_u64(federation, "applied_age_ms"), buffer),
-		ctl_u64(federation, "listeners"), ctl_u64(federation, "services"), ctl_u64(federation, "endpoints"));
+	fprintf(out, "              generation %" PRIu64 ", in force for %s: ", ctl_u64(federation, "generation"),
+		ctl_duration(ctl_u64(federation, "applied_age_ms"), buffer));
+	ctl_show_counts(federation, out);
 	fprintf(out, "  place       trust domain %s, cluster %s%s%s\n", ctl_text(federation, "trust_domain"),
 		ctl_text(federation, "cluster"), ctl_text(federation, "locality")[0] == '\0' ? "" : ", ",
 		ctl_text(federation, "locality"));

@@ -1,24 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/ctl_validate.h"
 
-#include <inttypes.h>
 #include <jansson.h>
 #include <string.h>
 
 #include "federation/snapshot.h"
+#include "gateway/ctl_format.h"
 #include "gateway/ctl_options.h"
 #include "platform/text.h"
-
-static const char *
-plural(uint32_t n)
-{
-	return n == 1 ? "" : "s";
-}
 
 static void
 print_text(const char *const *files, size_t n_files, const struct snapshot *snapshot,
 	   const struct diagnostics *diagnostics, FILE *out, FILE *errors)
 {
+	char services[CTL_UNIT_MAX], listeners[CTL_UNIT_MAX], endpoints[CTL_UNIT_MAX];
 	struct text text = {0};
 
 	diagnostics_print(diagnostics, &text);
@@ -29,9 +24,9 @@ print_text(const char *const *files, size_t n_files, const struct snapshot *snap
 		return;
 	for (size_t i = 0; i < n_files; i++)
 		fprintf(out, "%s%s", i == 0 ? "" : ", ", files[i]);
-	fprintf(out, ": valid: %" PRIu32 " service%s, %u listener%s, %" PRIu32 " endpoint%s\n", snapshot->n_services,
-		plural(snapshot->n_services), snapshot->n_listeners, plural(snapshot->n_listeners),
-		snapshot->n_endpoints, plural(snapshot->n_endpoints));
+	fprintf(out, ": valid: %s, %s, %s\n", ctl_count(snapshot->n_services, "service", services),
+		ctl_count(snapshot->n_listeners, "listener", listeners),
+		ctl_count(snapshot->n_endpoints, "endpoint", endpoints));
 }
 
 /* File names and source lines may hold any bytes; JSON takes nothing but UTF-8. */

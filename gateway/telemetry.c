@@ -289,7 +289,7 @@ collect_sum(void *context, struct metrics_writer *writer)
 }
 
 static void
-collect_ports(void *context, struct metrics_writer *writer)
+collect_by_port(void *context, struct metrics_writer *writer)
 {
 	const struct net *net = &telemetry.box->net;
 
@@ -314,7 +314,7 @@ device_name(const struct net *net, unsigned device, char buffer[CONF_NAME_MAX + 
 }
 
 static void
-collect_devices(void *context, struct metrics_writer *writer)
+collect_by_device(void *context, struct metrics_writer *writer)
 {
 	const struct net *net = &telemetry.box->net;
 	char buffer[CONF_NAME_MAX + 4];
@@ -410,8 +410,6 @@ static enum reason_class packet_class = REASON_PACKET, refusal_class = REASON_RE
 	{                                                                                                              \
 		name, help, METRICS_COUNTER, LABELS(what##_labels), collect_by_##what, OFFSET(field)                   \
 	}
-#define collect_by_port collect_ports
-#define collect_by_device collect_devices
 
 static const struct metrics_family families[] = {
 	{"postern_drops_total", "Packets dropped, by reason", METRICS_COUNTER, LABELS(reason_labels), collect_reasons,
