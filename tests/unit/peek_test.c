@@ -124,6 +124,27 @@ test_ack_after_a_while(void)
 	hello_arrives();
 }
 
+/* Our ACK was lost: a client that must hear it before it sends more repeated itself until the hello's time was up. */
+static void
+test_ack_lost(void)
+{
+	begin(false);
+	for (uint16_t i = 0; i < PEEK_ACK_SEGMENTS; i++)
+		say(i, (uint16_t)(i + 1));
+	CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_CLIENT, TCP_ACK, 0));
+	for (unsigned i = 0; i < 2; i++) {
+		say(0, 1);
+		client->seq = first + PEEK_ACK_SEGMENTS;
+		CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_CLIENT, TCP_ACK, 0));
+	}
+	/* What isn't acknowledged yet and comes again is no reason. */
+	say(8, 20);
+	say(8, 20);
+	CU_ASSERT_TRUE(talk_silent(&talk));
+	say(20, TALK_HELLO);
+	hello_arrives();
+}
+
 static void
 test_out_of_order(void)
 {
@@ -409,6 +430,7 @@ main(void)
 		{"one segment", test_one_segment},
 		{"byte by byte", test_byte_by_byte},
 		{"ACK after a while", test_ack_after_a_while},
+		{"ACK lost", test_ack_lost},
 		{"out of order", test_out_of_order},
 		{"the first version counts", test_first_version_counts},
 		{"more while connecting", test_more_while_connecting},
