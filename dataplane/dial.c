@@ -226,7 +226,7 @@ splice_start(struct worker *worker, uint32_t index, const struct packet *packet,
 	endpoint->flags |= (uint8_t)((scales ? LEG_WSCALE : 0) | (sack ? LEG_SACK : 0) | (client->flags & LEG_TS));
 	endpoint->wscale = scales ? options->wscale : 0;
 	endpoint->announced = scales ? client->wscale : 0;
-	endpoint->mss = min_16(mss, mtu_mss(worker, endpoint));
+	endpoint->mss = min_16(mss < DIAL_MSS_MIN ? DIAL_MSS_MIN : mss, mtu_mss(worker, endpoint));
 	endpoint->seq_end = packet->seq + 1;
 	endpoint->ack = packet->ack;
 	endpoint->edge = packet->ack + packet->window; /* never scaled in a SYN */

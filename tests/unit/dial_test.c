@@ -328,6 +328,35 @@ test_small_mss(void)
 	cut();
 }
 
+/* An endpoint's word on its MSS was taken as it was: less than the timestamps option, and what was left for payload
+ * wrapped to 64 KiB and overran the packet buffer, or was 0 and never came to an end. */
+static void
+test_absurd_mss(void)
+{
+	static const uint16_t sizes[] = {1, 11, 12, 13, 40, 87};
+
+	for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		begin();
+		hello();
+		talk_say(&talk, LEG_CLIENT, TCP_ACK, NULL, 1448);
+		CU_ASSERT_TRUE(talk_hear_syn(&talk));
+		endpoint->mss = sizes[i];
+		talk_answer(&talk);
+		CU_ASSERT_EQUAL(rig.learned.mss, sizes[i]);
+		for (uint16_t at = 0; at < TALK_HELLO + 1448; at = (uint16_t)(at + talk.heard.payload_length)) {
+			CU_ASSERT_TRUE_FATAL(talk_hear(&talk, LEG_ENDPOINT));
+			CU_ASSERT_TRUE_FATAL(talk.heard.payload_length >= 1 &&
+					     talk.heard.payload_length <= DIAL_MSS_MIN - 12);
+		}
+		talk_say(&talk, LEG_CLIENT, TCP_ACK, NULL, 152);
+		CU_ASSERT_TRUE(talk_hear(&talk, LEG_ENDPOINT));
+		CU_ASSERT_EQUAL(talk.heard.payload_length, DIAL_MSS_MIN - 12);
+		CU_ASSERT_TRUE(talk_hear(&talk, LEG_ENDPOINT));
+		CU_ASSERT_EQUAL(talk.heard.payload_length, 152 - (DIAL_MSS_MIN - 12));
+		cut();
+	}
+}
+
 static void
 test_zero_window(void)
 {
@@ -553,6 +582,7 @@ main(void)
 		{"learned", test_learned},
 		{"answers that aren't", test_answers_that_arent},
 		{"small MSS", test_small_mss},
+		{"absurd MSS", test_absurd_mss},
 		{"zero window", test_zero_window},
 		{"zero window with bytes of ours", test_zero_window_with_bytes_of_ours},
 		{"held bytes are repeated", test_held_bytes_repeated},
