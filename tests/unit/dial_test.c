@@ -402,6 +402,37 @@ test_zero_window_with_bytes_of_ours(void)
 	cut();
 }
 
+/* A closed window was asked about by bare ACKs, which nobody answers: when the news of its opening was lost, both sides
+ * waited until the bytes were given up. */
+static void
+test_zero_window_is_probed(void)
+{
+	begin();
+	hello_owned();
+	endpoint->window = 0;
+	talk_answer(&talk);
+	CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_ENDPOINT, TCP_ACK, 0));
+	uint32_t begins = endpoint->ack;
+	rig_advance(&rig, HELD_RTO_MS + TICK);
+	CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_ENDPOINT, TCP_ACK, 1));
+	/* It has no room for that either. */
+	endpoint->ack = begins;
+	talk_say(&talk, LEG_ENDPOINT, TCP_ACK, NULL, 0);
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_CLIENT));
+	rig_advance(&rig, 2 * HELD_RTO_MS + TICK);
+	CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_ENDPOINT, TCP_ACK, 1));
+	/* Now it has. */
+	endpoint->window = 8;
+	talk_say(&talk, LEG_ENDPOINT, TCP_ACK, NULL, 0);
+	CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_ENDPOINT, TCP_ACK, OWNED - 1));
+	talk_say(&talk, LEG_ENDPOINT, TCP_ACK, NULL, 0);
+	CU_ASSERT_EQUAL(rig.worker.holds.used, 0);
+	for (unsigned i = 0; i < 2; i++)
+		CU_ASSERT_TRUE(talk_hear(&talk, LEG_CLIENT));
+	client->seq -= TALK_HELLO - OWNED;
+	cut();
+}
+
 static void
 test_held_bytes_repeated(void)
 {
@@ -585,6 +616,7 @@ main(void)
 		{"absurd MSS", test_absurd_mss},
 		{"zero window", test_zero_window},
 		{"zero window with bytes of ours", test_zero_window_with_bytes_of_ours},
+		{"zero window is probed", test_zero_window_is_probed},
 		{"held bytes are repeated", test_held_bytes_repeated},
 		{"held bytes are given up", test_held_bytes_given_up},
 		{"client resets while connecting", test_client_resets_while_connecting},
