@@ -140,6 +140,7 @@ flow_finish(struct worker *worker, uint32_t index, enum reason reason)
 	if (flow->hold != 0) {
 		hold_release(&worker->holds, flow->hold);
 		flow->hold = 0;
+		flow->leg[LEG_ENDPOINT].flags &= (uint8_t)~LEG_HELD; /* a late ACK must not look for it */
 	}
 	worker_count(worker, reason);
 	worker->stats->ended++;

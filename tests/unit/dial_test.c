@@ -497,6 +497,25 @@ test_held_bytes_given_up(void)
 	end();
 }
 
+/* The client's RST freed the held bytes, and the endpoint's ACK of them, crossing it, freed them once more: hold 0 was
+ * given back, and with it went the list of free ones; the flow lived on for the idle tick instead of the linger. */
+static void
+test_reset_crosses_ack_of_held_bytes(void)
+{
+	begin();
+	hello_owned();
+	talk_answer(&talk);
+	CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_ENDPOINT, TCP_ACK | TCP_PSH, TALK_HELLO));
+	talk_say(&talk, LEG_CLIENT, TCP_RST, NULL, 0);
+	CU_ASSERT_TRUE(talk_hear_reset(&talk, LEG_ENDPOINT));
+	CU_ASSERT_EQUAL(rig.worker.holds.used, 0);
+	talk_say(&talk, LEG_ENDPOINT, TCP_ACK, NULL, 0);
+	CU_ASSERT_EQUAL(rig.worker.holds.used, 0);
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_CLIENT));
+	rig_advance(&rig, 4016);
+	end();
+}
+
 static void
 test_client_resets_while_connecting(void)
 {
@@ -619,6 +638,7 @@ main(void)
 		{"zero window is probed", test_zero_window_is_probed},
 		{"held bytes are repeated", test_held_bytes_repeated},
 		{"held bytes are given up", test_held_bytes_given_up},
+		{"RST crosses the ACK of held bytes", test_reset_crosses_ack_of_held_bytes},
 		{"client resets while connecting", test_client_resets_while_connecting},
 		{"no route", test_no_route},
 		{"ports used up", test_ports_used_up},
