@@ -575,6 +575,44 @@ test_syn_on_established(void)
 	end();
 }
 
+/* The ACK of the endpoint's SYN-ACK was lost, and the SYN-ACK comes again. The answer had no timestamp, which an
+ * endpoint may drop. */
+static void
+test_syn_ack_again(void)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		begin(false, false);
+		client->timestamps = i == 0;
+		CU_ASSERT_TRUE(talk_connect(&talk));
+		endpoint->seq--;
+		endpoint->ack -= TALK_HELLO;
+		struct segment again = talk_segment(&talk, LEG_ENDPOINT, TCP_SYN | TCP_ACK);
+		endpoint->seq++;
+		endpoint->ack += TALK_HELLO;
+		rig_receive(&rig, RIG_LAN, &again);
+		CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_ENDPOINT, TCP_ACK, 0));
+		CU_ASSERT_TRUE(talk_silent(&talk));
+		const uint8_t *option = talk_option(&talk.heard, TCP_OPTION_TIMESTAMPS);
+		CU_ASSERT_EQUAL(option != NULL, i == 0);
+		if (option != NULL) {
+			CU_ASSERT_EQUAL(talk_get_32(option + 2), endpoint->tsecr);
+			CU_ASSERT_EQUAL(talk_get_32(option + 6), endpoint->tsval);
+		}
+		/* A forged one must not choose the timestamp. */
+		for (unsigned j = 0; j < 2; j++) {
+			struct segment forged = again;
+			forged.seq += j == 0;
+			forged.ack += j == 1;
+			rig_receive(&rig, RIG_LAN, &forged);
+			CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_ENDPOINT, TCP_ACK, 0));
+			CU_ASSERT_PTR_NULL(talk_option(&talk.heard, TCP_OPTION_TIMESTAMPS));
+		}
+		CU_ASSERT_TRUE(talk_exchange(&talk, 10));
+		cut();
+		end();
+	}
+}
+
 static void
 test_challenges_are_limited(void)
 {
@@ -686,6 +724,7 @@ main(void)
 		{"FIN out of order", test_fin_out_of_order},
 		{"SYN on closing", test_syn_on_closing},
 		{"SYN on established", test_syn_on_established},
+		{"SYN-ACK again", test_syn_ack_again},
 		{"challenges are limited", test_challenges_are_limited},
 		{"neighbour forgotten", test_neighbour_forgotten},
 		{"neighbour gone", test_neighbour_gone},
