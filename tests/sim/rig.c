@@ -486,9 +486,8 @@ run_inboxes(struct rig *rig)
 	return any;
 }
 
-/* Lets everything happen that happens at once. */
-static void
-settle(struct rig *rig)
+void
+rig_settle(struct rig *rig)
 {
 	bool again;
 
@@ -511,7 +510,7 @@ receive(struct rig *rig, unsigned device, struct rte_mbuf **mbufs, uint16_t n)
 
 	worker_input(worker, (uint8_t)device, mbufs, n, rig->now_ms);
 	worker_flush(worker);
-	settle(rig);
+	rig_settle(rig);
 }
 
 void
@@ -629,7 +628,7 @@ rig_advance(struct rig *rig, uint32_t ms)
 			worker_time(&rig->workers[i], rig->now_ms);
 			worker_flush(&rig->workers[i]);
 		}
-		settle(rig);
+		rig_settle(rig);
 	}
 }
 

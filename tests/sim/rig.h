@@ -121,6 +121,10 @@ unsigned rig_waiting(const struct rig *rig, unsigned device);
 /* Lets several frames arrive in one burst; at most WORKER_BURST. */
 void rig_receive_burst(struct rig *rig, unsigned device, const struct segment *segments, uint16_t n);
 
+/* Lets everything happen that follows at once: packets handed over, ARP and ND answered. Done by the calls above and below; needed after
+ * calling a worker directly. */
+void rig_settle(struct rig *rig);
+
 /* Turns the clock on, tick by tick of 1 ms. */
 void rig_advance(struct rig *rig, uint32_t ms);
 
