@@ -81,7 +81,7 @@ $(BUILD)/posternctl: $(BUILD)/gateway/posternctl.o $(LIBRARY)
 	$(CC) $(LDFLAGS) -o $@ $^ $(CTL_LIBS)
 
 # The simulated world around a worker, for unit tests and benchmarks as well.
-RIG := $(BUILD)/tests/sim/rig.o
+RIG := $(BUILD)/tests/sim/rig.o $(BUILD)/tests/sim/talk.o
 
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(RIG) $(LIBRARY)
 	$(CC) $(LDFLAGS) -o $@ $^ -lcunit $(DPDK_LIBS) $(LIB_LIBS)

@@ -172,9 +172,9 @@ dial_fired(struct worker *worker, uint32_t index)
 	send_syn(worker, flow);
 }
 
-/* Sends held bytes from..to to the endpoint, as far as its window goes. Returns where it stopped. */
+/* Sends held bytes from..to to the endpoint, as far as its window goes, or as a probe of that. Returns where it stopped. */
 static uint16_t
-send_held(struct worker *worker, struct flow *flow, struct hold *hold, uint16_t from, uint16_t to)
+send_held(struct worker *worker, struct flow *flow, struct hold *hold, uint16_t from, uint16_t to, bool probe)
 {
 	struct flow_leg *client = &flow->leg[LEG_CLIENT], *endpoint = &flow->leg[LEG_ENDPOINT];
 	const uint8_t *bytes = hold_bytes(&worker->holds, hold);
@@ -190,7 +190,7 @@ send_held(struct worker *worker, struct flow *flow, struct hold *hold, uint16_t 
 	}
 	uint8_t options_length = tcp_options_write(&ours, options);
 	uint16_t step = (uint16_t)(endpoint->mss - options_length);
-	if (room < to)
+	if (room < to && !probe)
 		to = (uint16_t)room;
 
 	do { /* once at least: it also carries the ACK of the SYN-ACK */
@@ -226,7 +226,7 @@ splice_start(struct worker *worker, uint32_t index, const struct packet *packet,
 	endpoint->flags |= (uint8_t)((scales ? LEG_WSCALE : 0) | (sack ? LEG_SACK : 0) | (client->flags & LEG_TS));
 	endpoint->wscale = scales ? options->wscale : 0;
 	endpoint->announced = scales ? client->wscale : 0;
-	endpoint->mss = min_16(mss, mtu_mss(worker, endpoint));
+	endpoint->mss = min_16(mss < DIAL_MSS_MIN ? DIAL_MSS_MIN : mss, mtu_mss(worker, endpoint));
 	endpoint->seq_end = packet->seq + 1;
 	endpoint->ack = packet->ack;
 	endpoint->edge = packet->ack + packet->window; /* never scaled in a SYN */
@@ -242,7 +242,7 @@ splice_start(struct worker *worker, uint32_t index, const struct packet *packet,
 	flow_count_opened(worker, flow);
 	client->bytes += hold->end;
 	flow->retries = 0;
-	hold->sent = send_held(worker, flow, hold, 0, hold->end);
+	hold->sent = send_held(worker, flow, hold, 0, hold->end, false);
 	if (hold->acked == 0) {
 		hold_release(&worker->holds, flow->hold);
 		flow->hold = 0;
@@ -330,8 +330,10 @@ dial_held_acked(struct worker *worker, uint32_t index)
 		return;
 	}
 	/* Its window may have opened. */
+	if (hold->sent < acked)
+		hold->sent = (uint16_t)acked;
 	if (hold->sent < hold->acked && endpoint->edge - (own_isn(flow, hold) + 1) > hold->sent)
-		hold->sent = send_held(worker, flow, hold, hold->sent, hold->acked);
+		hold->sent = send_held(worker, flow, hold, hold->sent, hold->acked, false);
 }
 
 void
@@ -346,8 +348,10 @@ dial_held_fired(struct worker *worker, uint32_t index)
 		return;
 	}
 	worker->stats->retransmissions++;
-	uint16_t sent = send_held(worker, flow, hold, acked, hold->acked);
-	if (sent > hold->sent)
+	/* Into a closed window goes one byte, or it would never be heard of again (RFC 9293 section 3.8.6.1). */
+	bool closed = seq_at_most(flow->leg[LEG_ENDPOINT].edge, flow->leg[LEG_ENDPOINT].ack);
+	uint16_t sent = send_held(worker, flow, hold, acked, closed ? (uint16_t)(acked + 1) : hold->acked, closed);
+	if (sent > hold->sent && !closed) /* a probe is meant to be refused */
 		hold->sent = sent;
 	timer_wheel_start(&worker->wheel, &worker->flows, index, worker->clock_ms + ((uint32_t)HELD_RTO_MS << flow->retries));
 }

@@ -23,7 +23,8 @@ enum {
 	DIAL_ATTEMPTS_MAX = 4,
 	DIAL_SYN_RTO_MS = 1000, /* RFC 6298 section 2.1; doubled each time */
 	HELD_RTO_MS = 300,	/* doubled each time */
-	HELD_RETRIES_MAX = 8
+	HELD_RETRIES_MAX = 8,
+	DIAL_MSS_MIN = 88 /* less in a SYN-ACK is taken as this: with any options there must be room for payload (Linux: TCP_MIN_MSS) */
 };
 
 /* Sends the SYN of a PEEKING flow, which becomes CONNECTING. The flow may be gone afterwards (no route, no port, no other endpoint). */

@@ -142,6 +142,7 @@ flow_finish(struct worker *worker, uint32_t index, enum reason reason)
 	if (flow->hold != 0) {
 		hold_release(&worker->holds, flow->hold);
 		flow->hold = 0;
+		flow->leg[LEG_ENDPOINT].flags &= (uint8_t)~LEG_HELD; /* a late ACK must not look for it */
 	}
 	worker_count(worker, reason);
 	worker->stats->ended++;
@@ -159,8 +160,8 @@ flow_abort(struct worker *worker, uint32_t index, enum reason reason)
 
 	if (flow->state == FLOW_SPLICED)
 		for (unsigned leg = 0; leg < LEG_COUNT; leg++) {
-			struct flow_leg *to = &flow->leg[leg], *from = &flow->leg[leg_other(leg)];
-			emit_reset_peer(worker, to, to->ack, from->seq_end + from->seq_delta);
+			struct flow_leg *to = &flow->leg[leg];
+			emit_reset_peer(worker, to, to->ack, to->seq_end);
 		}
 	flow_finish(worker, index, reason);
 }

@@ -188,6 +188,9 @@ peek_input(struct worker *worker, uint32_t index, const struct packet *packet, s
 		    : verdict == HOLD_NO_ROOM ? REASON_HOLD_POOL_EMPTY
 					      : REASON_NONE);
 
+	/* It hasn't heard that we acknowledged this, and may be unable to go on before it does. */
+	bool repeats_acked = packet->payload_length != 0 && (uint32_t)offset < hold->acked;
+
 	if (flow->state == FLOW_CONNECTING)
 		return; /* a FIN comes again when the endpoint has answered: nobody acknowledged it */
 	if (verdict == HOLD_TAKEN) {
@@ -206,7 +209,7 @@ peek_input(struct worker *worker, uint32_t index, const struct packet *packet, s
 		flow_refuse(worker, index, REASON_CLIENT_CLOSED, NULL);
 		return;
 	}
-	if (hold->segments >= PEEK_ACK_SEGMENTS && hold->end > hold->acked)
+	if (repeats_acked || (hold->segments >= PEEK_ACK_SEGMENTS && hold->end > hold->acked))
 		send_ack(worker, flow, hold);
 	start_timer(worker, index);
 }

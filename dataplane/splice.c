@@ -191,13 +191,26 @@ send_rewritten(struct worker *worker, struct neighbour *neighbour, struct rte_mb
 }
 
 /* A SYN on a flow that is established. RFC 5961 section 4: a challenge ACK; a peer that really began anew answers it with a RST. To an
- * endpoint whose SYN-ACK comes again it is the ACK that was lost. */
+ * endpoint whose SYN-ACK comes again it is the ACK that was lost, and has a timestamp where they were negotiated (RFC 7323 section 3.2
+ * lets it be dropped otherwise): the one that it echoes, which is our SYN's own and thus never ahead of the client's clock. A forged SYN-ACK
+ * doesn't have the endpoint's number, and must not choose the timestamp that the endpoint remembers. */
 static void
-answer_syn(struct worker *worker, uint32_t index, unsigned leg, struct rte_mbuf *mbuf)
+answer_syn(struct worker *worker, uint32_t index, unsigned leg, const struct packet *packet, struct rte_mbuf *mbuf)
 {
 	struct flow *flow = flow_table_get(&worker->flows, index);
 	struct flow_leg *in = &flow->leg[leg], *out = &flow->leg[leg_other(leg)];
+	const uint8_t *tcp = rte_pktmbuf_mtod(mbuf, const uint8_t *) + packet->l4;
+	struct tcp_options theirs, ours = {.wscale = TCP_WSCALE_NONE};
+	uint8_t options[TCP_OPTIONS_MAX];
 
+	bool again = (packet->flags & TCP_ACK) != 0 && packet->seq + 1 == in->seq_end && packet->ack == in->ack;
+
+	if (again && (in->flags & LEG_TS) != 0 &&
+	    tcp_options_parse(tcp + TCP_HEADER_LENGTH, packet->options_length, true, &theirs)) {
+		ours.timestamps = theirs.timestamps;
+		ours.tsval = theirs.tsecr;
+		ours.tsecr = theirs.tsval;
+	}
 	worker_drop(worker, mbuf, REASON_TCP_STATE);
 	if (worker->rst_allowance == 0)
 		return;
@@ -207,6 +220,8 @@ answer_syn(struct worker *worker, uint32_t index, unsigned leg, struct rte_mbuf 
 		.seq = out->seq_end + out->seq_delta,
 		.ack = in->seq_end,
 		.window = splice_window((uint16_t)((out->edge - out->ack) >> out->wscale), out->wscale, in->announced),
+		.options = options,
+		.options_length = tcp_options_write(&ours, options),
 	};
 	emit_to_peer(worker, in, &ack);
 }
@@ -261,7 +276,7 @@ splice_input(struct worker *worker, uint32_t index, unsigned leg, const struct p
 	struct flow_leg *in = &flow->leg[leg], *out = &flow->leg[leg_other(leg)];
 
 	if (unlikely((packet->flags & TCP_SYN) != 0)) {
-		answer_syn(worker, index, leg, mbuf);
+		answer_syn(worker, index, leg, packet, mbuf);
 		return;
 	}
 	if (unlikely(!track(in, out, packet))) {

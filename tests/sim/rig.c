@@ -5,13 +5,17 @@
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_mbuf.h>
+#include <rte_ring.h>
+#include <rte_ring_elem.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
-enum { TABLE_ALIGN = 4096, HOLDS = 1024, NEIGHBOURS = 4096, LIVE = 16 };
+enum { HOLDS = 1024, NEIGHBOURS = 4096, INBOX = 1024, EVENTS = 1024, TAKEN_MAX = 65536 };
 
 static struct rte_mempool *pool;
+static struct rte_mbuf *taken[TAKEN_MAX];
+static unsigned n_taken;
 
 __attribute__((noreturn, format(printf, 1, 2))) static void
 die(const char *format, ...)
@@ -39,7 +43,9 @@ rig_start_eal(unsigned megabytes)
 {
 	static bool started;
 	char memory[16];
-	const char *arguments[] = {"rig", "--no-huge", "-m", memory, "--no-pci", "--no-telemetry", "--no-shconf", "--lcores=0", "--log-level=4", NULL};
+	const char *arguments[] = {
+		"rig",        "--no-huge",     "-m", memory, "--no-pci", "--no-telemetry", "--no-shconf",
+		"--lcores=0", "--log-level=4", NULL};
 
 	if (started)
 		return true;
@@ -56,8 +62,9 @@ static uint16_t
 device_tx(struct device *device, uint16_t queue, struct rte_mbuf **mbufs, uint16_t n)
 {
 	struct rig_queue *sent = device->context;
-	(void)queue;
 
+	if (queue >= device->tx_queues)
+		die("transmission on queue %u of %u", queue, device->tx_queues);
 	for (uint16_t i = 0; i < n; i++) {
 		if (sent->refuse != 0) {
 			sent->refuse--;
@@ -98,6 +105,9 @@ hook_decide(void *context, unsigned worker, const struct decide_input *input, st
 
 	if (input->length < rig->hello_length)
 		return DECISION_MORE;
+	rig->decided_length = input->length;
+	memcpy(rig->hello, input->bytes, input->length);
+	memcpy(rig->decided_tried, input->tried, sizeof(input->tried));
 	rig->n_decided++;
 	strcpy(sni, "rig.example");
 	if (rig->decision == DECISION_DIAL && input->attempt >= rig->n_dials) {
@@ -117,14 +127,14 @@ hook_learned(void *context, unsigned worker, uint32_t endpoint, const struct tcp
 	rig->learned = *profile;
 }
 
-void
-rig_open(struct rig *rig, uint32_t flows, uint32_t packets)
+/* What the box, its networks and the gateway behind it are. */
+static void
+open_world(struct rig *rig, uint32_t flows)
 {
 	static const char *const addresses[RIG_DEVICES][2] = {{"192.0.2.1/24", "2001:db8:1::1/64"},
 							      {"198.51.100.1/24", "2001:db8:2::1/64"}};
 	struct device *devices[RIG_DEVICES], *taps[RIG_DEVICES] = {NULL, NULL};
 
-	memset(rig, 0, sizeof(*rig));
 	rig->conf.n_ports = RIG_DEVICES;
 	for (unsigned i = 0; i < RIG_DEVICES; i++) {
 		struct conf_port *port = &rig->conf.ports[i];
@@ -153,10 +163,6 @@ rig_open(struct rig *rig, uint32_t flows, uint32_t packets)
 	rig->conf.flow.rst_per_second = 1000;
 	net_init(&rig->net, &rig->conf, devices, taps);
 
-	if (pool == NULL)
-		pool = rte_pktmbuf_pool_create("rig", packets, 256, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
-	if (pool == NULL)
-		die("no packet pool: %s", rte_strerror(rte_errno));
 	rig->hooks = (struct dataplane_hooks){rig, hook_listener, hook_decide, hook_learned};
 	rig->offer = (struct listener_offer){.live = 1, .sack = true, .timestamps = true, .mss = 1460};
 	rig->listen_port = 443;
@@ -171,55 +177,118 @@ rig_open(struct rig *rig, uint32_t flows, uint32_t packets)
 					      .connect_timeout_ms = 1500};
 	for (unsigned i = 0; i < 4; i++)
 		rig->dials[i].addr.bytes[15] = (uint8_t)(10 + i);
+}
 
-	struct worker *worker = &rig->worker;
+static struct rte_ring *
+open_ring(const char *kind, unsigned id, unsigned bytes, unsigned count)
+{
+	char name[RTE_RING_NAMESIZE];
+	snprintf(name, sizeof(name), "%s%u", kind, id);
+	struct rte_ring *ring = rte_ring_create_elem(name, bytes, count, SOCKET_ID_ANY, 0);
+	if (ring == NULL)
+		die("no ring: %s", rte_strerror(rte_errno));
+	return ring;
+}
+
+static void
+open_worker(struct rig *rig, uint16_t id, uint32_t flows)
+{
+	struct worker *worker = &rig->workers[id];
+
 	*worker = (struct worker){
-		.n_workers = 1,
+		.id = id,
+		.n_workers = (uint16_t)rig->n_workers,
 		.net = &rig->net,
 		.conf = &rig->conf,
 		.hooks = &rig->hooks,
 		.pool = pool,
-		.stats = &rig->stats,
-		.random_state = {1, 2},
+		.now_ms = rig->now_ms,
+		.clock_ms = (uint32_t)rig->now_ms,
+		.stats = &rig->all_stats[id],
+		.random_state = {1, 2u + id},
 		.cookie_secret = {3, 4},
 		.isn_secret = {5, 6},
 		.port_secret = {7, 8},
 		.wall_offset_ms = UINT64_C(1700000000000),
-		.live = calloc(LIVE, sizeof(struct live_counters)),
+		.live = calloc(RIG_LIVE, sizeof(struct live_counters)),
 		.rst_allowance = 1000,
+		.rst_second = rig->now_ms / 1000,
+		.inboxes = rig->inboxes,
+		.events = rig->events,
 	};
-	rig->now_ms = 1000000;
-	worker->now_ms = rig->now_ms;
-	worker->clock_ms = (uint32_t)rig->now_ms;
+	if (rig->n_workers > 1)
+		worker->inbox = rig->inboxes[id] = open_ring("inbox", id, sizeof(void *), INBOX);
 	rig->table_bytes = flow_table_bytes(flows);
-	rig->table_memory = mmap(NULL, rig->table_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (rig->table_memory == MAP_FAILED)
+	void *memory = mmap(NULL, rig->table_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (memory == MAP_FAILED)
 		die("no memory for the flow table");
-	madvise(rig->table_memory, rig->table_bytes, MADV_HUGEPAGE);
-	flow_table_init(&worker->flows, rig->table_memory, flows, (const uint64_t[3]){9, 10, 11});
+	madvise(memory, rig->table_bytes, MADV_HUGEPAGE);
+	rig->table_memory[id] = memory;
+	flow_table_init(&worker->flows, memory, flows, (const uint64_t[3]){9, 10, 11});
 	timer_wheel_init(&worker->wheel, worker->clock_ms);
 	if (!hold_pool_init(&worker->holds, HOLDS) || !neighbour_table_init(&worker->neighbours, NEIGHBOURS))
 		die("no memory");
 }
 
+void
+rig_open_workers(struct rig *rig, unsigned n_workers, uint32_t flows, uint32_t packets)
+{
+	memset(rig, 0, sizeof(*rig));
+	rig->n_workers = n_workers;
+	rig->now_ms = 1000000;
+	open_world(rig, flows);
+	if (pool == NULL)
+		pool = rte_pktmbuf_pool_create("rig", packets, 256, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+	if (pool == NULL)
+		die("no packet pool: %s", rte_strerror(rte_errno));
+	rig->events = open_ring("events", 0, sizeof(struct flow_event), EVENTS);
+	for (uint16_t id = 0; id < n_workers; id++)
+		open_worker(rig, id, flows);
+}
+
+void
+rig_open(struct rig *rig, uint32_t flows, uint32_t packets)
+{
+	rig_open_workers(rig, 1, flows, packets);
+}
+
+bool
+rig_is_empty(const struct rig *rig)
+{
+	for (unsigned i = 0; i < rig->n_workers; i++) {
+		const struct worker *worker = &rig->workers[i];
+		if (flow_table_used(&worker->flows) != 0 || worker->wheel.armed != 0 || worker->holds.used != 0)
+			return false;
+		for (unsigned state = 0; state < FLOW_STATES; state++)
+			if (worker->stats->states[state] != 0)
+				return false;
+		for (unsigned slot = 0; slot < RIG_LIVE; slot++)
+			if (worker->live[slot].active != 0)
+				return false;
+	}
+	return true;
+}
+
 unsigned
 rig_close(struct rig *rig)
 {
-	for (uint32_t i = 1; i <= flow_table_touched(&rig->worker.flows); i++)
-		rig->worker.flows.flows[i].state = FLOW_FREE;
 	for (unsigned i = 0; i < RIG_DEVICES; i++)
 		while (rig->sent[i].head != rig->sent[i].tail)
 			rte_pktmbuf_free(rig->sent[i].mbufs[rig->sent[i].head++ % RIG_QUEUE]);
-	neighbour_table_free(&rig->worker.neighbours);
-	hold_pool_free(&rig->worker.holds);
-	munmap(rig->table_memory, rig->table_bytes);
-	free(rig->worker.live);
+	for (unsigned i = 0; i < rig->n_workers; i++) {
+		struct worker *worker = &rig->workers[i];
+		neighbour_table_free(&worker->neighbours);
+		hold_pool_free(&worker->holds);
+		munmap(rig->table_memory[i], rig->table_bytes);
+		free(worker->live);
+		rte_ring_free(rig->inboxes[i]);
+	}
+	rte_ring_free(rig->events);
 	return rte_mempool_in_use_count(pool);
 }
 
-/* Sum of 16-bit words in network order, plainly, as RFC 1071 section 4.1 has it. */
-static uint32_t
-plain_sum(uint32_t sum, const uint8_t *bytes, size_t length)
+uint32_t
+rig_sum(uint32_t sum, const uint8_t *bytes, size_t length)
 {
 	for (size_t i = 0; i + 1 < length; i += 2)
 		sum += (uint32_t)bytes[i] << 8 | bytes[i + 1];
@@ -233,8 +302,8 @@ plain_sum(uint32_t sum, const uint8_t *bytes, size_t length)
 static uint32_t
 pseudo_sum(const uint8_t *source, const uint8_t *destination, size_t address_length, uint8_t protocol, uint32_t length)
 {
-	uint32_t sum = plain_sum(0, source, address_length);
-	sum = plain_sum(sum, destination, address_length);
+	uint32_t sum = rig_sum(0, source, address_length);
+	sum = rig_sum(sum, destination, address_length);
 	return sum + protocol + (length >> 16) + (length & 0xffff);
 }
 
@@ -276,14 +345,14 @@ rig_build(const struct rig *rig, unsigned device, const struct segment *segment,
 	memcpy(frame + 6, (const uint8_t[6]){2, 0, 0, 0, 0, segment->source.bytes[15]}, 6);
 	put_16(frame + 12, v4 ? 0x0800 : 0x86dd);
 	if (v4) {
-		memcpy(ip, (const uint8_t[20]){0x45, 0, 0, 0, 0x12, 0x34, 0x40, 0, 61, 6}, 20);
+		memcpy(ip, (const uint8_t[20]){0x45, segment->traffic_class, 0, 0, 0x12, 0x34, 0x40, 0, 61, 6}, 20);
 		put_16(ip + 2, 20u + l4);
 		memcpy(ip + 12, segment->source.bytes + 12, 4);
 		memcpy(ip + 16, segment->destination.bytes + 12, 4);
-		put_16(ip + 10, ~plain_sum(0, ip, 20));
+		put_16(ip + 10, ~rig_sum(0, ip, 20));
 	} else {
 		memset(ip, 0, 40);
-		ip[0] = 0x60;
+		put_16(ip, 0x6000u | (uint32_t)segment->traffic_class << 4);
 		put_16(ip + 4, l4);
 		ip[6] = 6;
 		ip[7] = 61;
@@ -294,21 +363,22 @@ rig_build(const struct rig *rig, unsigned device, const struct segment *segment,
 	put_16(tcp + 2, segment->destination_port);
 	put_32(tcp + 4, segment->seq);
 	put_32(tcp + 8, segment->ack);
-	tcp[12] = (uint8_t)(header / 4 << 4);
+	tcp[12] = (uint8_t)(header / 4 << 4 | segment->reserved);
 	tcp[13] = segment->flags;
 	put_16(tcp + 14, segment->window);
-	put_32(tcp + 16, 0);
+	put_16(tcp + 16, 0);
+	put_16(tcp + 18, segment->urgent);
 	memcpy(tcp + 20, segment->options, segment->options_length);
 	if (segment->payload_length != 0)
 		memcpy(tcp + header, segment->payload, segment->payload_length);
 	size_t address_length = v4 ? 4 : 16;
 	uint32_t sum = pseudo_sum(ip + (v4 ? 12 : 8), ip + (v4 ? 16 : 24), address_length, 6, l4);
-	put_16(tcp + 16, ~plain_sum(sum, tcp, l4));
+	put_16(tcp + 16, ~rig_sum(sum, tcp, l4));
 	return (uint16_t)(tcp + l4 - frame);
 }
 
-void
-rig_receive_frame(struct rig *rig, unsigned device, const uint8_t *frame, uint16_t length)
+static struct rte_mbuf *
+make_mbuf(const uint8_t *frame, uint16_t length)
 {
 	struct rte_mbuf *mbuf = rte_pktmbuf_alloc(pool);
 	if (mbuf == NULL)
@@ -316,24 +386,17 @@ rig_receive_frame(struct rig *rig, unsigned device, const uint8_t *frame, uint16
 	memcpy(rte_pktmbuf_mtod(mbuf, void *), frame, length);
 	mbuf->data_len = length;
 	mbuf->pkt_len = length;
-	worker_input(&rig->worker, (uint8_t)device, &mbuf, 1, rig->now_ms);
-	worker_flush(&rig->worker);
+	return mbuf;
 }
 
-void
-rig_receive(struct rig *rig, unsigned device, const struct segment *segment)
-{
-	uint8_t frame[RTE_MBUF_DEFAULT_DATAROOM];
-	rig_receive_frame(rig, device, frame, rig_build(rig, device, segment, frame));
-}
-
-/* Answers an ARP request or a neighbour solicitation as the station that is asked for. True when frame is one. */
+/* If frame is an ARP request or a neighbour solicitation, or another message of those protocols, true; and in reply,
+ * what the station that is asked for answers, *reply_length bytes, 0: nothing. */
 static bool
-answer_resolution(struct rig *rig, unsigned device, const uint8_t *frame, uint16_t length)
+resolve(const uint8_t *frame, uint16_t length, uint8_t reply[128], uint16_t *reply_length)
 {
 	const uint8_t *body = frame + 14;
-	uint8_t reply[128];
 
+	*reply_length = 0;
 	if (get_16(frame + 12) == 0x0806) {
 		if (get_16(body + 6) != 1 || memcmp(body + 14, body + 24, 4) == 0)
 			return true; /* a reply or an announcement: nobody is asked */
@@ -345,12 +408,12 @@ answer_resolution(struct rig *rig, unsigned device, const uint8_t *frame, uint16
 		memcpy(reply + 22, reply + 6, 6);
 		memcpy(reply + 28, body + 24, 4);
 		memcpy(reply + 32, body + 8, 10);
-		rig_receive_frame(rig, device, reply, 42);
+		*reply_length = 42;
 		return true;
 	}
-	if (get_16(frame + 12) != 0x86dd || body[6] != 58)
+	if (get_16(frame + 12) != 0x86dd || body[6] != 58 || length < 14 + 40 + 8 || body[40] < 133 || body[40] > 137)
 		return false;
-	if (length >= 14 + 40 + 24 && body[40] == 135) {
+	if (body[40] == 135) {
 		uint8_t *ip = reply + 14, *icmp = ip + 40;
 		memcpy(reply, frame + 6, 6);
 		memcpy(reply + 6, (const uint8_t[6]){2, 0, 0, 0, 0, body[40 + 23]}, 6);
@@ -368,42 +431,144 @@ answer_resolution(struct rig *rig, unsigned device, const uint8_t *frame, uint16
 		icmp[24] = 2;
 		icmp[25] = 1;
 		memcpy(icmp + 26, reply + 6, 6);
-		put_16(icmp + 2, ~plain_sum(pseudo_sum(ip + 8, ip + 24, 16, 58, 32), icmp, 32));
-		rig_receive_frame(rig, device, reply, 14 + 40 + 32);
+		put_16(icmp + 2, ~rig_sum(pseudo_sum(ip + 8, ip + 24, 16, 58, 32), icmp, 32));
+		*reply_length = 14 + 40 + 32;
 	}
 	return true;
 }
 
+/* Lets the stations of a device answer what asks for them; all else stays in its order. True when something was
+ * answered. */
+static bool
+answer_resolutions(struct rig *rig, unsigned device)
+{
+	struct rig_queue *sent = &rig->sent[device];
+	struct rte_mbuf *replies[RIG_QUEUE];
+	unsigned n = 0;
+
+	for (unsigned waiting = sent->tail - sent->head; waiting != 0; waiting--) {
+		struct rte_mbuf *mbuf = sent->mbufs[sent->head++ % RIG_QUEUE];
+		uint8_t reply[128];
+		uint16_t length;
+		if (!resolve(rte_pktmbuf_mtod(mbuf, const uint8_t *), mbuf->data_len, reply, &length)) {
+			sent->mbufs[sent->tail++ % RIG_QUEUE] = mbuf;
+			continue;
+		}
+		rte_pktmbuf_free(mbuf);
+		if (length != 0 && !rig->deaf[device])
+			replies[n++] = make_mbuf(reply, length);
+	}
+	for (unsigned i = 0; i < n; i++) {
+		struct worker *worker = &rig->workers[rig->receiver];
+		worker_input(worker, (uint8_t)device, &replies[i], 1, rig->now_ms);
+		worker_flush(worker);
+	}
+	return n != 0;
+}
+
+/* True when a worker had something in its inbox. */
+static bool
+run_inboxes(struct rig *rig)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < rig->n_workers && rig->n_workers > 1; i++) {
+		struct rte_mbuf *mbufs[WORKER_BURST];
+		unsigned n = rte_ring_dequeue_burst(rig->inboxes[i], (void **)mbufs, WORKER_BURST, NULL);
+		if (n == 0)
+			continue;
+		any = true;
+		if ((rig->handed_to >> i & 1) == 0)
+			die("worker %u was given something and nobody would have woken it", i);
+		worker_input_handed_over(&rig->workers[i], mbufs, (uint16_t)n, rig->now_ms);
+		worker_flush(&rig->workers[i]);
+	}
+	return any;
+}
+
+void
+rig_settle(struct rig *rig)
+{
+	bool again;
+
+	do {
+		for (unsigned i = 0; i < rig->n_workers; i++) {
+			rig->handed_to |= rig->workers[i].handed_to;
+			rig->workers[i].handed_to = 0;
+		}
+		again = run_inboxes(rig);
+		for (unsigned i = 0; i < RIG_DEVICES; i++)
+			again |= answer_resolutions(rig, i);
+	} while (again);
+	rig->handed_to = 0;
+}
+
+static void
+receive(struct rig *rig, unsigned device, struct rte_mbuf **mbufs, uint16_t n)
+{
+	struct worker *worker = &rig->workers[rig->receiver];
+
+	worker_input(worker, (uint8_t)device, mbufs, n, rig->now_ms);
+	worker_flush(worker);
+	rig_settle(rig);
+}
+
+void
+rig_receive_frame(struct rig *rig, unsigned device, const uint8_t *frame, uint16_t length)
+{
+	struct rte_mbuf *mbuf = make_mbuf(frame, length);
+	receive(rig, device, &mbuf, 1);
+}
+
+void
+rig_receive_burst(struct rig *rig, unsigned device, const struct segment *segments, uint16_t n)
+{
+	struct rte_mbuf *mbufs[WORKER_BURST];
+	uint8_t frame[RIG_FRAME];
+
+	for (uint16_t i = 0; i < n; i++)
+		mbufs[i] = make_mbuf(frame, rig_build(rig, device, &segments[i], frame));
+	receive(rig, device, mbufs, n);
+}
+
+void
+rig_receive(struct rig *rig, unsigned device, const struct segment *segment)
+{
+	rig_receive_burst(rig, device, segment, 1);
+}
+
 /* Takes a frame apart; ends the process when it isn't one that its receiver would accept. */
 static void
-parse(const struct rig *rig, unsigned device, const uint8_t *frame, uint16_t length, struct segment *segment)
+parse(const uint8_t *frame, uint16_t length, struct segment *segment)
 {
 	const uint8_t *ip = frame + 14;
 	bool v4 = get_16(frame + 12) == 0x0800;
 	uint16_t l4;
 
 	memset(segment, 0, sizeof(*segment));
-	if (length < 54 || memcmp(frame + 6, rig->devices[device].mac, 6) != 0)
-		die("a frame of %u bytes, or not from our MAC", length);
+	if (length < 54)
+		die("a frame of %u bytes", length);
 	if (v4) {
-		if (ip[0] != 0x45 || get_16(ip + 2) != length - 14 || plain_sum(0, ip, 20) != 0xffff || ip[9] != 6)
+		if (ip[0] != 0x45 || get_16(ip + 2) != length - 14 || rig_sum(0, ip, 20) != 0xffff || ip[9] != 6)
 			die("a bad IPv4 header");
 		segment->source = ip_addr_from_v4(htonl(get_32(ip + 12)));
 		segment->destination = ip_addr_from_v4(htonl(get_32(ip + 16)));
+		segment->traffic_class = ip[1];
 		l4 = (uint16_t)(length - 34);
 	} else {
 		if (ip[0] >> 4 != 6 || get_16(ip + 4) != length - 54 || ip[6] != 6)
 			die("a bad IPv6 header");
 		memcpy(segment->source.bytes, ip + 8, 16);
 		memcpy(segment->destination.bytes, ip + 24, 16);
+		segment->traffic_class = (uint8_t)(ip[0] << 4 | ip[1] >> 4);
 		l4 = (uint16_t)(length - 54);
 	}
 	const uint8_t *tcp = ip + (v4 ? 20 : 40);
 	uint32_t sum = pseudo_sum(ip + (v4 ? 12 : 8), ip + (v4 ? 16 : 24), v4 ? 4 : 16, 6, l4);
-	if (plain_sum(sum, tcp, l4) != 0xffff)
+	if (rig_sum(sum, tcp, l4) != 0xffff)
 		die("a bad TCP checksum");
 	uint8_t header = (uint8_t)((tcp[12] >> 4) * 4);
-	if (header < 20 || header > l4 || (tcp[12] & 0xf) != 0)
+	if (header < 20 || header > l4)
 		die("a bad TCP header length");
 	if (frame[5] != segment->destination.bytes[15] || frame[0] != 2)
 		die("sent to the wrong MAC");
@@ -412,29 +577,40 @@ parse(const struct rig *rig, unsigned device, const uint8_t *frame, uint16_t len
 	segment->seq = get_32(tcp + 4);
 	segment->ack = get_32(tcp + 8);
 	segment->flags = tcp[13];
+	segment->reserved = tcp[12] & 0xf;
 	segment->window = get_16(tcp + 14);
+	segment->urgent = get_16(tcp + 18);
 	segment->options_length = (uint8_t)(header - 20);
 	memcpy(segment->options, tcp + 20, segment->options_length);
 	segment->payload = tcp + header;
 	segment->payload_length = (uint16_t)(l4 - header);
 }
 
-bool
-rig_next(struct rig *rig, unsigned device, struct segment *segment, uint8_t *frame)
+uint16_t
+rig_next_frame(struct rig *rig, unsigned device, uint8_t *frame)
 {
 	struct rig_queue *sent = &rig->sent[device];
 
-	while (sent->head != sent->tail) {
-		struct rte_mbuf *mbuf = sent->mbufs[sent->head++ % RIG_QUEUE];
-		uint16_t length = mbuf->data_len;
-		memcpy(frame, rte_pktmbuf_mtod(mbuf, const void *), length);
-		rte_pktmbuf_free(mbuf);
-		if (answer_resolution(rig, device, frame, length))
-			continue;
-		parse(rig, device, frame, length, segment);
-		return true;
-	}
-	return false;
+	if (sent->head == sent->tail)
+		return 0;
+	struct rte_mbuf *mbuf = sent->mbufs[sent->head++ % RIG_QUEUE];
+	uint16_t length = mbuf->data_len;
+	memcpy(frame, rte_pktmbuf_mtod(mbuf, const void *), length);
+	rte_pktmbuf_free(mbuf);
+	if (length < 34 || memcmp(frame + 6, rig->devices[device].mac, 6) != 0)
+		die("a frame of %u bytes, or not from our MAC", length);
+	return length;
+}
+
+bool
+rig_next(struct rig *rig, unsigned device, struct segment *segment, uint8_t *frame)
+{
+	uint16_t length = rig_next_frame(rig, device, frame);
+
+	if (length == 0)
+		return false;
+	parse(frame, length, segment);
+	return true;
 }
 
 unsigned
@@ -448,7 +624,30 @@ rig_advance(struct rig *rig, uint32_t ms)
 {
 	while (ms-- != 0) {
 		rig->now_ms++;
-		worker_time(&rig->worker, rig->now_ms);
+		for (unsigned i = 0; i < rig->n_workers; i++) {
+			worker_time(&rig->workers[i], rig->now_ms);
+			worker_flush(&rig->workers[i]);
+		}
+		rig_settle(rig);
 	}
-	worker_flush(&rig->worker);
+}
+
+bool
+rig_event(struct rig *rig, struct flow_event *event)
+{
+	return rte_ring_dequeue_elem(rig->events, event, sizeof(*event)) == 0;
+}
+
+void
+rig_take_buffers(unsigned left)
+{
+	while (n_taken < TAKEN_MAX && rte_mempool_avail_count(pool) > left)
+		taken[n_taken++] = rte_pktmbuf_alloc(pool);
+}
+
+void
+rig_give_back(void)
+{
+	while (n_taken != 0)
+		rte_pktmbuf_free(taken[--n_taken]);
 }

@@ -5,8 +5,12 @@
  *   client side: device 0, port "wan", 192.0.2.1/24, 2001:db8:1::1/64      clients are 192.0.2.2…, 2001:db8:1::2…
  *   endpoint side: device 1, port "lan", 198.51.100.1/24, 2001:db8:2::1/64
  *
- * What the worker transmits lands in a queue of each device, from which the caller takes it. Frames are built and taken apart here by code
- * of the rig's own, not by the data plane's, checksums included: a mistake made in both would have to be made twice.
+ * What the worker transmits lands in a queue of each device, from which the caller takes it. Frames are built and taken
+ * apart here by code of the rig's own, not by the data plane's, checksums included: a mistake made in both would have
+ * to be made twice. ARP and ND requests are answered in the stations' stead before the caller sees them.
+ *
+ * There can be several workers. They run in turn, and what one hands over the others get before the call that caused it
+ * returns.
  */
 #ifndef POSTERN_TESTS_SIM_RIG_H
 #define POSTERN_TESTS_SIM_RIG_H
@@ -16,7 +20,16 @@
 
 #include "dataplane/worker.h"
 
-enum { RIG_WAN, RIG_LAN, RIG_DEVICES, RIG_QUEUE = 4096, RIG_OPTIONS_MAX = 40 };
+enum {
+	RIG_WAN,
+	RIG_LAN,
+	RIG_DEVICES,
+	RIG_QUEUE = 4096,
+	RIG_OPTIONS_MAX = 40,
+	RIG_WORKERS_MAX = 4,
+	RIG_LIVE = 16,
+	RIG_FRAME = 2048
+};
 
 /* A TCP segment as its sender or receiver sees it; addresses of one family. */
 struct segment {
@@ -24,7 +37,10 @@ struct segment {
 	uint16_t source_port, destination_port; /* host order */
 	uint32_t seq, ack;
 	uint16_t window;
+	uint16_t urgent;
 	uint8_t flags;
+	uint8_t reserved; /* the four bits beside the data offset */
+	uint8_t traffic_class;
 	uint8_t options_length;
 	uint8_t options[RIG_OPTIONS_MAX];
 	const uint8_t *payload;
@@ -41,9 +57,19 @@ struct rig {
 	struct conf conf;
 	struct net net;
 	struct device devices[RIG_DEVICES];
-	struct rig_queue sent[RIG_DEVICES]; /* what the worker transmitted */
-	struct worker worker;
-	struct worker_stats stats;
+	struct rig_queue sent[RIG_DEVICES]; /* what the workers transmitted */
+	bool deaf[RIG_DEVICES];             /* no station answers ARP or ND there */
+	unsigned n_workers, receiver;       /* receiver: the worker that gets what arrives */
+	uint32_t handed_to;                 /* bit i: worker i would have been woken */
+	union {
+		struct worker worker; /* the first, or only one */
+		struct worker workers[RIG_WORKERS_MAX];
+	};
+	union {
+		struct worker_stats stats;
+		struct worker_stats all_stats[RIG_WORKERS_MAX];
+	};
+	struct rte_ring *inboxes[RIG_WORKERS_MAX], *events;
 	struct dataplane_hooks hooks;
 	struct listener_offer offer; /* what the listener hook offers; port 0 of listen_port: none */
 	uint16_t listen_port;
@@ -53,17 +79,26 @@ struct rig {
 	enum reason refusal;
 	struct dial dials[4]; /* by attempt; those beyond n_dials: REASON_NO_ENDPOINT */
 	unsigned n_dials, n_decided;
+	uint8_t hello[HOLD_MAX]; /* what the decision was made on */
+	uint32_t decided_length, decided_tried[2];
 	struct tcp_profile learned;
 	uint64_t now_ms;
-	void *table_memory;
+	void *table_memory[RIG_WORKERS_MAX];
 	size_t table_bytes;
 };
 
 /* Starts DPDK's EAL once, without huge pages, PCI or telemetry. False when it can't. */
 bool rig_start_eal(unsigned megabytes);
 
-/* A worker with room for so many flows and packets in flight. Everything is fixed: secrets, random numbers, clock (1,000,000 ms). */
+/* A worker with room for so many flows and packets in flight. Everything is fixed: secrets, random numbers, clock
+ * (1,000,000 ms). */
 void rig_open(struct rig *rig, uint32_t flows, uint32_t packets);
+/* The same with several workers, on devices with one queue: the receiver gets all frames, and must hand over those that
+ * are others'. */
+void rig_open_workers(struct rig *rig, unsigned n_workers, uint32_t flows, uint32_t packets);
+/* Whether no worker has a flow, a timer or held bytes left, its counts by state say so as well, and no live slot counts
+ * a connection. */
+bool rig_is_empty(const struct rig *rig);
 /* Frees all; the number of packet buffers that were lost on the way, 0 when all is well. */
 unsigned rig_close(struct rig *rig);
 
@@ -74,15 +109,35 @@ void rig_receive_frame(struct rig *rig, unsigned device, const uint8_t *frame, u
 /* Builds the frame of a segment. Returns its length. */
 uint16_t rig_build(const struct rig *rig, unsigned device, const struct segment *segment, uint8_t *frame);
 
-/* Takes the next frame that the worker sent to a device; answers ARP and ND requests in the peer's stead and goes on. False when
- * there is none. *segment points into frame, which has room for 2048 bytes. Fails the process on a frame that no receiver would
- * take: wrong lengths, checksums, MACs. */
+/* Takes the next frame that the worker sent to a device. False when there is none. *segment points into frame, which
+ * has room for RIG_FRAME bytes. Fails the process on a frame that no receiver would take: wrong lengths, checksums,
+ * MACs. */
 bool rig_next(struct rig *rig, unsigned device, struct segment *segment, uint8_t *frame);
+/* The same for what isn't TCP: only its MACs are looked at. Returns its length, 0 when there is none. */
+uint16_t rig_next_frame(struct rig *rig, unsigned device, uint8_t *frame);
 /* How many frames wait. */
 unsigned rig_waiting(const struct rig *rig, unsigned device);
 
+/* Lets several frames arrive in one burst; at most WORKER_BURST. */
+void rig_receive_burst(struct rig *rig, unsigned device, const struct segment *segments, uint16_t n);
+
+/* Lets everything happen that follows at once: packets handed over, ARP and ND answered. Done by the calls above and below; needed after
+ * calling a worker directly. */
+void rig_settle(struct rig *rig);
+
 /* Turns the clock on, tick by tick of 1 ms. */
 void rig_advance(struct rig *rig, uint32_t ms);
+
+/* Takes the oldest event that a worker sent. False when there is none. */
+bool rig_event(struct rig *rig, struct flow_event *event);
+
+/* Takes packet buffers out of the pool until so many are left; rig_give_back returns them. */
+void rig_take_buffers(unsigned left);
+void rig_give_back(void);
+
+/* One's-complement sum of 16-bit words in network order, folded, the way RFC 1071 section 4.1 has it; sum to begin
+ * with. */
+uint32_t rig_sum(uint32_t sum, const uint8_t *bytes, size_t length);
 
 /* "192.0.2.7"; ends the process on nonsense. */
 struct ip_addr rig_addr(const char *text);

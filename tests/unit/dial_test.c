@@ -1,0 +1,651 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From the decision to the splice: what the endpoint is sent, what becomes of its answers, and the bytes that are ours
+ * to deliver. */
+#include "dataplane/dial.h"
+
+#include "dataplane/packet.h"
+#include "dataplane/tcp_options.h"
+#include "tests/sim/talk.h"
+#include "tests/unit/unit.h"
+
+enum { TICK = 8, OWNED = 100 };
+
+static struct rig rig;
+static struct talk talk;
+static struct talk_side *const client = &talk.side[LEG_CLIENT], *const endpoint = &talk.side[LEG_ENDPOINT];
+
+static void
+begin(void)
+{
+	rig_open(&rig, 64, 4096);
+	talk_init(&talk, &rig, false, false);
+}
+
+static void
+end(void)
+{
+	CU_ASSERT_TRUE(rig_is_empty(&rig));
+	CU_ASSERT_EQUAL(rig_close(&rig), 0);
+}
+
+static void
+cut(void)
+{
+	talk_say(&talk, LEG_CLIENT, TCP_RST, NULL, 0);
+	CU_ASSERT_TRUE(talk_hear_reset(&talk, LEG_ENDPOINT));
+	rig_advance(&rig, 4016);
+	CU_ASSERT_TRUE(talk_silent(&talk));
+	end();
+}
+
+static void
+hello(void)
+{
+	CU_ASSERT_TRUE(talk_open(&talk));
+	talk_hello(&talk);
+	CU_ASSERT_EQUAL(rig.stats.states[FLOW_CONNECTING], 1);
+}
+
+/* The same, in a way that makes the first OWNED bytes ours: the client had to be given an ACK. */
+static void
+hello_owned(void)
+{
+	CU_ASSERT_TRUE(talk_open(&talk));
+	talk_say(&talk, LEG_CLIENT, TCP_ACK, NULL, OWNED);
+	rig_advance(&rig, 150 + TICK);
+	CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_CLIENT, TCP_ACK, 0));
+	talk_say(&talk, LEG_CLIENT, TCP_ACK, NULL, TALK_HELLO - OWNED);
+	CU_ASSERT_EQUAL(rig.stats.states[FLOW_CONNECTING], 1);
+	CU_ASSERT_TRUE(talk_hear_syn(&talk));
+}
+
+/* The client got a RST, for this reason, after so many attempts. */
+static void
+refused(enum reason reason, unsigned attempts)
+{
+	struct flow_event event;
+
+	CU_ASSERT_TRUE(talk_hear_reset(&talk, LEG_CLIENT));
+	CU_ASSERT_TRUE(talk_silent(&talk));
+	CU_ASSERT_TRUE(rig_event(&rig, &event));
+	CU_ASSERT_EQUAL(event.kind, FLOW_REFUSED);
+	CU_ASSERT_EQUAL(event.reason, reason);
+	CU_ASSERT_EQUAL(event.attempts, attempts);
+	CU_ASSERT_EQUAL(event.endpoint, 1 + attempts);
+	CU_ASSERT_EQUAL(rig.stats.reasons[reason], 1);
+	end();
+}
+
+/* The next endpoint hears a SYN. */
+static void
+next_endpoint(uint8_t host)
+{
+	endpoint->addr.bytes[15] = host;
+	endpoint->timestamps = true;
+	CU_ASSERT_TRUE(talk_hear_syn(&talk));
+}
+
+static void
+test_syn(void)
+{
+	/* Scale and window of the client's ACK, and the window in the SYN, which has no scale. */
+	static const struct {
+		uint8_t wscale;
+		uint16_t window, expected;
+	} cases[] = {{7, 501, 64128}, {7, 10, 1280}, {14, 65535, 65535}, {TCP_WSCALE_NONE, 777, 777}, {0, 0, 0}};
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		begin();
+		client->wscale = cases[i].wscale;
+		client->window = cases[i].window;
+		hello();
+		CU_ASSERT_TRUE(talk_hear_syn(&talk));
+		CU_ASSERT_EQUAL(talk.heard.window, cases[i].expected);
+		CU_ASSERT_EQUAL(talk.heard.payload_length, 0);
+		CU_ASSERT_TRUE(talk.heard.source_port >= 16384);
+		const uint8_t *option = talk_option(&talk.heard, TCP_OPTION_TIMESTAMPS);
+		CU_ASSERT_PTR_NOT_NULL_FATAL(option);
+		CU_ASSERT_EQUAL(talk_get_32(option + 6), 0);
+		CU_ASSERT_EQUAL(rig.worker.live[2].active, 1);
+		CU_ASSERT_EQUAL(rig.worker.live[10].active, 1);
+		cut();
+	}
+}
+
+static void
+test_syn_is_repeated(void)
+{
+	begin();
+	rig.dials[0].connect_timeout_ms = 10000;
+	hello();
+	CU_ASSERT_TRUE(talk_hear_syn(&talk));
+	uint32_t isn = talk.heard.seq;
+	/* After 1 s, 2 s more, 4 s more; each timer may be a tick late. */
+	static const uint32_t expected[] = {1000, 3000, 7000};
+	for (uint32_t i = 0, ms = 1; ms < 9990; ms++) {
+		rig_advance(&rig, 1);
+		if (talk_silent(&talk))
+			continue;
+		CU_ASSERT_TRUE(talk_hear_syn(&talk));
+		CU_ASSERT_EQUAL(talk.heard.seq, isn);
+		CU_ASSERT_TRUE_FATAL(i < 3);
+		CU_ASSERT_TRUE(ms >= expected[i] && ms < expected[i] + (i + 1) * TICK);
+		i++;
+	}
+	CU_ASSERT_EQUAL(rig.stats.retransmissions, 3);
+	talk_answer(&talk);
+	CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_ENDPOINT, TCP_ACK | TCP_PSH, TALK_HELLO));
+	cut();
+}
+
+static void
+test_timeout(void)
+{
+	begin();
+	hello();
+	CU_ASSERT_TRUE(talk_hear_syn(&talk));
+	rig_advance(&rig, 1000 + TICK);
+	CU_ASSERT_TRUE(talk_hear_syn(&talk));
+	rig_advance(&rig, 490 - TICK);
+	CU_ASSERT_TRUE(talk_silent(&talk));
+	rig_advance(&rig, 10 + TICK);
+	CU_ASSERT_EQUAL(rig.worker.live[2].failed, 1);
+	CU_ASSERT_EQUAL(rig.worker.live[10].failed, 1);
+	refused(REASON_CONNECT_TIMEOUT, 1);
+}
+
+static void
+test_timeout_then_another(void)
+{
+	begin();
+	rig.n_dials = 2;
+	hello();
+	CU_ASSERT_TRUE(talk_hear_syn(&talk));
+	uint16_t old_port = endpoint->gate_port;
+	uint32_t old_ack = endpoint->ack;
+	rig_advance(&rig, 1000 + TICK);
+	CU_ASSERT_TRUE(talk_hear_syn(&talk));
+	rig_advance(&rig, 500);
+	next_endpoint(11);
+	CU_ASSERT_EQUAL(rig.decided_tried[0], 2);
+	CU_ASSERT_EQUAL(rig.decided_tried[1], 0);
+
+	/* The first one's answer comes at last: nothing there waits for it. */
+	struct segment late = talk_segment(&talk, LEG_ENDPOINT, TCP_SYN | TCP_ACK);
+	late.source.bytes[15] = 10;
+	late.destination_port = old_port;
+	late.ack = old_ack;
+	rig_receive(&rig, RIG_LAN, &late);
+	struct segment reset;
+	CU_ASSERT_TRUE_FATAL(rig_next(&rig, RIG_LAN, &reset, talk.frame));
+	CU_ASSERT_EQUAL(reset.flags, TCP_RST);
+	CU_ASSERT_EQUAL(reset.seq, old_ack);
+	CU_ASSERT_EQUAL(reset.destination.bytes[15], 10);
+	CU_ASSERT_EQUAL(rig.stats.reasons[REASON_NO_LISTENER], 1);
+
+	talk_answer(&talk);
+	CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_ENDPOINT, TCP_ACK | TCP_PSH, TALK_HELLO));
+	CU_ASSERT_EQUAL(rig.worker.live[2].failed, 1);
+	CU_ASSERT_EQUAL(rig.worker.live[2].active, 0);
+	CU_ASSERT_EQUAL(rig.worker.live[3].opened, 1);
+	CU_ASSERT_EQUAL(rig.worker.live[10].active, 1);
+	cut();
+}
+
+static void
+test_refused(void)
+{
+	begin();
+	rig.n_dials = 4;
+	hello();
+	for (uint8_t host = 10; host < 14; host++) {
+		next_endpoint(host);
+		/* One that doesn't acknowledge our SYN is anybody's. */
+		endpoint->ack += 1;
+		talk_say(&talk, LEG_ENDPOINT, TCP_RST | TCP_ACK, NULL, 0);
+		talk_say(&talk, LEG_ENDPOINT, TCP_RST, NULL, 0);
+		CU_ASSERT_EQUAL(rig.stats.reasons[REASON_TCP_WINDOW], 2 * (host - 9u));
+		CU_ASSERT_TRUE(talk_silent(&talk));
+		endpoint->ack -= 1;
+		talk_say(&talk, LEG_ENDPOINT, TCP_RST | TCP_ACK, NULL, 0);
+	}
+	CU_ASSERT_EQUAL(rig.worker.live[10].failed, 4);
+	refused(REASON_CONNECT_REFUSED, 4);
+}
+
+static void
+test_time_wait(void)
+{
+	begin();
+	hello();
+	CU_ASSERT_TRUE(talk_hear_syn(&talk));
+	struct segment ack = talk_segment(&talk, LEG_ENDPOINT, TCP_ACK);
+	ack.ack = 123456;
+	rig_receive(&rig, RIG_LAN, &ack);
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_ENDPOINT));
+	CU_ASSERT_EQUAL(talk.heard.flags, TCP_RST);
+	CU_ASSERT_EQUAL(talk.heard.seq, 123456);
+	CU_ASSERT_TRUE(talk_hear_syn(&talk));
+	/* A second one gets its RST, and the SYN waits for its time. */
+	rig_receive(&rig, RIG_LAN, &ack);
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_ENDPOINT));
+	CU_ASSERT_EQUAL(talk.heard.flags, TCP_RST);
+	CU_ASSERT_TRUE(talk_silent(&talk));
+	rig_advance(&rig, 1000 + TICK);
+	CU_ASSERT_TRUE(talk_hear_syn(&talk));
+	talk_answer(&talk);
+	CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_ENDPOINT, TCP_ACK | TCP_PSH, TALK_HELLO));
+	cut();
+}
+
+static void
+test_no_timestamps_at_endpoint(void)
+{
+	begin();
+	rig.n_dials = 2;
+	hello();
+	CU_ASSERT_TRUE(talk_hear_syn(&talk));
+	uint32_t isn = endpoint->seq;
+	endpoint->timestamps = false;
+	talk_answer(&talk);
+	CU_ASSERT_FALSE(rig.learned.timestamps);
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_ENDPOINT));
+	CU_ASSERT_EQUAL(talk.heard.flags, TCP_RST | TCP_ACK);
+	CU_ASSERT_EQUAL(talk.heard.seq, endpoint->ack);
+	CU_ASSERT_EQUAL(talk.heard.ack, isn + 1);
+	next_endpoint(11);
+	endpoint->timestamps = false;
+	talk_answer(&talk);
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_ENDPOINT));
+	refused(REASON_ENDPOINT_OPTIONS, 2);
+}
+
+static void
+test_learned(void)
+{
+	begin();
+	hello();
+	CU_ASSERT_TRUE(talk_hear_syn(&talk));
+	endpoint->mss = 1234;
+	endpoint->wscale = 5;
+	endpoint->sack = false;
+	endpoint->window = 4321;
+	talk_answer(&talk);
+	CU_ASSERT_EQUAL(rig.learned.mss, 1234);
+	CU_ASSERT_EQUAL(rig.learned.wscale, 5);
+	CU_ASSERT_FALSE(rig.learned.sack);
+	CU_ASSERT_TRUE(rig.learned.timestamps);
+	CU_ASSERT_EQUAL(rig.learned.window, 4321);
+	const struct flow *flow = talk_flow(&talk);
+	CU_ASSERT_EQUAL(flow->leg[LEG_ENDPOINT].mss, 1234);
+	CU_ASSERT_EQUAL(flow->leg[LEG_ENDPOINT].flags & (LEG_SACK | LEG_WSCALE | LEG_TS), LEG_WSCALE | LEG_TS);
+	CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_ENDPOINT, TCP_ACK | TCP_PSH, TALK_HELLO));
+	cut();
+}
+
+static void
+test_answers_that_arent(void)
+{
+	begin();
+	hello();
+	CU_ASSERT_TRUE(talk_hear_syn(&talk));
+	/* Simultaneous open; an ACK without SYN; a SYN-ACK with options that overrun. */
+	talk_say(&talk, LEG_ENDPOINT, TCP_SYN, NULL, 0);
+	endpoint->seq--;
+	talk_say(&talk, LEG_ENDPOINT, TCP_ACK, NULL, 20);
+	endpoint->seq -= 20;
+	CU_ASSERT_EQUAL(rig.stats.reasons[REASON_TCP_STATE], 2);
+	struct segment syn_ack = talk_segment(&talk, LEG_ENDPOINT, TCP_SYN | TCP_ACK);
+	syn_ack.options[1] = 41;
+	rig_receive(&rig, RIG_LAN, &syn_ack);
+	CU_ASSERT_EQUAL(rig.stats.reasons[REASON_TCP_OPTIONS], 1);
+	CU_ASSERT_TRUE(talk_silent(&talk));
+	CU_ASSERT_EQUAL(rig.stats.states[FLOW_CONNECTING], 1);
+	talk_answer(&talk);
+	CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_ENDPOINT, TCP_ACK | TCP_PSH, TALK_HELLO));
+	cut();
+}
+
+static void
+test_small_mss(void)
+{
+	begin();
+	hello();
+	talk_say(&talk, LEG_CLIENT, TCP_ACK, NULL, 1000);
+	CU_ASSERT_TRUE(talk_hear_syn(&talk));
+	uint8_t expected[TALK_HELLO + 1000], got[TALK_HELLO + 1000];
+	talk_pattern(client->seq - 1200, expected, sizeof(expected));
+	endpoint->mss = 536;
+	talk_answer(&talk);
+	static const uint16_t pieces[] = {524, 524, 152};
+	uint16_t at = 0;
+	for (unsigned i = 0; i < 3; i++) {
+		CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_ENDPOINT, TCP_ACK | (i == 2 ? TCP_PSH : 0), pieces[i]));
+		memcpy(got + at, talk.heard.payload, pieces[i]);
+		at = (uint16_t)(at + pieces[i]);
+	}
+	CU_ASSERT_EQUAL(memcmp(got, expected, sizeof(got)), 0);
+	cut();
+}
+
+/* An endpoint's word on its MSS was taken as it was: less than the timestamps option, and what was left for payload
+ * wrapped to 64 KiB and overran the packet buffer, or was 0 and never came to an end. */
+static void
+test_absurd_mss(void)
+{
+	static const uint16_t sizes[] = {1, 11, 12, 13, 40, 87};
+
+	for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		begin();
+		hello();
+		talk_say(&talk, LEG_CLIENT, TCP_ACK, NULL, 1448);
+		CU_ASSERT_TRUE(talk_hear_syn(&talk));
+		endpoint->mss = sizes[i];
+		talk_answer(&talk);
+		CU_ASSERT_EQUAL(rig.learned.mss, sizes[i]);
+		for (uint16_t at = 0; at < TALK_HELLO + 1448; at = (uint16_t)(at + talk.heard.payload_length)) {
+			CU_ASSERT_TRUE_FATAL(talk_hear(&talk, LEG_ENDPOINT));
+			CU_ASSERT_TRUE_FATAL(talk.heard.payload_length >= 1 &&
+					     talk.heard.payload_length <= DIAL_MSS_MIN - 12);
+		}
+		talk_say(&talk, LEG_CLIENT, TCP_ACK, NULL, 152);
+		CU_ASSERT_TRUE(talk_hear(&talk, LEG_ENDPOINT));
+		CU_ASSERT_EQUAL(talk.heard.payload_length, DIAL_MSS_MIN - 12);
+		CU_ASSERT_TRUE(talk_hear(&talk, LEG_ENDPOINT));
+		CU_ASSERT_EQUAL(talk.heard.payload_length, 152 - (DIAL_MSS_MIN - 12));
+		cut();
+	}
+}
+
+static void
+test_zero_window(void)
+{
+	/* Nothing is ours: the endpoint gets the ACK of its SYN, and the client's repetition finds its way when there
+	 * is room. */
+	begin();
+	hello();
+	CU_ASSERT_TRUE(talk_hear_syn(&talk));
+	endpoint->window = 0;
+	talk_answer(&talk);
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_ENDPOINT));
+	CU_ASSERT_EQUAL(talk.heard.flags, TCP_ACK);
+	CU_ASSERT_EQUAL(talk.heard.payload_length, 0);
+	CU_ASSERT_EQUAL(talk.heard.seq, endpoint->ack);
+	CU_ASSERT_EQUAL(rig.worker.holds.used, 0);
+	client->seq -= TALK_HELLO;
+	talk_say(&talk, LEG_CLIENT, TCP_ACK, NULL, TALK_HELLO);
+	CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_ENDPOINT, TCP_ACK, TALK_HELLO));
+	cut();
+}
+
+static void
+test_zero_window_with_bytes_of_ours(void)
+{
+	begin();
+	hello_owned();
+	endpoint->window = 0;
+	talk_answer(&talk);
+	CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_ENDPOINT, TCP_ACK, 0));
+	/* The window opens a little, then wide. */
+	endpoint->wscale = 0;
+	endpoint->window = 1;
+	talk_say(&talk, LEG_ENDPOINT, TCP_ACK, NULL, 0); /* scaled by 7: 128 bytes */
+	CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_ENDPOINT, TCP_ACK, OWNED));
+	talk_say(&talk, LEG_ENDPOINT, TCP_ACK, NULL, 0);
+	CU_ASSERT_EQUAL(rig.worker.holds.used, 0);
+	/* The rest is the client's. */
+	client->seq -= TALK_HELLO - OWNED;
+	talk_say(&talk, LEG_CLIENT, TCP_ACK, NULL, TALK_HELLO - OWNED);
+	CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_ENDPOINT, TCP_ACK, TALK_HELLO - OWNED));
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_CLIENT));
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_CLIENT));
+	cut();
+}
+
+/* A closed window was asked about by bare ACKs, which nobody answers: when the news of its opening was lost, both sides
+ * waited until the bytes were given up. */
+static void
+test_zero_window_is_probed(void)
+{
+	begin();
+	hello_owned();
+	endpoint->window = 0;
+	talk_answer(&talk);
+	CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_ENDPOINT, TCP_ACK, 0));
+	uint32_t begins = endpoint->ack;
+	rig_advance(&rig, HELD_RTO_MS + TICK);
+	CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_ENDPOINT, TCP_ACK, 1));
+	/* It has no room for that either. */
+	endpoint->ack = begins;
+	talk_say(&talk, LEG_ENDPOINT, TCP_ACK, NULL, 0);
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_CLIENT));
+	rig_advance(&rig, 2 * HELD_RTO_MS + TICK);
+	CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_ENDPOINT, TCP_ACK, 1));
+	/* Now it has. */
+	endpoint->window = 8;
+	talk_say(&talk, LEG_ENDPOINT, TCP_ACK, NULL, 0);
+	CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_ENDPOINT, TCP_ACK, OWNED - 1));
+	talk_say(&talk, LEG_ENDPOINT, TCP_ACK, NULL, 0);
+	CU_ASSERT_EQUAL(rig.worker.holds.used, 0);
+	for (unsigned i = 0; i < 2; i++)
+		CU_ASSERT_TRUE(talk_hear(&talk, LEG_CLIENT));
+	client->seq -= TALK_HELLO - OWNED;
+	cut();
+}
+
+static void
+test_held_bytes_repeated(void)
+{
+	begin();
+	hello_owned();
+	talk_answer(&talk);
+	CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_ENDPOINT, TCP_ACK | TCP_PSH, TALK_HELLO));
+	uint32_t begins = endpoint->ack - TALK_HELLO;
+	uint8_t expected[OWNED];
+	talk_pattern(client->seq - TALK_HELLO, expected, OWNED);
+	/* All of it was lost. */
+	rig_advance(&rig, HELD_RTO_MS + TICK);
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_ENDPOINT));
+	CU_ASSERT_EQUAL(talk.heard.seq, begins);
+	CU_ASSERT_EQUAL(talk.heard.payload_length, OWNED);
+	CU_ASSERT_EQUAL(memcmp(talk.heard.payload, expected, OWNED), 0);
+	CU_ASSERT_TRUE(talk_silent(&talk));
+	/* Part of it arrived. */
+	struct segment ack = talk_segment(&talk, LEG_ENDPOINT, TCP_ACK);
+	ack.ack = begins + 30;
+	rig_receive(&rig, RIG_LAN, &ack);
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_CLIENT)); /* as it is; the client knows that already */
+	rig_advance(&rig, 2 * HELD_RTO_MS + TICK);
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_ENDPOINT));
+	CU_ASSERT_EQUAL(talk.heard.seq, begins + 30);
+	CU_ASSERT_EQUAL(talk.heard.payload_length, OWNED - 30);
+	/* All of ours did: what is left is the client's. */
+	ack.ack = begins + OWNED;
+	rig_receive(&rig, RIG_LAN, &ack);
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_CLIENT));
+	CU_ASSERT_EQUAL(rig.worker.holds.used, 0);
+	rig_advance(&rig, 10000);
+	CU_ASSERT_TRUE(talk_silent(&talk));
+	CU_ASSERT_EQUAL(rig.stats.retransmissions, 2);
+	cut();
+}
+
+static void
+test_held_bytes_given_up(void)
+{
+	struct flow_event event;
+
+	begin();
+	hello_owned();
+	talk_answer(&talk);
+	CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_ENDPOINT, TCP_ACK | TCP_PSH, TALK_HELLO));
+	uint32_t begins = endpoint->ack - TALK_HELLO;
+	for (uint32_t i = 0; i < HELD_RETRIES_MAX; i++) {
+		rig_advance(&rig, (HELD_RTO_MS << i) + TICK);
+		CU_ASSERT_TRUE(talk_hear(&talk, LEG_ENDPOINT));
+		CU_ASSERT_EQUAL(talk.heard.seq, begins);
+	}
+	rig_advance(&rig, (HELD_RTO_MS << HELD_RETRIES_MAX) + TICK);
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_ENDPOINT));
+	CU_ASSERT_EQUAL(talk.heard.flags, TCP_RST | TCP_ACK);
+	CU_ASSERT_EQUAL(talk.heard.seq, begins); /* what it expects: it acknowledged nothing */
+	CU_ASSERT_TRUE(talk_hear_reset(&talk, LEG_CLIENT));
+	CU_ASSERT_TRUE(rig_event(&rig, &event));
+	CU_ASSERT_EQUAL(event.kind, FLOW_ENDED);
+	CU_ASSERT_EQUAL(event.reason, REASON_HOLD_UNDELIVERED);
+	rig_advance(&rig, 4016);
+	end();
+}
+
+/* The client's RST freed the held bytes, and the endpoint's ACK of them, crossing it, freed them once more: hold 0 was
+ * given back, and with it went the list of free ones; the flow lived on for the idle tick instead of the linger. */
+static void
+test_reset_crosses_ack_of_held_bytes(void)
+{
+	begin();
+	hello_owned();
+	talk_answer(&talk);
+	CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_ENDPOINT, TCP_ACK | TCP_PSH, TALK_HELLO));
+	talk_say(&talk, LEG_CLIENT, TCP_RST, NULL, 0);
+	CU_ASSERT_TRUE(talk_hear_reset(&talk, LEG_ENDPOINT));
+	CU_ASSERT_EQUAL(rig.worker.holds.used, 0);
+	talk_say(&talk, LEG_ENDPOINT, TCP_ACK, NULL, 0);
+	CU_ASSERT_EQUAL(rig.worker.holds.used, 0);
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_CLIENT));
+	rig_advance(&rig, 4016);
+	end();
+}
+
+static void
+test_client_resets_while_connecting(void)
+{
+	struct flow_event event;
+
+	begin();
+	hello();
+	CU_ASSERT_TRUE(talk_hear_syn(&talk));
+	talk_say(&talk, LEG_CLIENT, TCP_RST | TCP_ACK, NULL, 0);
+	CU_ASSERT_TRUE(talk_hear_reset(&talk, LEG_ENDPOINT));
+	CU_ASSERT_TRUE(talk_silent(&talk));
+	CU_ASSERT_TRUE(rig_event(&rig, &event));
+	CU_ASSERT_EQUAL(event.reason, REASON_CLIENT_RESET);
+	CU_ASSERT_EQUAL(event.endpoint, 2);
+	CU_ASSERT_EQUAL(rig.worker.live[2].failed, 0); /* not its fault */
+	end();
+}
+
+static void
+test_no_route(void)
+{
+	begin();
+	rig.n_dials = 2;
+	rig.dials[0].addr = rig_addr("203.0.113.9");
+	CU_ASSERT_TRUE(talk_open(&talk));
+	talk_hello(&talk);
+	next_endpoint(11);
+	CU_ASSERT_EQUAL(rig.worker.live[2].failed, 1);
+	talk_say(&talk, LEG_CLIENT, TCP_RST, NULL, 0);
+	CU_ASSERT_TRUE(talk_hear_reset(&talk, LEG_ENDPOINT));
+	end();
+
+	begin();
+	rig.dials[0].addr = rig_addr("2001:db8:ffff::1");
+	CU_ASSERT_TRUE(talk_open(&talk));
+	talk_hello(&talk);
+	refused(REASON_CONNECT_UNREACHABLE, 1);
+}
+
+static void
+test_ports_used_up(void)
+{
+	begin();
+	rig.conf.flow.local_port_first = rig.conf.flow.local_port_last = 20000;
+	hello();
+	CU_ASSERT_TRUE(talk_hear_syn(&talk));
+	CU_ASSERT_EQUAL(endpoint->gate_port, 20000);
+	struct talk_side first = *client;
+	client->port++;
+	CU_ASSERT_TRUE(talk_open(&talk));
+	talk_hello(&talk);
+	CU_ASSERT_TRUE(talk_hear_reset(&talk, LEG_CLIENT));
+	CU_ASSERT_EQUAL(rig.stats.reasons[REASON_LOCAL_PORTS], 1);
+	CU_ASSERT_EQUAL(flow_table_used(&rig.worker.flows), 1);
+	*client = first;
+	talk_say(&talk, LEG_CLIENT, TCP_RST, NULL, 0);
+	CU_ASSERT_TRUE(talk_hear_reset(&talk, LEG_ENDPOINT));
+	end();
+}
+
+static void
+test_no_buffer(void)
+{
+	/* There is one for the SYN, none for the question where to send it: that is asked, and the SYN repeated, a
+	 * second later. */
+	begin();
+	CU_ASSERT_TRUE(talk_open(&talk));
+	rig_take_buffers(1);
+	talk_hello(&talk);
+	rig_give_back();
+	CU_ASSERT_EQUAL(rig.stats.reasons[REASON_PACKET_POOL_EMPTY], 1);
+	CU_ASSERT_TRUE(talk_silent(&talk));
+	rig_advance(&rig, 1100 + TICK);
+	CU_ASSERT_TRUE(talk_hear_syn(&talk));
+	CU_ASSERT_TRUE(talk_hear_syn(&talk));
+	talk_answer(&talk);
+	CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_ENDPOINT, TCP_ACK | TCP_PSH, TALK_HELLO));
+	cut();
+}
+
+static void
+test_isn_differs(void)
+{
+	/* RFC 6528: for each connection another, and higher for the same one later. */
+	begin();
+	rig.conf.flow.local_port_first = rig.conf.flow.local_port_last = 20000;
+	uint32_t isns[3];
+	for (unsigned i = 0; i < 3; i++) {
+		client->seq = 5000 + i;
+		hello();
+		CU_ASSERT_TRUE(talk_hear_syn(&talk));
+		isns[i] = talk.heard.seq;
+		talk_say(&talk, LEG_CLIENT, TCP_RST, NULL, 0);
+		CU_ASSERT_TRUE(talk_hear_reset(&talk, LEG_ENDPOINT));
+		rig_advance(&rig, 100);
+		client->timestamps_on = false;
+	}
+	CU_ASSERT_EQUAL(isns[1] - isns[0], 25000);
+	CU_ASSERT_EQUAL(isns[2] - isns[1], 25000);
+	end();
+}
+
+int
+main(void)
+{
+	static const CU_TestInfo tests[] = {
+		{"SYN", test_syn},
+		{"SYN is repeated", test_syn_is_repeated},
+		{"time-out", test_timeout},
+		{"time-out, then another", test_timeout_then_another},
+		{"refused", test_refused},
+		{"TIME-WAIT", test_time_wait},
+		{"no timestamps at the endpoint", test_no_timestamps_at_endpoint},
+		{"learned", test_learned},
+		{"answers that aren't", test_answers_that_arent},
+		{"small MSS", test_small_mss},
+		{"absurd MSS", test_absurd_mss},
+		{"zero window", test_zero_window},
+		{"zero window with bytes of ours", test_zero_window_with_bytes_of_ours},
+		{"zero window is probed", test_zero_window_is_probed},
+		{"held bytes are repeated", test_held_bytes_repeated},
+		{"held bytes are given up", test_held_bytes_given_up},
+		{"RST crosses the ACK of held bytes", test_reset_crosses_ack_of_held_bytes},
+		{"client resets while connecting", test_client_resets_while_connecting},
+		{"no route", test_no_route},
+		{"ports used up", test_ports_used_up},
+		{"no buffer", test_no_buffer},
+		{"ISN differs", test_isn_differs},
+		CU_TEST_INFO_NULL,
+	};
+
+	return rig_start_eal(64) ? unit_run("dial", tests) : 1;
+}
