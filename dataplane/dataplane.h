@@ -25,7 +25,6 @@ struct listener_offer {
 	uint16_t listener;   /* index to be kept in the flow record; the gateway's */
 	uint32_t live;	     /* live slot of the listener */
 	uint16_t mss;	     /* largest payload that every endpoint behind it takes; 0: the port's MTU decides */
-	uint8_t wscale;	     /* 0..14 */
 	bool sack;
 	bool timestamps;     /* every endpoint behind it is known to speak them */
 	bool draining;	     /* don't take new connections */
@@ -58,6 +57,8 @@ struct tcp_profile {
 	uint16_t mss;
 	uint8_t wscale; /* TCP_WSCALE_NONE: no window scaling */
 	bool sack, timestamps;
+	/* Whether our SYN offered it. Where it didn't, the absence of an answer says nothing. */
+	bool asked_sack, asked_timestamps;
 	uint16_t window; /* of the SYN-ACK, unscaled */
 };
 

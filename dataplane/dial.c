@@ -84,7 +84,7 @@ dial_start(struct worker *worker, uint32_t index, const struct dial *dial)
 	flow_count_attempt(worker, flow);
 	hold->deadline_ms = worker->clock_ms + dial->connect_timeout_ms;
 
-	*endpoint = (struct flow_leg){.peer = dial->addr, .peer_port = htons(dial->port)};
+	*endpoint = (struct flow_leg){.peer = dial->addr, .peer_port = htons(dial->port), .state = FLOW_CONNECTING};
 	if (!net_route_find(worker->net, &dial->addr, &port, &via)) {
 		dial_failed(worker, index, REASON_CONNECT_UNREACHABLE);
 		return;
@@ -293,7 +293,16 @@ dial_input(struct worker *worker, uint32_t index, const struct packet *packet, s
 	worker_drop(worker, mbuf, readable ? REASON_NONE : REASON_TCP_OPTIONS);
 	if (!readable)
 		return;
-	struct tcp_profile profile = {options.mss, options.wscale, options.sack_permitted, options.timestamps, packet->window};
+	uint8_t asked = flow->leg[LEG_CLIENT].flags;
+	const struct tcp_profile profile = {
+		.mss = options.mss,
+		.window = packet->window,
+		.wscale = options.wscale,
+		.sack = options.sack_permitted,
+		.timestamps = options.timestamps,
+		.asked_sack = (asked & LEG_SACK) != 0,
+		.asked_timestamps = (asked & LEG_TS) != 0,
+	};
 	worker->hooks->learned(worker->hooks->context, worker->id, flow->endpoint, &profile);
 	if ((flow->leg[LEG_CLIENT].flags & LEG_TS) != 0 && !options.timestamps) {
 		/* Both legs or neither: the client was told that timestamps are on, and this endpoint has none. */

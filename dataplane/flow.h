@@ -66,7 +66,7 @@ struct flow_leg {
 	uint32_t edge;	    /* right edge of the window that the peer offered: highest ack + (window << wscale) */
 	uint16_t mss;	    /* largest payload, options not counted, that may be sent to the peer */
 	uint8_t announced;  /* shift that our side of this leg announced to the peer; windows sent to it are in these units */
-	uint8_t reserved;
+	uint8_t state;      /* enum flow_state again, where a packet finds it without touching the third line */
 	uint64_t bytes; /* payload bytes that arrived on this leg and were passed on, repeats included */
 };
 

@@ -17,6 +17,8 @@ flow_set_state(struct worker *worker, struct flow *flow, enum flow_state state)
 	if (state != FLOW_FREE)
 		worker->stats->states[state]++;
 	flow->state = state;
+	flow->leg[LEG_CLIENT].state = state;
+	flow->leg[LEG_ENDPOINT].state = state;
 }
 
 void

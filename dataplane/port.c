@@ -33,20 +33,21 @@ struct driver {
 	bool virtual;     /* one queue each way, no checksums that were on a wire */
 	int family;       /* of the sockets that it makes on a Linux interface; 0: none */
 	bool keeps_mtu;   /* its MTU is not ours to set */
+	bool interrupts;  /* it may have them; the others complain when asked */
 };
 
 static const struct driver drivers[] = {
-	{"net_af_packet", true, AF_PACKET, true},
-	{"net_af_xdp", true, AF_XDP, true},
-	{"net_tap", true, 0, false},
-	{"net_memif", true, 0, true},
-	{"net_ring", true, 0, true},
-	{"net_null", true, 0, true},
-	{"net_pcap", true, 0, true},
+	{"net_af_packet", true, AF_PACKET, true, false},
+	{"net_af_xdp", true, AF_XDP, true, false},
+	{"net_tap", true, 0, false, true},
+	{"net_memif", true, 0, true, false},
+	{"net_ring", true, 0, true, false},
+	{"net_null", true, 0, true, false},
+	{"net_pcap", true, 0, true, false},
 };
 
 /* Any other is a NIC's. virtio and vmxnet3 have queues as a NIC has, but their checksums are not to be relied on. */
-static const struct driver nic = {"", false, 0, false};
+static const struct driver nic = {"", false, 0, false, true};
 static const char *const paravirtual[] = {"net_virtio", "net_virtio_user", "net_vmxnet3"};
 
 struct port {
@@ -234,7 +235,7 @@ plan(const struct rte_eth_dev_info *info, const struct driver *driver, uint16_t 
 	struct queues queues = {1, 1};
 
 	conf->link_speeds = RTE_ETH_LINK_SPEED_AUTONEG;
-	conf->intr_conf.rxq = 1;
+	conf->intr_conf.rxq = driver->interrupts;
 	if (driver->virtual)
 		return queues;
 	if (n_workers <= info->max_tx_queues)
@@ -330,7 +331,7 @@ bring_up(struct port *port, const struct conf_port *from, uint16_t mtu, const ch
 	if (interface)
 		n_before = sockets_of(driver->family, before, DESCRIPTORS_MAX);
 	failed = start(port->id, queues, from, device->is_tap, &conf, pool, &step);
-	if (failed) {
+	if (failed && conf.intr_conf.rxq) {
 		/* Not every driver says beforehand that it has no interrupts. */
 		conf.intr_conf.rxq = 0;
 		failed = start(port->id, queues, from, device->is_tap, &conf, pool, &step);

@@ -8,6 +8,7 @@
 #include "dataplane/checksum.h"
 #include "dataplane/dial.h"
 #include "dataplane/emit.h"
+#include "dataplane/ether.h"
 #include "dataplane/flow_close.h"
 #include "dataplane/tcp_options.h"
 
@@ -175,7 +176,9 @@ send_rewritten(struct worker *worker, struct neighbour *neighbour, struct rte_mb
 		worker_drop(worker, mbuf, REASON_PACKET_POOL_EMPTY);
 		return;
 	}
-	memcpy(ethernet, neighbour->header, neighbour->header_length);
+	memcpy(ethernet, neighbour->header, ETHER_LENGTH);
+	if (unlikely(neighbour->header_length > ETHER_LENGTH))
+		memcpy(ethernet + ETHER_LENGTH, neighbour->header + ETHER_LENGTH, ETHER_VLAN_LENGTH);
 	neighbour->used = true;
 	worker_transmit(worker, neighbour->device, mbuf);
 }

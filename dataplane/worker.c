@@ -22,6 +22,7 @@
 #include <rte_mbuf.h>
 #include <rte_prefetch.h>
 #include <rte_ring.h>
+#include <rte_ring_elem.h>
 
 #include "dataplane/accept.h"
 #include "dataplane/arp.h"
@@ -32,9 +33,10 @@
 #include "dataplane/local_port.h"
 #include "dataplane/nd.h"
 #include "dataplane/peek.h"
+#include "dataplane/probe.h"
 #include "dataplane/splice.h"
 
-enum { NEIGHBOUR_TICK_MS = 100, TIMER_BUDGET = 512 };
+enum { NEIGHBOUR_TICK_MS = 100, TIMER_BUDGET = 512, PROBE_BURST = 16 };
 
 void
 worker_drop(struct worker *worker, struct rte_mbuf *mbuf, enum reason reason)
@@ -225,7 +227,7 @@ tcp_input(struct worker *worker, const struct packet *packet, const struct flow_
 	unsigned leg = flow_ref_leg(ref);
 	struct flow *flow = flow_table_get(&worker->flows, index);
 
-	switch (flow->state) {
+	switch (flow->leg[leg].state) {
 	case FLOW_CLOSING:
 		/* The client's port begins anew: nothing of the old connection is worth keeping (RFC 6191). */
 		if (leg == LEG_CLIENT && (packet->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN) {
@@ -245,6 +247,9 @@ tcp_input(struct worker *worker, const struct packet *packet, const struct flow_
 			peek_input(worker, index, packet, mbuf);
 		else
 			dial_input(worker, index, packet, mbuf);
+		return;
+	case FLOW_PROBING:
+		probe_input(worker, index, packet, mbuf);
 		return;
 	default:
 		worker_drop(worker, mbuf, REASON_TCP_STATE);
@@ -327,6 +332,9 @@ timer_fired(void *context, uint32_t index)
 	case FLOW_SPLICED:
 		splice_fired(worker, index);
 		return;
+	case FLOW_PROBING:
+		probe_fired(worker, index);
+		return;
 	default:
 		flow_dispose(worker, index);
 		return;
@@ -346,6 +354,18 @@ worker_abort_all(struct worker *worker, enum reason reason)
 	worker_flush(worker);
 }
 
+static void
+take_probes(struct worker *worker)
+{
+	struct probe_request requests[PROBE_BURST];
+
+	if (worker->probes == NULL)
+		return;
+	unsigned n = rte_ring_dequeue_burst_elem(worker->probes, requests, sizeof(requests[0]), PROBE_BURST, NULL);
+	for (unsigned i = 0; i < n; i++)
+		probe_start(worker, &requests[i]);
+}
+
 void
 worker_time(struct worker *worker, uint64_t now_ms)
 {
@@ -354,6 +374,7 @@ worker_time(struct worker *worker, uint64_t now_ms)
 	if (now_ms - worker->neighbour_tick_ms >= NEIGHBOUR_TICK_MS) {
 		worker->neighbour_tick_ms = now_ms;
 		neighbour_tick(worker);
+		take_probes(worker);
 	}
 	if (now_ms / 1000 != worker->rst_second) {
 		worker->rst_second = now_ms / 1000;

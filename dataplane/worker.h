@@ -83,6 +83,7 @@ struct worker {
 
 	struct rte_ring *inbox;	      /* mbufs handed over by other workers */
 	struct rte_ring *const *inboxes; /* of all workers, by id */
+	struct rte_ring *probes;      /* struct probe_request by value, from control; NULL: none */
 	struct rte_ring *events;      /* struct flow_event by value; NULL: not wanted */
 	uint32_t handed_to; /* bit i: worker i got something in this loop and may have to be woken */
 	bool draining;	    /* set by control; relaxed */

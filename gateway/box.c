@@ -14,6 +14,7 @@
 #include "dataplane/arp.h"
 #include "dataplane/nd.h"
 #include "dataplane/port.h"
+#include "dataplane/probe.h"
 #include "platform/clock.h"
 #include "platform/log.h"
 
@@ -105,6 +106,10 @@ open_worker(struct box *box, uint16_t id, struct text *error)
 		text_print(error, "no memory for the tables of worker %u", id);
 		return false;
 	}
+	box->probes[id] = make_ring("probes", id, sizeof(struct probe_request), BOX_PROBES, RING_F_SP_ENQ | RING_F_SC_DEQ, error);
+	if (box->probes[id] == NULL)
+		return false;
+	worker->probes = box->probes[id];
 	if (box->n_workers > 1) {
 		box->inboxes[id] = make_ring("inbox", id, sizeof(void *), BOX_INBOX, RING_F_SC_DEQ, error);
 		if (box->inboxes[id] == NULL)
@@ -126,7 +131,7 @@ box_open(struct box *box, const struct conf *conf, struct text *error)
 	box->live = live_create(box->n_workers, LIVE_SLOTS_MAX);
 	box->decide = box->live == NULL ? NULL : decide_create(box->live);
 	box->qsbr = rte_zmalloc("qsbr", rte_rcu_qsbr_get_memsize(WORKERS_MAX), RTE_CACHE_LINE_SIZE);
-	if (box->decide == NULL || box->qsbr == NULL || rte_rcu_qsbr_init(box->qsbr, WORKERS_MAX) != 0) {
+	if (box->decide == NULL || box->qsbr == NULL || !prober_init(&box->prober, box->live) || rte_rcu_qsbr_init(box->qsbr, WORKERS_MAX) != 0) {
 		text_print(error, "no memory to start with");
 		return false;
 	}
@@ -192,6 +197,16 @@ box_start(struct box *box, struct text *error)
 }
 
 void
+box_tick(struct box *box)
+{
+	uint64_t now_ms = clock_ms();
+
+	decide_refresh_offers(box->decide);
+	prober_tick(&box->prober, decide_snapshot(box->decide), box->probes, box->n_workers, (uint32_t)(now_ms / 1000));
+	live_sweep(box->live, now_ms);
+}
+
+void
 box_drain(struct box *box, bool draining)
 {
 	box->draining = draining;
@@ -222,6 +237,7 @@ box_close(struct box *box)
 			hold_pool_free(&box->workers[i]->holds);
 		}
 		rte_ring_free(box->inboxes[i]);
+		rte_ring_free(box->probes[i]);
 		free(box->workers[i]);
 		free(box->stats[i]);
 	}
@@ -231,6 +247,7 @@ box_close(struct box *box)
 		flow_map_close(&box->map);
 	rte_ring_free(box->events);
 	rte_free(box->qsbr);
+	prober_free(&box->prober);
 	if (box->decide != NULL)
 		decide_free(box->decide);
 	if (box->live != NULL)

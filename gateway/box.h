@@ -19,11 +19,12 @@
 #include "federation/snapshot.h"
 #include "gateway/decide.h"
 #include "gateway/live.h"
+#include "gateway/prober.h"
 #include "platform/conf.h"
 #include "platform/eal.h"
 #include "platform/text.h"
 
-enum { BOX_INBOX = 2048, BOX_EVENTS = 8192 };
+enum { BOX_INBOX = 2048, BOX_EVENTS = 8192, BOX_PROBES = 256 };
 
 /* What came of the last reload, for status. */
 struct box_reload {
@@ -48,6 +49,8 @@ struct box {
 	struct worker_stats *stats[WORKERS_MAX];
 	struct worker_run runs[WORKERS_MAX];
 	struct rte_ring *inboxes[WORKERS_MAX];
+	struct rte_ring *probes[WORKERS_MAX]; /* struct probe_request */
+	struct prober prober;
 	struct rte_ring *events; /* struct flow_event, from all workers */
 	struct rte_rcu_qsbr *qsbr;
 	uint16_t n_workers;
@@ -63,6 +66,8 @@ bool box_open(struct box *box, const struct conf *conf, struct text *error);
 bool box_reload(struct box *box);
 /* Launches the workers. */
 bool box_start(struct box *box, struct text *error);
+/* Main thread, once a second: works out what listeners offer, asks for probes, releases what nobody refers to any more. */
+void box_tick(struct box *box);
 /* No new connections from now on (or again). */
 void box_drain(struct box *box, bool draining);
 /* Stops the workers; flows that are still open are reset on both sides. What they leave to be read (statistics, events) stays. */

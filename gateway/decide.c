@@ -116,7 +116,7 @@ learned_offer(const struct live *live, const struct listener_view *view, const s
 		if (!live_profile(live, view->slots[i], &profile))
 			continue;
 		known++;
-		sack = sack && profile.sack;
+		sack = sack && (profile.sack || !profile.asked_sack);
 		timestamps = timestamps && profile.timestamps;
 		if (profile.mss != 0 && profile.mss < mss)
 			mss = profile.mss;
@@ -218,7 +218,6 @@ hook_listener(void *context, const struct ip_addr *local, uint16_t port, struct 
 	*offer = (struct listener_offer){.listener = listener->index,
 					 .live = listener->live,
 					 .mss = (uint16_t)word,
-					 .wscale = DECIDE_WSCALE,
 					 .sack = (word & OFFER_SACK) != 0,
 					 .timestamps = (word & OFFER_TIMESTAMPS) != 0,
 					 .draining = __atomic_load_n(&decide->draining, __ATOMIC_RELAXED)};

@@ -23,11 +23,7 @@
 enum {
 	/* Above so many endpoints behind a listener its offer isn't learned: the walk over them, each second, is
 	   bounded. */
-	DECIDE_OFFER_ENDPOINTS_MAX = 4096,
-	/* What every SYN-ACK announces. Windows are translated, (w << endpoint's) >> ours, so no endpoint need agree: a
-	 * smaller one than an endpoint's would cap its window, one as small as this loses at most 127 bytes of it. It
-	 * is fixed because a SYN cookie has no room for it. */
-	DECIDE_WSCALE = 7
+	DECIDE_OFFER_ENDPOINTS_MAX = 4096
 };
 
 struct decide;

@@ -5,7 +5,14 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { INDEX_MIN = 1024, PROFILE_KNOWN = 1 << 2, PROFILE_SACK = 1 << 0, PROFILE_TIMESTAMPS = 1 << 1 };
+enum {
+	INDEX_MIN = 1024,
+	PROFILE_SACK = 1 << 0,
+	PROFILE_TIMESTAMPS = 1 << 1,
+	PROFILE_KNOWN = 1 << 2,
+	PROFILE_SACK_ASKED = 1 << 3,
+	PROFILE_TIMESTAMPS_ASKED = 1 << 4
+};
 
 /* The main thread's side of a slot. texts: one block with the name at its head and the labels behind it, each
  * NUL-terminated. */
@@ -402,12 +409,23 @@ live_sum(const struct live *live, uint32_t slot, struct live_counters *sum)
 void
 live_profile_set(struct live *live, uint32_t slot, const struct tcp_profile *profile)
 {
-	uint64_t flags = (uint64_t)PROFILE_KNOWN | (profile->sack ? PROFILE_SACK : 0) |
-			 (profile->timestamps ? PROFILE_TIMESTAMPS : 0);
+	uint64_t before = __atomic_load_n(&live->profiles[slot], __ATOMIC_RELAXED);
+	uint64_t keep = 0;
+	uint64_t flags = (uint64_t)PROFILE_KNOWN;
+
+	if (profile->asked_sack)
+		flags |= PROFILE_SACK_ASKED | (profile->sack ? PROFILE_SACK : 0);
+	else
+		keep |= PROFILE_SACK_ASKED | PROFILE_SACK;
+	if (profile->asked_timestamps)
+		flags |= PROFILE_TIMESTAMPS_ASKED | (profile->timestamps ? PROFILE_TIMESTAMPS : 0);
+	else
+		keep |= PROFILE_TIMESTAMPS_ASKED | PROFILE_TIMESTAMPS;
+	flags |= before >> 40 & keep;
 	uint64_t word = flags << 40 | (uint64_t)profile->wscale << 32 | (uint32_t)profile->window << 16 | profile->mss;
 
 	/* Mostly it is what was there, and then the line stays shared between the workers. */
-	if (__atomic_load_n(&live->profiles[slot], __ATOMIC_RELAXED) != word)
+	if (before != word)
 		__atomic_store_n(&live->profiles[slot], word, __ATOMIC_RELAXED);
 }
 
@@ -423,6 +441,8 @@ live_profile(const struct live *live, uint32_t slot, struct tcp_profile *profile
 					.wscale = (uint8_t)(word >> 32),
 					.sack = flags & PROFILE_SACK,
 					.timestamps = flags & PROFILE_TIMESTAMPS,
+					.asked_sack = flags & PROFILE_SACK_ASKED,
+					.asked_timestamps = flags & PROFILE_TIMESTAMPS_ASKED,
 					.window = (uint16_t)(word >> 16)};
 	return true;
 }

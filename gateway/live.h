@@ -86,7 +86,7 @@ uint32_t *live_cursor(struct live *live, unsigned worker, uint32_t slot);
 /* Sums over all workers. Each figure is right, but they are not of one instant. */
 void live_sum(const struct live *live, uint32_t slot, struct live_counters *sum);
 
-/* Worker: what an endpoint's SYN-ACK offered. */
+/* Worker: what an endpoint's SYN-ACK offered. What our SYN didn't ask for stays as it was known before. */
 void live_profile_set(struct live *live, uint32_t slot, const struct tcp_profile *profile);
 /* Worker: false when nothing was learned yet. */
 bool live_profile(const struct live *live, uint32_t slot, struct tcp_profile *profile);

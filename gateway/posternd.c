@@ -136,8 +136,7 @@ on_tick(void *context)
 	write_access_log(daemon);
 	if (now_ms - daemon->second_ms >= SECOND_MS) {
 		daemon->second_ms = now_ms;
-		decide_refresh_offers(daemon->box.decide);
-		live_sweep(daemon->box.live, now_ms);
+		box_tick(&daemon->box);
 	}
 	if (daemon->drain_until_ms != 0 && (open_flows(&daemon->box) == 0 || now_ms >= daemon->drain_until_ms))
 		loop_stop(&daemon->loop);

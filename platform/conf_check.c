@@ -44,6 +44,7 @@ conf_devices(const struct conf *conf, struct conf_device devices[CONF_PORTS_MAX]
 {
 	uint8_t n = 0;
 
+	memset(devices, 0, CONF_PORTS_MAX * sizeof(*devices));
 	for (uint8_t i = 0; i < conf->n_ports; i++) {
 		const struct conf_port *port = &conf->ports[i];
 		uint8_t d = 0;

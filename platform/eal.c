@@ -176,7 +176,7 @@ check_huge_pages(const struct conf *conf, struct text *error)
 	return false;
 }
 
-/* A device that a driver didn't take is an error of rte_eal_init only when it is virtual. */
+/* rte_eal_init doesn't mind a device that isn't there, nor one that its driver can't open. */
 static bool
 check_devices(const struct conf *conf, struct text *error)
 {
@@ -185,13 +185,21 @@ check_devices(const struct conf *conf, struct text *error)
 	uint16_t port;
 
 	for (uint8_t d = 0; d < n; d++) {
-		if (rte_eth_dev_get_port_by_name(devices[d].name, &port) == 0)
+		const struct conf_device *device = &devices[d];
+		if (rte_eth_dev_get_port_by_name(device->name, &port) == 0)
 			continue;
-		text_print(
-			error,
-			"%s: no driver took device %s; is it there, of a kind that Postern has a driver for, and bound "
-			"to vfio-pci (dpdk-devbind.py --status)?",
-			conf->path, devices[d].name);
+		text_print(error, "%s: ", conf->path);
+		if (device->pci)
+			text_print(
+				error,
+				"no driver took device %s; is it there, of a kind that Postern has a driver for, and "
+				"bound to vfio-pci (dpdk-devbind.py --status)?",
+				device->name);
+		else
+			text_print(error,
+				   "device %s can't be opened with arguments \"%s\"; the log's lines of scope dpdk say "
+				   "why",
+				   device->name, device->arguments == NULL ? "" : device->arguments);
 		return false;
 	}
 	return true;

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "platform/text.h"
@@ -112,6 +113,47 @@ test_huge_pages_missing(void)
 	text_free(&error);
 }
 
+/* DPDK starts once in a process, so what goes wrong goes wrong in a child. */
+static void
+test_devices_missing(void)
+{
+	static const struct {
+		const char *device;
+		char *arguments;
+		const char *error;
+	} cases[] = {
+		{"net_af_packet0", (char *)"iface=nowhere0",
+		 "postern.conf: device net_af_packet0 can't be opened with arguments \"iface=nowhere0\"; the log's "
+		 "lines of "
+		 "scope dpdk say why"},
+		{"ffff:ff:1f.7", NULL,
+		 "postern.conf: no driver took device ffff:ff:1f.7; is it there, of a kind that Postern has a driver "
+		 "for, and "
+		 "bound to vfio-pci (dpdk-devbind.py --status)?"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const char *const devices[] = {cases[i].device, NULL};
+		char *const arguments[] = {cases[i].arguments};
+		struct conf conf = make_conf(devices, arguments);
+		int status = -1;
+		conf.main_core = conf.worker_cores[0] = (uint16_t)sched_getcpu();
+		conf.n_workers = 1;
+		pid_t child = fork();
+		if (child == 0) {
+			struct text error = {0};
+			struct eal eal;
+			bool as_expected = !eal_start(&conf, &eal, &error) && strcmp(error.bytes, cases[i].error) == 0;
+			if (!as_expected && error.bytes != NULL)
+				fprintf(stderr, "%s\n", error.bytes);
+			_exit(as_expected ? 0 : 1);
+		}
+		CU_ASSERT_FATAL(child > 0);
+		CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
+		CU_ASSERT(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	}
+}
+
 static int
 report_core(void *argument)
 {
@@ -190,6 +232,7 @@ main(void)
 		{"arguments", test_arguments},
 		{"the most arguments", test_most_arguments},
 		{"no huge pages", test_huge_pages_missing},
+		{"devices that aren't there", test_devices_missing},
 		{"start and stop", test_start},
 		CU_TEST_INFO_NULL,
 	};
