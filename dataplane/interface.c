@@ -47,20 +47,20 @@ interface_check(const char *name, const char *port, uint16_t mtu, struct text *e
 	struct ifreq ifr = {0};
 
 	if (strlen(name) >= IFNAMSIZ || control(name, SIOCGIFFLAGS, &ifr) != 0) {
-		text_print(error, "port %s: there is no Linux interface '%s'; 'ip link' lists those there are\n", port,
+		text_print(error, "port %s: there is no Linux interface '%s'; 'ip link' lists those there are", port,
 			   name);
 		return false;
 	}
 	if (!(ifr.ifr_flags & IFF_UP)) {
-		text_print(error, "port %s: interface %s is down: ip link set dev %s up\n", port, name, name);
+		text_print(error, "port %s: interface %s is down: ip link set dev %s up", port, name, name);
 		return false;
 	}
 	if (control(name, SIOCGIFMTU, &ifr) != 0) {
-		text_print(error, "port %s: the MTU of %s can't be read: %s\n", port, name, strerror(errno));
+		text_print(error, "port %s: the MTU of %s can't be read: %s", port, name, strerror(errno));
 		return false;
 	}
 	if (ifr.ifr_mtu != mtu) {
-		text_print(error, "port %s: interface %s has an MTU of %d, the port of %u: ip link set dev %s mtu %u\n",
+		text_print(error, "port %s: interface %s has an MTU of %d, the port of %u: ip link set dev %s mtu %u",
 			   port, name, ifr.ifr_mtu, mtu, name, mtu);
 		return false;
 	}
@@ -95,7 +95,7 @@ switch_off(const char *interface, const struct offload *offload, struct text *er
 	text_print(
 		error,
 		"interface %s has %s on, which joins or strips frames before we see them, and it can't be switched off "
-		"from here (%s): ethtool -K %s %s off\n",
+		"from here (%s): ethtool -K %s %s off",
 		interface, offload->name, strerror(errno), interface, offload->name);
 	return false;
 }
@@ -118,13 +118,12 @@ interface_offloads_off(const char *name, bool vlan, struct text *error)
 	static const struct offload gro = {ETHTOOL_GGRO, ETHTOOL_SGRO, 0, "gro"};
 	static const struct offload lro = {ETHTOOL_GFLAGS, ETHTOOL_SFLAGS, ETH_FLAG_LRO, "lro"};
 	static const struct offload tags = {ETHTOOL_GFLAGS, ETHTOOL_SFLAGS, ETH_FLAG_RXVLAN, "rxvlan"};
-	bool done = switch_off(name, &gro, error);
 
-	done = switch_off(name, &lro, error) && done;
-	if (vlan)
-		done = switch_off(name, &tags, error) && done;
+	if (!switch_off(name, &gro, error) || !switch_off(name, &lro, error) ||
+	    (vlan && !switch_off(name, &tags, error)))
+		return false;
 	warn_of_peer(name);
-	return done;
+	return true;
 }
 
 int

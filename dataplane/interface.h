@@ -11,12 +11,12 @@
 
 struct text;
 
-/* Whether name exists, is up, and has the MTU of port; else errors says what is wrong, and the command that mends it. */
+/* Whether name exists, is up, and has the MTU of port; else error says what is wrong, and the command that mends it, without a line break. */
 bool interface_check(const char *name, const char *port, uint16_t mtu, struct text *error);
 
 /* Switches off what would make the kernel hand us frames that never were on the wire: GRO and LRO, which join several in one,
  * and, with vlan, the taking off of tags, which af_xdp loses. Says in the log what it changed, and what only the operator can change:
- * checksums and segmentation at the other end of a veth pair. False when it must not and errors says how. */
+ * checksums and segmentation at the other end of a veth pair. False when it must not, and error says how. */
 bool interface_offloads_off(const char *name, bool vlan, struct text *error);
 
 /* Lets all multicast frames in for as long as the returned socket is open: ND needs its groups, and neither driver can ask for

@@ -2,6 +2,7 @@
 #include "dataplane/port.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
 #include <rte_bus_vdev.h>
@@ -23,7 +24,13 @@
 #define AF_XDP 44
 #endif
 
-enum { DESCRIPTORS_MAX = 4096, ARGUMENT_MAX = 64, TAP_DESCRIPTORS = 4 };
+enum {
+	DESCRIPTORS_MAX = 4096,
+	ARGUMENT_MAX = 64,
+	TAP_DESCRIPTORS = 4,
+	AF_PACKET_SLOT = 2048,  /* the driver's default for framesz */
+	AF_PACKET_OVERHEAD = 66 /* of a slot, before its frame: header, address, alignment (TPACKET_V2) */
+};
 
 static const char scope[] = "port";
 
@@ -54,6 +61,7 @@ struct port {
 	uint16_t id;
 	bool made;       /* the EAL's device was made here, and goes when the port does */
 	bool interrupts; /* per queue */
+	bool eventfds;   /* … that count up on each interrupt, until they are read */
 	int membership;  /* keeps all-multicast on; −1: none */
 	int wakeup[PORT_WAKEUP_MAX];
 	unsigned n_wakeup;
@@ -171,7 +179,7 @@ attach(struct port *port, const char *name, const char *arguments, struct text *
 		int failed = rte_vdev_init(name, arguments);
 
 		if (failed) {
-			text_print(error, "device %s: %s; its arguments are '%s'\n", name, rte_strerror(-failed),
+			text_print(error, "device %s: %s; its arguments are '%s'", name, rte_strerror(-failed),
 				   arguments ? arguments : "");
 			return false;
 		}
@@ -179,8 +187,7 @@ attach(struct port *port, const char *name, const char *arguments, struct text *
 		if (rte_eth_dev_get_port_by_name(name, &port->id) == 0)
 			return true;
 	}
-	text_print(error,
-		   "device %s: DPDK has no such port; is it bound to vfio-pci? 'dpdk-devbind.py --status' tells\n",
+	text_print(error, "device %s: DPDK has no such port; is it bound to vfio-pci? 'dpdk-devbind.py --status' tells",
 		   name);
 	return false;
 }
@@ -203,21 +210,30 @@ device_mtu(const struct conf *conf, uint8_t index, bool *vlan)
 	return mtu;
 }
 
-/* A whole frame in one buffer, or af_packet writes beyond its end. */
+/* A whole frame in one buffer; and a slot of af_packet's ring must hold a frame and not more than a buffer does,
+ * because the driver copies whatever is in it. */
 static bool
 check_room(const struct conf_port *from, uint16_t mtu, struct rte_mempool *pool, struct text *error)
 {
 	uint32_t room = rte_pktmbuf_data_room_size(pool) - RTE_PKTMBUF_HEADROOM;
+	uint32_t frame = (uint32_t)mtu + ETHER_LENGTH + ETHER_VLAN_LENGTH;
+	unsigned long slot = AF_PACKET_SLOT;
 	char value[ARGUMENT_MAX];
 
-	if (room < (uint32_t)mtu + ETHER_LENGTH + ETHER_VLAN_LENGTH) {
-		text_print(error, "port %s: an MTU of %u doesn't fit in packet buffers of %u bytes\n", from->name, mtu,
+	if (room < frame) {
+		text_print(error, "port %s: an MTU of %u doesn't fit in packet buffers of %u bytes", from->name, mtu,
 			   room);
 		return false;
 	}
-	if (argument(from->arguments, "framesz", value) && strtoul(value, NULL, 10) > room) {
-		text_print(error, "port %s: framesz=%s is more than a packet buffer's %u bytes\n", from->name, value,
-			   room);
+	if (strncmp(from->device, "net_af_packet", strlen("net_af_packet")) != 0)
+		return true;
+	if (argument(from->arguments, "framesz", value))
+		slot = strtoul(value, NULL, 10);
+	if (slot < frame + AF_PACKET_OVERHEAD || slot > room + AF_PACKET_OVERHEAD) {
+		text_print(
+			error,
+			"port %s: framesz=%lu doesn't fit an MTU of %u and packet buffers of %u bytes: %u to %u would",
+			from->name, slot, mtu, room, frame + AF_PACKET_OVERHEAD, room + AF_PACKET_OVERHEAD);
 		return false;
 	}
 	return true;
@@ -307,6 +323,17 @@ open_groups(struct port *port, const char *interface)
 	(void)rte_eth_promiscuous_disable(port->id);
 }
 
+/* A virtual device's descriptor is its file, quiet again when the frames have been taken. A NIC's is an eventfd of
+ * vfio, which must be read; an older UIO's, which blocks when it is, is of no use. */
+static void
+find_interrupts(struct port *port, const struct driver *driver)
+{
+	int fd = rte_eth_dev_rx_intr_ctl_q_get_fd(port->id, 0);
+
+	port->eventfds = !driver->virtual;
+	port->interrupts = fd >= 0 && (driver->virtual || (fcntl(fd, F_GETFL) & O_NONBLOCK));
+}
+
 /* What both kinds of port share, from a device that the EAL has. */
 static bool
 bring_up(struct port *port, const struct conf_port *from, uint16_t mtu, const char *interface, uint16_t n_workers,
@@ -338,7 +365,8 @@ bring_up(struct port *port, const struct conf_port *from, uint16_t mtu, const ch
 	}
 	if (failed)
 		goto Exit;
-	port->interrupts = conf.intr_conf.rxq && rte_eth_dev_rx_intr_ctl_q_get_fd(port->id, 0) >= 0;
+	if (conf.intr_conf.rxq)
+		find_interrupts(port, driver);
 	if (driver->virtual && !driver->keeps_mtu) {
 		step = "set the MTU";
 		failed = rte_eth_dev_set_mtu(port->id, mtu);
@@ -364,7 +392,7 @@ bring_up(struct port *port, const struct conf_port *from, uint16_t mtu, const ch
 	log_link(device->is_tap ? "tap" : from->name, port, &info, device);
 Exit:
 	if (failed)
-		text_print(error, "port %s: can't %s the device: %s\n", from->name, step, rte_strerror(-failed));
+		text_print(error, "port %s: can't %s the device: %s", from->name, step, rte_strerror(-failed));
 	return failed == 0;
 }
 
@@ -412,7 +440,7 @@ port_open(const struct conf *conf, uint8_t index, uint16_t n_workers, struct rte
 		return false;
 	port = port_new();
 	if (port == NULL) {
-		text_print(error, "port %s: out of memory\n", from->name);
+		text_print(error, "port %s: out of memory", from->name);
 		return false;
 	}
 	if (attach(port, from->device, from->arguments, error) &&
@@ -433,8 +461,8 @@ port_open_tap(const struct conf *conf, uint8_t index, const struct device *port,
 
 	*tap = (struct device){.is_tap = true};
 	if (strlen(from->name) + strlen("pt-") >= IFNAMSIZ) {
-		text_print(error, "port %s: the name is too long for a tap: 'pt-%s' has more than %d bytes\n",
-			   from->name, from->name, IFNAMSIZ - 1);
+		text_print(error, "port %s: the name is too long for a tap: 'pt-%s' has more than %d bytes", from->name,
+			   from->name, IFNAMSIZ - 1);
 		return false;
 	}
 	snprintf(name, sizeof(name), "net_tap_pt%u", index);
@@ -442,7 +470,7 @@ port_open_tap(const struct conf *conf, uint8_t index, const struct device *port,
 		 mac[1], mac[2], mac[3], mac[4], mac[5]);
 	opened = port_new();
 	if (opened == NULL) {
-		text_print(error, "port %s: out of memory\n", from->name);
+		text_print(error, "port %s: out of memory", from->name);
 		return false;
 	}
 	if (attach(opened, name, arguments, error) && bring_up(opened, from, from->mtu, NULL, 1, pool, tap, error))
@@ -481,11 +509,17 @@ void
 port_wakeup_arm(struct device *device, uint16_t queue, bool arm)
 {
 	const struct port *port = device->context;
+	uint64_t count;
+	int fd;
 
 	if (!port->interrupts)
 		return;
-	if (arm)
+	if (arm) {
 		(void)rte_eth_dev_rx_intr_enable(port->id, queue);
-	else
-		(void)rte_eth_dev_rx_intr_disable(port->id, queue);
+		return;
+	}
+	(void)rte_eth_dev_rx_intr_disable(port->id, queue);
+	fd = port->eventfds ? rte_eth_dev_rx_intr_ctl_q_get_fd(port->id, queue) : -1;
+	if (fd >= 0 && read(fd, &count, sizeof(count)) < 0)
+		return; /* nothing came */
 }

@@ -454,7 +454,6 @@ enter_route(const struct binding *binding, struct model_listener *listener, stru
 	number_route(model, route);
 	if (name_map_add(&listener->routes, walk.key, walk.length, NULL, &index)) {
 		*index = route->index;
-		listener->n_routes++;
 		return;
 	}
 	const struct origin *first = &model->routes[*index]->origin;
@@ -485,9 +484,11 @@ bind_host(const struct binding *binding, struct model_route *route, const struct
 	const struct model_virtual_service *service = binding->service;
 	bool admitted = false, asked = false;
 
-	if (!service->hosts_uncertain && !has_pattern(&binding->hosts, host->name))
+	if (!service->hosts_uncertain && !has_pattern(&binding->hosts, host->name)) {
 		report_error(binding->check->report, host->origin, PN_HOST_NOT_CLAIMED,
 			     "\"%s\" is outside this VirtualService's hosts", host->name.bytes);
+		return;
+	}
 	for (uint32_t i = 0; i < binding->n_gateways; i++) {
 		if (!selected[i])
 			continue;

@@ -256,8 +256,13 @@ make_backend(struct compiler *compiler, const struct service *service, const str
 		else
 			add_gateways(compiler, service, backend, endpoint, scale, first_gateway);
 	}
-	for (uint32_t i = first_link; i < compiler->n_links; i++)
-		backend->total_weight += compiler->maps->endpoints[compiler->links[i]].weight;
+	backend->uniform = backend->n_endpoints > 0;
+	for (uint32_t i = first_link; i < compiler->n_links; i++) {
+		uint16_t weight = compiler->maps->endpoints[compiler->links[i]].weight;
+		backend->total_weight += weight;
+		if (weight == 0 || weight != compiler->maps->endpoints[compiler->links[first_link]].weight)
+			backend->uniform = false;
+	}
 	if (backend->total_weight > 0)
 		return;
 	if (subset == NULL && entry->n_endpoints > 0)
@@ -416,7 +421,6 @@ admit_services(struct compiler *compiler, const struct model_listener *from, str
 		if (!tls)
 			continue;
 		admitted[i / 64] |= 1ull << (i % 64);
-		listener->n_routes++;
 	}
 	compiler->maps->listeners[listener->index].admitted = admitted;
 }
@@ -429,14 +433,25 @@ take_routes(struct compiler *compiler, struct model_listener *from, struct liste
 
 	*map = from->routes;
 	from->routes = (struct name_map){0};
-	listener->n_routes = from->n_routes;
-	for (uint32_t i = 0; map->slots != NULL && i <= map->mask; i++) {
-		if (map->slots[i].key == NULL)
+	if (map->slots == NULL)
+		return;
+	/* At most one for each name; routes of several names are listed once. */
+	const struct route **routes = arena_array(&compiler->maps->arena, map->n, sizeof(*routes));
+	uint64_t *listed = calloc(compiler->model->n_routes / 64 + 1ul, sizeof(*listed));
+	if (listed == NULL)
+		abort();
+	for (uint32_t i = 0; i <= map->mask; i++) {
+		uint32_t index = map->slots[i].value;
+		if (map->slots[i].key == NULL || (listed[index / 64] >> (index % 64) & 1) != 0)
 			continue;
-		const struct route *route = &compiler->maps->routes[map->slots[i].value];
+		listed[index / 64] |= 1ull << (index % 64);
+		const struct route *route = &compiler->maps->routes[index];
+		routes[listener->n_routes++] = route;
 		for (uint32_t j = 0; j < route->n_backends && !listener->any_ipv6_endpoint; j++)
 			listener->any_ipv6_endpoint = has_ipv6(route->backends[j].backend);
 	}
+	free(listed);
+	listener->routes = routes;
 }
 
 /* By port, then address: the order that snapshot_listener searches. */

@@ -81,8 +81,8 @@ read_port(struct reader *reader, const struct yaml_node *node, struct model_serv
 				    &server->port_name) &&
 			right;
 	if (values[PORT_PROTOCOL] != NULL)
-		right = schema_choice(reader, values[PORT_PROTOCOL], protocols, PROTOCOLS_SUPPORTED,
-				      "the protocol of a Gateway's port", &protocol) &&
+		right = schema_choice(reader, values[PORT_PROTOCOL], protocols, PROTOCOLS_SUPPORTED, "port.protocol",
+				      &protocol) &&
 			right;
 	return right;
 }

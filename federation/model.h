@@ -108,7 +108,6 @@ struct model_listener {
 	uint32_t n_hosts, hosts_capacity;
 	struct model_listener *next_of_gateway;
 	struct name_map routes; /* pattern's key ─▶ index of a route */
-	uint32_t n_routes;
 	struct model_listener *next;
 };
 

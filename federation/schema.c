@@ -12,6 +12,8 @@
 /* What a plain scalar is to the YAML that Kubernetes reads: text unless it looks like something else. */
 enum scalar { SCALAR_TEXT, SCALAR_NUMBER, SCALAR_BOOLEAN, SCALAR_NULL };
 
+enum { LONGEST_WORD = 5 }; /* of those that mean a boolean or null: "false" */
+
 static bool
 is_one_of(const char *text, const char *const *names)
 {
@@ -60,9 +62,9 @@ scalar_of(const struct yaml_node *node)
 
 	if (!node->plain)
 		return SCALAR_TEXT;
-	if (is_one_of(node->text, nulls))
+	if (node->length <= LONGEST_WORD && is_one_of(node->text, nulls))
 		return SCALAR_NULL;
-	if (is_one_of(node->text, booleans))
+	if (node->length <= LONGEST_WORD && is_one_of(node->text, booleans))
 		return SCALAR_BOOLEAN;
 	return looks_like_number(node->text) ? SCALAR_NUMBER : SCALAR_TEXT;
 }
@@ -145,8 +147,9 @@ schema_suggest(const struct reader *reader, const char *word, const char *const 
 	return suggestion;
 }
 
+/* A misspelt field counts as present: one error is enough. */
 static void
-report_unknown_field(struct reader *reader, const struct yaml_node *key, const struct schema *schema)
+report_unknown_field(struct reader *reader, const struct yaml_node *key, const struct schema *schema, bool *present)
 {
 	const char *names[SCHEMA_FIELDS_MAX + 1] = {NULL};
 
@@ -159,6 +162,9 @@ report_unknown_field(struct reader *reader, const struct yaml_node *key, const s
 		names[i] = schema->fields[i].name;
 	report_error(reader->report, reader_origin(reader, key), PN_UNKNOWN_FIELD, "unknown field \"%s\" in %s%s",
 		     quote(key->text, key->length).text, schema->what, schema_suggest(reader, key->text, names).text);
+	const char *meant = text_closest(key->text, names);
+	for (unsigned i = 0; i < schema->n_fields; i++)
+		present[i] = present[i] || meant == schema->fields[i].name;
 }
 
 static bool
@@ -171,17 +177,20 @@ take_field(struct reader *reader, const struct yaml_node *value, const struct sc
 		const struct schema_field *field = &schema->fields[i];
 		if (strcmp(field->name, value->key->text) != 0)
 			continue;
-		/* An empty value is none, as in Kubernetes: a required field is then missing. */
-		if (is_null(value))
-			return true;
 		present[i] = true;
 		snprintf(what, sizeof(what), "field \"%s\" of %s", field->name, schema->what);
+		/* An empty value is none, as in Kubernetes. */
+		if (is_null(value) && field->required)
+			report_error(reader->report, reader_origin(reader, value->key), PN_MISSING_FIELD,
+				     "%s is required, and has no value", what);
+		if (is_null(value))
+			return !field->required;
 		if (!schema_shape(reader, value, field->shape, what))
 			return false;
 		values[i] = value;
 		return true;
 	}
-	report_unknown_field(reader, value->key, schema);
+	report_unknown_field(reader, value->key, schema, present);
 	return false;
 }
 

@@ -213,14 +213,15 @@ service_entry_read(struct reader *reader, const struct model_meta *meta, const s
 	if (values[SPEC_LOCATION] != NULL)
 		schema_choice(reader, values[SPEC_LOCATION], locations, LOCATIONS, "location", &location);
 	entry->external = location == LOCATION_EXTERNAL;
-	if (values[SPEC_RESOLUTION] != NULL && !schema_choice(reader, values[SPEC_RESOLUTION], resolutions,
-							      RESOLUTIONS_SUPPORTED, "resolution", &resolution))
-		/* Names for addresses are then what is meant, and rightly so. */
-		right = false;
+	bool known = values[SPEC_RESOLUTION] != NULL && schema_choice(reader, values[SPEC_RESOLUTION], resolutions,
+								      RESOLUTIONS_SUPPORTED, "resolution", &resolution);
 	if (values[SPEC_ENDPOINTS] != NULL && values[SPEC_SELECTOR] != NULL)
 		report_error(reader->report, reader_origin(reader, values[SPEC_SELECTOR]->key), PN_EXCLUSIVE,
 			     "a ServiceEntry has endpoints or a workloadSelector, not both");
-	if (values[SPEC_ENDPOINTS] != NULL)
+	/* How to read an address depends on the resolution: with DNS it would be a name, and rightly so. */
+	if (!known)
+		entry->endpoints_uncertain = true;
+	else if (values[SPEC_ENDPOINTS] != NULL)
 		read_endpoints(reader, values[SPEC_ENDPOINTS], entry);
 	else if (values[SPEC_SELECTOR] != NULL)
 		read_selector(reader, values[SPEC_SELECTOR], entry);

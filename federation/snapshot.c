@@ -52,7 +52,7 @@ listener_route(const struct snapshot *snapshot, const struct listener *listener,
 	uint32_t index;
 
 	/* A name that begins like a pattern's key is no host name. */
-	if (length == 0 || sni[0] == '.')
+	if (length > 0 && sni[0] == '.')
 		return NULL;
 	while (host_walk_next(&walk)) {
 		if (name_map_find(routes, walk.key, walk.length, &index))

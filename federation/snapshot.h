@@ -165,7 +165,7 @@ void diagnostics_free(struct diagnostics *diagnostics);
 const struct listener *snapshot_listener(const struct snapshot *snapshot, const struct ip_addr *local, uint16_t port);
 
 /* PASSTHROUGH: the route for a server name (lower-case, no trailing dot): exact, then "*.suffix" from the longest suffix
- * down, then "*". NULL: none. */
+ * down, then "*". The empty name, of a client that sends none, matches "*" alone. NULL: none. */
 const struct route *listener_route(const struct snapshot *snapshot, const struct listener *listener, const char *sni, size_t length);
 
 /* AUTO_PASSTHROUGH: the service of that exact host (lower-case) if the listener's hosts admit it, or NULL. */

@@ -80,6 +80,7 @@ source_next_document(const struct source *source, size_t *at, uint32_t *line, st
 	}
 	document->bytes = source->bytes + begin;
 	document->length = position - begin;
+	document->end_line = *line;
 	*at = position;
 	return true;
 }

@@ -21,6 +21,7 @@ struct source_document {
 	const char *bytes;
 	size_t length;
 	uint32_t first_line;
+	uint32_t end_line; /* the one after its last */
 };
 
 /* Splits a file at its "---" lines: YAML ends whatever it is in there, an open quote or bracket included, so a syntax

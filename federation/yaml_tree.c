@@ -19,7 +19,7 @@ struct builder {
 	struct arena *arena;
 	struct report *report;
 	const char *file;
-	uint32_t first_line;
+	uint32_t first_line, end_line;
 	uint32_t n_nodes;
 	unsigned depth;
 	struct frame stack[YAML_TREE_DEPTH_MAX];
@@ -233,7 +233,7 @@ add_scalar(struct builder *builder, const yaml_event_t *event)
 			     "text must not contain a NUL");
 		node->kind = TREE_BROKEN;
 	}
-	node->plain = event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
+	node->plain = event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE && event->data.scalar.tag == NULL;
 	node->text = arena_copy(builder->arena, text, length);
 	node->length = (uint32_t)length;
 	add_node(builder, node);
@@ -295,7 +295,14 @@ report_syntax(const struct builder *builder, const yaml_parser_t *parser)
 	struct origin at = at_mark(builder, &parser->problem_mark);
 	const char *problem = parser->problem == NULL ? "not YAML" : parser->problem;
 
-	if (is_tab(builder, at)) {
+	/* A quote or bracket that is never closed: where it begins says more than where the document ends. */
+	if (parser->context != NULL && at.line >= builder->end_line) {
+		report_error(builder->report, at_mark(builder, &parser->context_mark), PN_YAML_SYNTAX,
+			     "%s before the document's end, %s that begins here", problem, parser->context);
+	} else if (strstr(problem, "<document start>") != NULL) {
+		report_error(builder->report, at, PN_YAML_SYNTAX,
+			     "the document has ended before this; another begins with \"---\"");
+	} else if (is_tab(builder, at)) {
 		report_error(builder->report, at, PN_YAML_SYNTAX, "a tab can't indent YAML; use spaces");
 	} else if (parser->context != NULL) {
 		struct origin begin = at_mark(builder, &parser->context_mark);
@@ -328,7 +335,11 @@ const struct yaml_node *
 yaml_tree_parse(struct arena *arena, const struct source_document *document, const char *file, struct report *report,
 		bool *empty)
 {
-	struct builder builder = {.arena = arena, .report = report, .file = file, .first_line = document->first_line};
+	struct builder builder = {.arena = arena,
+				  .report = report,
+				  .file = file,
+				  .first_line = document->first_line,
+				  .end_line = document->end_line};
 	yaml_parser_t parser;
 
 	*empty = false;

@@ -13,8 +13,9 @@
  * A failed step has set cursor->verdict; callers just return.
  *
  * Work is bounded by the bytes: vectors that routing doesn't need are stepped over record by record. Duplicate
- * extensions (RFC 8446 section 4.2) are looked for in a list of at most EXTENSIONS_MAX types, several times what any
- * client sends; a hello with more is malformed, so that thousands of empty ones can't make the search quadratic.
+ * extensions (RFC 8446 section 4.2) are looked for in one word of bits for the low types, and in a list of at most
+ * HIGH_TYPES_MAX others. A hello with more is malformed, so that thousands of empty ones can't make the search
+ *quadratic.
  */
 #include "gateway/client_hello.h"
 
@@ -34,7 +35,8 @@ enum {
 	EXTENSION_PRE_SHARED_KEY = 41,
 	EXTENSION_SUPPORTED_VERSIONS = 43,
 	EXTENSION_ENCRYPTED_CLIENT_HELLO = 0xfe0d,
-	EXTENSIONS_MAX = 128,
+	LOW_TYPES = 64,      /* nearly all that IANA has assigned are below */
+	HIGH_TYPES_MAX = 64, /* GREASE, renegotiation_info, ECH and private ones: clients send five or so */
 	NAME_TYPE_HOST_NAME = 0,
 	HOST_NAME_MAX_LENGTH = 253, /* RFC 1035 section 2.3.4: 255 octets on the wire */
 	LABEL_MAX_LENGTH = 63,
@@ -55,8 +57,9 @@ struct cursor {
 /* What the hello is like beyond struct client_hello. */
 struct findings {
 	bool has_host_name, bad_name, has_versions;
-	uint16_t types[EXTENSIONS_MAX];
-	unsigned n_types;
+	uint64_t low_types; /* bit i: extension i was there */
+	uint16_t high_types[HIGH_TYPES_MAX];
+	unsigned n_high_types;
 };
 
 static bool
@@ -140,15 +143,13 @@ skip_to(struct cursor *cursor, uint32_t end)
 	return take(cursor, NULL, n) == n;
 }
 
-/* Reads a number of width bytes, 1..3, that must lie before end and be in min..max. */
+/* read_number where the bytes aren't all there, or lie in two records. */
 static bool
-read_number(struct cursor *cursor, uint32_t end, unsigned width, uint32_t min, uint32_t max, uint32_t *value)
+read_number_slowly(struct cursor *cursor, unsigned width, uint32_t min, uint32_t max, uint32_t *value)
 {
 	uint8_t bytes[3];
-
-	if (end - cursor->read < width || min > max)
-		return fail(cursor, CLIENT_HELLO_MALFORMED);
 	unsigned have = take(cursor, bytes, width);
+
 	/* The bytes that are there are judged before the verdict that more are needed stands. */
 	if (!may_be_within(bytes, have, width, min, max))
 		return fail(cursor, CLIENT_HELLO_MALFORMED);
@@ -157,6 +158,28 @@ read_number(struct cursor *cursor, uint32_t end, unsigned width, uint32_t min, u
 	*value = 0;
 	for (unsigned i = 0; i < width; i++)
 		*value = *value << 8 | bytes[i];
+	return true;
+}
+
+/* Reads a number of width bytes, 1..3, that must lie before end and be in min..max. */
+static bool
+read_number(struct cursor *cursor, uint32_t end, unsigned width, uint32_t min, uint32_t max, uint32_t *value)
+{
+	const uint8_t *bytes = cursor->bytes + cursor->at;
+	uint32_t number = 0;
+
+	if (end - cursor->read < width || min > max)
+		return fail(cursor, CLIENT_HELLO_MALFORMED);
+	if (cursor->record_left < width || cursor->length - cursor->at < width)
+		return read_number_slowly(cursor, width, min, max, value);
+	for (unsigned i = 0; i < width; i++)
+		number = number << 8 | bytes[i];
+	cursor->at += width;
+	cursor->record_left -= width;
+	cursor->read += width;
+	if (number < min || number > max)
+		return fail(cursor, CLIENT_HELLO_MALFORMED);
+	*value = number;
 	return true;
 }
 
@@ -312,12 +335,17 @@ parse_supported_versions(struct cursor *cursor, uint32_t end, struct client_hell
 static bool
 note_type(struct cursor *cursor, struct findings *findings, uint16_t type)
 {
-	for (unsigned i = 0; i < findings->n_types; i++)
-		if (findings->types[i] == type)
+	if (type < LOW_TYPES) {
+		bool duplicate = findings->low_types >> type & 1;
+		findings->low_types |= 1ull << type;
+		return duplicate ? fail(cursor, CLIENT_HELLO_MALFORMED) : true;
+	}
+	for (unsigned i = 0; i < findings->n_high_types; i++)
+		if (findings->high_types[i] == type)
 			return fail(cursor, CLIENT_HELLO_MALFORMED);
-	if (findings->n_types == EXTENSIONS_MAX)
+	if (findings->n_high_types == HIGH_TYPES_MAX)
 		return fail(cursor, CLIENT_HELLO_MALFORMED);
-	findings->types[findings->n_types++] = type;
+	findings->high_types[findings->n_high_types++] = type;
 	return true;
 }
 
@@ -408,7 +436,8 @@ client_hello_parse(const uint8_t *bytes, size_t length, struct client_hello *hel
 	struct findings findings;
 
 	findings.has_host_name = findings.bad_name = findings.has_versions = false;
-	findings.n_types = 0;
+	findings.low_types = 0;
+	findings.n_high_types = 0;
 	hello->sni_length = 0;
 	hello->sni[0] = '\0';
 	hello->n_alpn = 0;

@@ -17,9 +17,9 @@ enum { IPV6_HEADER_EXTRA = 20 };
 enum { OFFER_SACK = 1 << 16, OFFER_TIMESTAMPS = 1 << 17, OFFER_UNLEARNED = OFFER_SACK };
 
 struct listener_view {
-	uint32_t offer;  /* written by decide_refresh_offers, read by workers; relaxed */
-	uint32_t *slots; /* live slots of the endpoints behind it; NULL: none, or too many */
-	uint32_t n_slots;
+	uint32_t offer;   /* written by decide_refresh_offers, read by workers; relaxed */
+	uint32_t *slots;  /* live slots of the endpoints behind it */
+	uint32_t n_slots; /* 0: none, or too many */
 };
 
 struct decide_view {
@@ -56,7 +56,7 @@ add_endpoints(struct listener_view *view, const struct backend *backend)
 static bool
 add_routed(struct listener_view *view, const struct listener *listener)
 {
-	for (uint32_t i = 0; listener->routes != NULL && i < listener->n_routes; i++) {
+	for (uint32_t i = 0; i < listener->n_routes; i++) {
 		const struct route *route = listener->routes[i];
 		for (uint32_t k = 0; k < route->n_backends; k++)
 			if (!add_endpoints(view, route->backends[k].backend))
@@ -95,12 +95,7 @@ listener_view_init(struct listener_view *view, const struct snapshot *snapshot, 
 							       : add_routed(view, listener);
 	if (!all)
 		view->n_slots = 0;
-	if (view->n_slots == 0) {
-		free(view->slots);
-		view->slots = NULL;
-		return;
-	}
-	view->slots = realloc(view->slots, view->n_slots * sizeof(*view->slots));
+	view->slots = realloc(view->slots, (view->n_slots + 1ul) * sizeof(*view->slots));
 	if (view->slots == NULL)
 		abort();
 }

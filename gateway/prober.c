@@ -45,7 +45,7 @@ prober_tick(struct prober *prober, const struct snapshot *snapshot, struct rte_r
 		const struct endpoint *endpoint = &snapshot->endpoints[prober->at++];
 		if (!is_due(prober, endpoint->live, now_s))
 			continue;
-		const struct probe_request request = {endpoint->addr, endpoint->port, 0, endpoint->live};
+		struct probe_request request = {endpoint->addr, endpoint->port, 0, endpoint->live};
 		if (rte_ring_enqueue_elem(rings[asked % n_workers], &request, sizeof(request)) == 0)
 			prober->asked_s[endpoint->live] = now_s;
 		asked++;

@@ -16,7 +16,7 @@
 
 #include "tests/sim/rig.h"
 
-enum { BATCHES = 101, BURSTS_PER_BATCH = 2000, BURST = WORKER_BURST, MBUFS = 8192 };
+enum { BATCHES = 31, BURSTS_PER_BATCH = 2000, BURST = WORKER_BURST, MBUFS = 8192 };
 
 /* What both ends of a connection know; 24 bytes, apart from the worker's memory. */
 struct peer {
@@ -94,7 +94,18 @@ make_connection(uint32_t i)
 	if (!next_of(RIG_LAN, &out, frame))
 		return false;
 	peers[i].endpoint_ack = out.seq + sizeof(hello);
-	return true;
+
+	/* A first byte back, so that the client's MAC is asked for and known as well. */
+	struct segment reply = syn_ack;
+	reply.flags = TCP_ACK | TCP_PSH;
+	reply.options_length = 0;
+	reply.seq = peers[i].endpoint_seq++;
+	reply.ack = peers[i].endpoint_ack;
+	reply.payload = hello;
+	reply.payload_length = 1;
+	rig_receive(&rig, RIG_LAN, &reply);
+	peers[i].client_ack++;
+	return next_of(RIG_WAN, &out, frame);
 }
 
 static uint32_t
@@ -157,7 +168,7 @@ measure(uint32_t flows, uint16_t payload_length)
 	static uint8_t payload[1460];
 	static double batches[BATCHES];
 	struct rte_mbuf *mbufs[BURST];
-	uint64_t spliced = rig.stats.spliced_packets;
+	uint64_t sent = rig.stats.tx_packets[RIG_WAN] + rig.stats.tx_packets[RIG_LAN];
 
 	for (unsigned batch = 0; batch < BATCHES; batch++) {
 		uint64_t cycles = 0;
@@ -172,19 +183,16 @@ measure(uint32_t flows, uint16_t payload_length)
 			worker_flush(&rig.worker);
 			cycles += rte_rdtsc_precise() - begin;
 			forget_sent();
-			rig.worker.neighbours.entries[1].since_ms = rig.worker.clock_ms;
 		}
 		batches[batch] = (double)cycles / (BURSTS_PER_BATCH * BURST);
-		if (batch == 9 && flows > 100000)
-			break;
 	}
-	unsigned n = flows > 100000 ? 10 : BATCHES;
-	spliced = rig.stats.spliced_packets - spliced;
+	unsigned n = BATCHES;
+	sent = rig.stats.tx_packets[RIG_WAN] + rig.stats.tx_packets[RIG_LAN] - sent;
 	qsort(batches, n, sizeof(batches[0]), compare);
 	double cycles = batches[n / 2];
-	printf("%9u flows  %4u bytes  %7.1f ns  %7.0f cycles  (best batch %.1f ns, worst %.1f ns; %.2f %% spliced)\n", flows,
+	printf("%9u flows  %4u bytes  %7.1f ns  %7.0f cycles  (best batch %.1f ns, worst %.1f ns; %.2f %% sent on)\n", flows,
 	       payload_length, cycles * 1e9 / (double)rte_get_tsc_hz(), cycles, batches[0] * 1e9 / (double)rte_get_tsc_hz(),
-	       batches[n - 1] * 1e9 / (double)rte_get_tsc_hz(), 100.0 * (double)spliced / ((double)n * BURSTS_PER_BATCH * BURST));
+	       batches[n - 1] * 1e9 / (double)rte_get_tsc_hz(), 100.0 * (double)sent / ((double)n * BURSTS_PER_BATCH * BURST));
 }
 
 int

@@ -90,7 +90,7 @@ check_records(const uint8_t *data, size_t size, const struct client_hello *whole
 {
 	static uint8_t message[INPUT_MAX], stream[INPUT_MAX * 6];
 	struct client_hello hello;
-	size_t n = 0, out = 0;
+	size_t n = 0;
 
 	for (size_t at = 0; at + 5 <= size;) {
 		size_t record = (size_t)data[at + 3] << 8 | data[at + 4];
@@ -102,7 +102,7 @@ check_records(const uint8_t *data, size_t size, const struct client_hello *whole
 	}
 	size_t sizes[] = {1, 1 + data[size - 1] % 64u, 16384};
 	for (unsigned i = 0; i < 3; i++) {
-		out = 0;
+		size_t out = 0;
 		for (size_t at = 0; at < n;) {
 			size_t part = n - at < sizes[i] ? n - at : sizes[i];
 			const uint8_t header[5] = {22, 3, 3, (uint8_t)(part >> 8), (uint8_t)part};

@@ -178,6 +178,24 @@ test_release(void)
 	live_free(live);
 }
 
+/* The last snapshot but one still counts: a worker may be reading it. */
+static void
+test_two_snapshots(void)
+{
+	struct live *live = live_create(1, 16);
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(live);
+	get(live, 'e', "gone");
+	live_commit(live, &EMPTY);
+	live_commit(live, &EMPTY);
+	live_sweep(live, 0);
+	CU_ASSERT_EQUAL(live_sweep(live, LIVE_HOLD_MS), 0);
+	live_commit(live, &EMPTY);
+	live_sweep(live, LIVE_HOLD_MS);
+	CU_ASSERT_EQUAL(live_sweep(live, 2 * LIVE_HOLD_MS), 1);
+	live_free(live);
+}
+
 /* A load that fails names slots and isn't committed: they age with the commits that follow, and the ones in force
  * don't. */
 static void
@@ -224,7 +242,7 @@ test_release_many(void)
 {
 	enum { N = 500 };
 	struct live *live = live_create(1, N + 1);
-	uint32_t slots[N];
+	uint32_t slots[N] = {0};
 	char name[32];
 	unsigned wrong = 0;
 
@@ -303,6 +321,7 @@ static const CU_TestInfo tests[] = {
 	{"counters", test_counters},
 	{"profiles", test_profiles},
 	{"release", test_release},
+	{"the last two snapshots", test_two_snapshots},
 	{"a load that failed", test_failed_load},
 	{"listeners stay", test_listeners_stay},
 	{"release of many", test_release_many},

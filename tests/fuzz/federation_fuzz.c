@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Any bytes as federation.yaml: either a snapshot or an error, never both or neither, and every diagnostic prints. A
+ * snapshot is then asked for each of its own services, and for names that it doesn't have.
+ */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "federation/snapshot.h"
+#include "platform/text.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
+
+static void
+check(bool holds)
+{
+	if (!holds)
+		abort();
+}
+
+static void
+check_backend(const struct backend *backend)
+{
+	uint32_t total = 0;
+	for (uint32_t i = 0; i < backend->n_endpoints; i++)
+		total += backend->endpoints[i]->weight;
+	check(total == backend->total_weight && backend->connect_timeout_ms > 0 && backend->max_connections > 0);
+}
+
+static void
+check_listener(const struct snapshot *snapshot, const struct listener *listener)
+{
+	check(snapshot_listener(snapshot, &listener->bind, listener->port) == listener);
+	for (uint32_t i = 0; i < snapshot->n_services; i++) {
+		const struct service *service = &snapshot->services[i];
+		const struct service *found =
+			listener_service(snapshot, listener, service->host.bytes, service->host.length);
+		check(found == NULL || (found == service && service->host.bytes[0] != '*' &&
+					listener->mode == LISTENER_AUTO_PASSTHROUGH));
+		for (uint32_t j = 0; found != NULL && j < service->n_backends; j++) {
+			const struct backend *backend = &service->backends[j];
+			bool tls = backend->protocol == PROTOCOL_TLS || backend->protocol == PROTOCOL_HTTPS;
+			bool has_port;
+			check(service_backend(service, backend->port, backend->subset.bytes, backend->subset.length,
+					      &has_port) == (tls ? backend : NULL));
+			check(has_port == tls);
+		}
+		const struct route *route =
+			listener_route(snapshot, listener, service->host.bytes, service->host.length);
+		check(route == NULL ||
+		      (route->n_backends > 0 && route->total_weight == route->backends[route->n_backends - 1].weight));
+	}
+	check(listener_service(snapshot, listener, "", 0) == NULL);
+	check(listener_route(snapshot, listener, "", 0) == NULL);
+	for (uint32_t i = 0; i < listener->n_routes; i++)
+		check(listener->routes[i]->total_weight > 0);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
+{
+	struct diagnostics diagnostics = {0};
+	struct text printed = {0};
+	struct snapshot *snapshot = federation_load_bytes("fuzz", (const char *)bytes, length, NULL, &diagnostics);
+
+	check((snapshot == NULL) == (diagnostics.n_errors > 0));
+	diagnostics_print(&diagnostics, &printed);
+	if (snapshot != NULL) {
+		for (uint32_t i = 0; i < snapshot->n_backends; i++)
+			check_backend(snapshot->backends[i]);
+		for (uint32_t i = 0; i < snapshot->n_listeners; i++)
+			check_listener(snapshot, &snapshot->listeners[i]);
+	}
+	snapshot_free(snapshot);
+	diagnostics_free(&diagnostics);
+	text_free(&printed);
+	return 0;
+}
