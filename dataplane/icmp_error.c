@@ -94,6 +94,13 @@ icmp_error_input(struct worker *worker, const struct packet *packet, struct icmp
 	flow_ref ref = flow_table_find(&worker->flows, &key);
 	(void)packet;
 
+	if (ref == 0 && worker->n_workers > 1 && !worker->handed_over) {
+		uint16_t to = worker_owner(worker, (uint8_t)mbuf->port, &key, flow_table_hash(&worker->flows, &key));
+		if (to != worker->id) {
+			worker_hand_over(worker, to, mbuf);
+			return;
+		}
+	}
 	if (ref == 0) {
 		worker_drop(worker, mbuf, REASON_ICMP_UNMATCHED);
 		return;

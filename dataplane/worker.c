@@ -78,8 +78,12 @@ flush_device(struct worker *worker, uint8_t index)
 	buffer->n = 0;
 	for (uint16_t i = 0; i < n; i++)
 		bytes += buffer->mbufs[i]->pkt_len;
-	while (sent < n) {
-		uint16_t now = device->tx(device, worker->id < device->tx_queues ? worker->id : 0, buffer->mbufs + sent,
+	if (unlikely(worker->id >= device->tx_queues)) {
+		sent = (uint16_t)rte_ring_enqueue_burst(device->relay, (void **)buffer->mbufs, n, NULL);
+		worker->handed_to |= 1u;
+	}
+	while (sent < n && worker->id < device->tx_queues) {
+		uint16_t now = device->tx(device, worker->id, buffer->mbufs + sent,
 					  (uint16_t)(n - sent));
 		if (now == 0)
 			break;
@@ -186,22 +190,22 @@ classify(struct worker *worker, uint8_t device_index, struct rte_mbuf *mbuf, str
 	return true;
 }
 
-/* The worker that a packet belongs to when its flow isn't in our table. */
-static uint16_t
-owner(const struct worker *worker, uint8_t device, const struct packet *packet, uint32_t hash)
+uint16_t
+worker_owner(const struct worker *worker, uint8_t device, const struct flow_key *key, uint32_t hash)
 {
+	const struct ip_addr *local = &worker->net->addresses[key->local_addr].addr;
 	struct listener_offer offer;
 
-	if (worker->hooks->listener(worker->hooks->context, &packet->destination, ntohs(packet->destination_port), &offer)) {
+	if (worker->hooks->listener(worker->hooks->context, local, ntohs(key->local_port), &offer)) {
 		if (worker->net->devices[device]->rx_queues >= worker->n_workers)
 			return worker->id;
 		return (uint16_t)((uint64_t)hash * worker->n_workers >> 32);
 	}
-	return local_port_owner(packet->destination_port, worker->n_workers);
+	return local_port_owner(key->local_port, worker->n_workers);
 }
 
-static void
-hand_over(struct worker *worker, uint16_t to, struct rte_mbuf *mbuf)
+void
+worker_hand_over(struct worker *worker, uint16_t to, struct rte_mbuf *mbuf)
 {
 	if (rte_ring_enqueue(worker->inboxes[to], mbuf) != 0) {
 		worker_drop(worker, mbuf, REASON_HANDOVER_FULL);
@@ -267,6 +271,7 @@ input(struct worker *worker, struct rte_mbuf **mbufs, uint16_t n, bool handed_ov
 	struct rte_mbuf *tcp[WORKER_BURST];
 	uint16_t n_tcp = 0;
 
+	worker->handed_over = handed_over;
 	for (uint16_t i = 0; i < n; i++) {
 		if (i + 3 < n)
 			rte_prefetch0(rte_pktmbuf_mtod(mbufs[i + 3], void *));
@@ -286,9 +291,9 @@ input(struct worker *worker, struct rte_mbuf **mbufs, uint16_t n, bool handed_ov
 		if (unlikely(version != worker->table_version))
 			ref = flow_table_find(&worker->flows, &keys[i]);
 		if (unlikely(ref == 0 && worker->n_workers > 1 && !handed_over)) {
-			uint16_t to = owner(worker, (uint8_t)tcp[i]->port, &packets[i], hashes[i]);
+			uint16_t to = worker_owner(worker, (uint8_t)tcp[i]->port, &keys[i], hashes[i]);
 			if (to != worker->id) {
-				hand_over(worker, to, tcp[i]);
+				worker_hand_over(worker, to, tcp[i]);
 				continue;
 			}
 		}

@@ -20,6 +20,17 @@
 
 enum { ALIVE_MS = 5000 };
 
+static struct rte_ring *
+make_ring(const char *name, unsigned id, unsigned element_size, unsigned count, unsigned flags, struct text *error)
+{
+	char full[RTE_RING_NAMESIZE];
+	snprintf(full, sizeof(full), "%s-%u", name, id);
+	struct rte_ring *ring = rte_ring_create_elem(full, element_size, count, SOCKET_ID_ANY, flags);
+	if (ring == NULL)
+		text_print(error, "no memory for a ring of %u: %s; raise memory.megabytes", count, rte_strerror(rte_errno));
+	return ring;
+}
+
 static bool
 open_devices(struct box *box, struct text *error)
 {
@@ -44,19 +55,16 @@ open_devices(struct box *box, struct text *error)
 		box->n_devices++;
 		taps[i] = tap;
 	}
+	for (uint8_t i = 0; i < box->n_devices; i++) {
+		struct device *device = &box->devices[i];
+		if (device->tx_queues >= box->n_workers)
+			continue;
+		device->relay = make_ring("relay", i, sizeof(void *), BOX_INBOX, RING_F_SC_DEQ, error);
+		if (device->relay == NULL)
+			return false;
+	}
 	net_init(&box->net, box->conf, by_port, taps);
 	return true;
-}
-
-static struct rte_ring *
-make_ring(const char *name, unsigned id, unsigned element_size, unsigned count, unsigned flags, struct text *error)
-{
-	char full[RTE_RING_NAMESIZE];
-	snprintf(full, sizeof(full), "%s-%u", name, id);
-	struct rte_ring *ring = rte_ring_create_elem(full, element_size, count, SOCKET_ID_ANY, flags);
-	if (ring == NULL)
-		text_print(error, "no memory for a ring of %u: %s; raise memory.megabytes", count, rte_strerror(rte_errno));
-	return ring;
 }
 
 static bool
@@ -241,8 +249,10 @@ box_close(struct box *box)
 		free(box->workers[i]);
 		free(box->stats[i]);
 	}
-	for (uint8_t i = 0; i < box->n_devices; i++)
+	for (uint8_t i = 0; i < box->n_devices; i++) {
 		port_close(&box->devices[i]);
+		rte_ring_free(box->devices[i].relay);
+	}
 	if (box->map.header != NULL)
 		flow_map_close(&box->map);
 	rte_ring_free(box->events);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dataplane/accept.h"
 #include "dataplane/tcp_options.h"
 #include "gateway/control_answer.h"
 
@@ -76,7 +77,7 @@ offer_json(const struct box *box, const struct snapshot *snapshot, const struct 
 		return json_null();
 	json_t *json = json_object();
 	json_object_set_new(json, "mss", offer.mss == 0 ? json_null() : json_integer(offer.mss));
-	json_object_set_new(json, "window_scale", json_integer(offer.wscale));
+	json_object_set_new(json, "window_scale", json_integer(ACCEPT_WSCALE));
 	json_object_set_new(json, "sack", json_boolean(offer.sack));
 	json_object_set_new(json, "timestamps", json_boolean(offer.timestamps));
 	return json;

@@ -106,7 +106,10 @@ eal_arguments_make(const struct conf *conf, const char *prefix, struct eal_argum
 	for (uint8_t d = 0; d < n_devices; d++) {
 		const char *comma = devices[d].arguments == NULL ? "" : ",";
 		const char *rest = devices[d].arguments == NULL ? "" : devices[d].arguments;
-		add(arguments, devices[d].pci ? "--allow=%s%s%s" : "--vdev=%s%s%s", devices[d].name, comma, rest);
+		/* Left to itself, af_xdp makes a system call for every empty poll. */
+		bool busy_polls = strncmp(devices[d].name, "net_af_xdp", 10) == 0 && strstr(rest, "busy_budget") == NULL;
+		add(arguments, devices[d].pci ? "--allow=%s%s%s%s" : "--vdev=%s%s%s%s", devices[d].name, comma, rest,
+		    busy_polls ? ",busy_budget=0" : "");
 		pci |= devices[d].pci;
 	}
 	if (!pci)
