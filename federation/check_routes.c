@@ -57,7 +57,7 @@ add_host(struct check *check, struct model_listener *listener, struct model_serv
 	if (name_map_add(&listener->hosts, walk.key, walk.length, NULL, &index)) {
 		*index = listener->n_hosts;
 		listener->host_list = grow(listener->host_list, listener->n_hosts, &listener->hosts_capacity,
-					   sizeof(*listener->host_list));
+					   sizeof(struct model_server_host *));
 		listener->host_list[listener->n_hosts++] = host;
 		return;
 	}
@@ -95,6 +95,9 @@ find_listener(struct check *check, struct name_map *map, struct model_listener *
 	if (name_map_add(map, key, sizeof(key), &kept, &index)) {
 		*kept = arena_copy(&model->arena, key, sizeof(key));
 		*index = model->n_listeners;
+		if (model->n_listeners == LISTENERS_MAX)
+			report_error(check->report, server->origin, PN_NO_SLOT, "more than %d listeners",
+				     LISTENERS_MAX);
 		listener = arena_alloc(&model->arena, sizeof(*listener));
 		listener->gateway = gateway;
 		listener->server = server;
@@ -136,7 +139,7 @@ make_listeners(struct check *check)
 		for (struct model_server *server = gateway->servers; server != NULL; server = server->next)
 			n++;
 	}
-	struct model_listener **listeners = calloc(n + 1ul, sizeof(*listeners));
+	struct model_listener **listeners = calloc(n + 1ul, sizeof(struct model_listener *));
 	if (listeners == NULL)
 		abort();
 	for (struct model_gateway *gateway = model->gateways; gateway != NULL; gateway = gateway->next) {
@@ -153,9 +156,6 @@ make_listeners(struct check *check)
 				add_host(check, listener, &server->hosts[i]);
 		}
 	}
-	if (model->n_listeners > LISTENERS_MAX)
-		report_error(check->report, listeners[LISTENERS_MAX]->server->origin, PN_NO_SLOT,
-			     "more than %d listeners", LISTENERS_MAX);
 	free(listeners);
 	name_map_free(&map);
 }
@@ -292,7 +292,7 @@ index_gateways(struct check *check, struct gateways *gateways)
 
 	for (struct model_gateway *gateway = model->gateways; gateway != NULL; gateway = gateway->next)
 		n++;
-	gateways->list = calloc(n + 1ul, sizeof(*gateways->list));
+	gateways->list = calloc(n + 1ul, sizeof(struct model_gateway *));
 	if (gateways->list == NULL)
 		abort();
 	for (struct model_gateway *gateway = model->gateways; gateway != NULL; gateway = gateway->next) {
@@ -438,7 +438,7 @@ number_route(struct model *model, struct model_route *route)
 {
 	if (route->index != MODEL_NONE)
 		return;
-	model->routes = grow(model->routes, model->n_routes, &model->routes_capacity, sizeof(*model->routes));
+	model->routes = grow(model->routes, model->n_routes, &model->routes_capacity, sizeof(struct model_route *));
 	route->index = model->n_routes;
 	model->routes[model->n_routes++] = route;
 }

@@ -137,7 +137,7 @@ assign_rules(struct check *check)
 
 	for (struct model_rule *rule = model->rules; rule != NULL; rule = rule->next)
 		n++;
-	struct model_rule **rules = allocate(n, sizeof(*rules));
+	struct model_rule **rules = allocate(n, sizeof(struct model_rule *));
 	n = 0;
 	for (struct model_rule *rule = model->rules; rule != NULL; rule = rule->next) {
 		uint32_t *index;
@@ -182,7 +182,7 @@ index_clusters(struct check *check, struct name_map *networks, struct model_clus
 
 	for (struct model_cluster *cluster = federation->clusters; cluster != NULL; cluster = cluster->next)
 		n++;
-	*clusters = allocate(n, sizeof(**clusters));
+	*clusters = allocate(n, sizeof(struct model_cluster *));
 	n = 0;
 	for (struct model_cluster *cluster = federation->clusters; cluster != NULL; cluster = cluster->next) {
 		if (name_equal(cluster->id.name, federation->cluster_id)) {
@@ -426,7 +426,7 @@ select_workloads(struct check *check, const struct label_index *index, struct mo
 	}
 	text_free(&key);
 	if (!none) {
-		entry->endpoints = arena_array(&check->model->arena, shortest.n, sizeof(*entry->endpoints));
+		entry->endpoints = arena_array(&check->model->arena, shortest.n, sizeof(struct model_endpoint *));
 		/* Chains run from the last to the first; fill from the end to keep the files' order. */
 		uint32_t at = shortest.n;
 		for (uint32_t i = shortest.first; i != MODEL_NONE; i = index->entries[i].next) {

@@ -50,7 +50,9 @@ grow(void *list, uint32_t n, uint32_t *capacity, size_t size)
 static struct name
 or_empty(struct name name)
 {
-	return name.bytes == NULL ? (struct name){.bytes = ""} : name;
+	if (name.bytes == NULL)
+		name.bytes = "";
+	return name;
 }
 
 static uint32_t
@@ -148,7 +150,8 @@ weight_scale(const struct model_service_entry *entry)
 		if (endpoint->weight > heaviest)
 			heaviest = endpoint->weight;
 		uint32_t n = endpoint->via == NULL ? 1 : count_gateways(endpoint->via);
-		scale = scale / divisor(scale, n) * n;
+		if (n > 1)
+			scale = scale / divisor(scale, n) * n;
 		if (scale > UINT16_MAX)
 			return 1;
 	}
@@ -193,7 +196,8 @@ static void
 add_gateways(struct compiler *compiler, const struct service *service, struct backend *backend,
 	     const struct model_endpoint *from, uint32_t scale, uint32_t first)
 {
-	uint32_t share = from->weight * scale / count_gateways(from->via);
+	uint32_t n = count_gateways(from->via);
+	uint32_t share = n == 0 ? 0 : from->weight * scale / n;
 
 	if (share == 0 && from->weight > 0)
 		share = 1;
@@ -228,6 +232,7 @@ make_backend(struct compiler *compiler, const struct service *service, const str
 {
 	struct backend *backend = &compiler->backends[compiler->n_backends++];
 	const struct model_service_entry *entry = from->entry;
+	static const struct name none = {.bytes = ""};
 	static const struct model_policy defaults = {
 		.balancer = LB_LEAST_REQUEST, .connect_timeout_ms = 10000, .max_connections = UINT32_MAX};
 	const struct model_policy *policy = subset != NULL       ? &subset->policy
@@ -238,7 +243,7 @@ make_backend(struct compiler *compiler, const struct service *service, const str
 		.service = service,
 		.port = port->number,
 		.protocol = port->protocol,
-		.subset = or_empty(subset == NULL ? (struct name){0} : subset->name.name),
+		.subset = subset == NULL ? none : subset->name.name,
 		.balancer = policy->balancer,
 		.connect_timeout_ms = policy->connect_timeout_ms,
 		.max_connections = policy->max_connections,
@@ -330,8 +335,8 @@ point_at_endpoints(struct compiler *compiler)
 {
 	struct snapshot *snapshot = compiler->snapshot;
 	struct arena *arena = &compiler->maps->arena;
-	const struct endpoint **pointers = arena_array(arena, compiler->n_links, sizeof(*pointers));
-	const struct backend **backends = arena_array(arena, compiler->n_backends, sizeof(*backends));
+	const struct endpoint **pointers = arena_array(arena, compiler->n_links, sizeof(struct endpoint *));
+	const struct backend **backends = arena_array(arena, compiler->n_backends, sizeof(struct backend *));
 
 	snapshot->endpoints = compiler->maps->endpoints;
 	for (uint32_t i = 0; i < compiler->n_links; i++)
@@ -436,7 +441,7 @@ take_routes(struct compiler *compiler, struct model_listener *from, struct liste
 	if (map->slots == NULL)
 		return;
 	/* At most one for each name; routes of several names are listed once. */
-	const struct route **routes = arena_array(&compiler->maps->arena, map->n, sizeof(*routes));
+	const struct route **routes = arena_array(&compiler->maps->arena, map->n, sizeof(struct route *));
 	uint64_t *listed = calloc(compiler->model->n_routes / 64 + 1ul, sizeof(*listed));
 	if (listed == NULL)
 		abort();
@@ -483,14 +488,14 @@ make_listeners(struct compiler *compiler)
 	struct snapshot *snapshot = compiler->snapshot;
 	struct arena *arena = &compiler->maps->arena;
 	struct listener *listeners = arena_array(arena, model->n_listeners, sizeof(*listeners));
-	struct model_listener **sorted = calloc(model->n_listeners + 1ul, sizeof(*sorted));
+	struct model_listener **sorted = calloc(model->n_listeners + 1ul, sizeof(struct model_listener *));
 	uint32_t n = 0;
 
 	if (sorted == NULL)
 		abort();
 	for (struct model_listener *listener = model->listeners; listener != NULL; listener = listener->next)
 		sorted[n++] = listener;
-	qsort(sorted, n, sizeof(*sorted), compare_listeners);
+	qsort(sorted, n, sizeof(struct model_listener *), compare_listeners);
 	compiler->maps->listeners = arena_array(arena, n, sizeof(*compiler->maps->listeners));
 	compiler->maps->n_listeners = n;
 	for (uint32_t i = 0; i < n; i++) {

@@ -117,9 +117,12 @@ quote(const char *bytes, size_t length)
 		while (n > 0 && is_continuation(bytes[n]))
 			n--;
 	}
-	for (size_t i = 0; i < n; i++)
-		quoted.text[i] = is_control(bytes[i]) ? '?' : bytes[i];
-	strcpy(quoted.text + n, n < length ? "…" : "");
+	memcpy(quoted.text, bytes, n);
+	for (size_t i = 0; i < n; i++) {
+		if (is_control(bytes[i]))
+			quoted.text[i] = '?';
+	}
+	snprintf(quoted.text + n, sizeof(quoted.text) - n, "%s", n < length ? "…" : "");
 	return quoted;
 }
 

@@ -165,7 +165,7 @@ read_endpoints(struct reader *reader, const struct yaml_node *list, struct model
 	size_t raised = reader->report->n_raised;
 
 	documents_not_empty(reader, list, "endpoints of a ServiceEntry");
-	entry->endpoints = arena_array(arena, list->length, sizeof(*entry->endpoints));
+	entry->endpoints = arena_array(arena, list->length, sizeof(struct model_endpoint *));
 	for (const struct yaml_node *node = list->first; node != NULL; node = node->next) {
 		struct model_endpoint *endpoint = arena_alloc(arena, sizeof(*endpoint));
 		endpoint_read(reader, node, "ServiceEntry spec.endpoints[]", entry->meta.name, endpoint);

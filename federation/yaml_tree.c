@@ -5,6 +5,7 @@
  */
 #include "federation/yaml_tree.h"
 
+#include <assert.h>
 #include <string.h>
 #include <yaml.h>
 
@@ -141,6 +142,7 @@ add_node(struct builder *builder, struct yaml_node *node)
 		return;
 	}
 	struct frame *frame = &builder->stack[builder->depth - 1];
+	assert(frame->container != NULL);
 	if (frame->container->kind == TREE_MAPPING) {
 		if (frame->key == NULL)
 			frame->key = node;
@@ -168,6 +170,7 @@ static void
 check_keys(struct builder *builder, struct yaml_node *mapping)
 {
 	struct name_map seen = {0};
+	assert(mapping != NULL);
 	struct yaml_node **link = &mapping->first;
 	bool few = mapping->length <= FEW_KEYS;
 

@@ -74,6 +74,7 @@ test_files(void)
 	struct text all = {0};
 	glob_t files;
 
+	text_add(&all, "", 0);
 	CU_ASSERT_FATAL(glob("tests/data/federation/broken/*.yaml", 0, NULL, &files) == 0);
 	CU_ASSERT(files.gl_pathc >= 45);
 	for (size_t i = 0; i < files.gl_pathc; i++)

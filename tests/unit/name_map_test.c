@@ -24,7 +24,7 @@ test_many(void)
 		*value = i;
 	}
 	CU_ASSERT(map.n == MANY);
-	CU_ASSERT(name_map_bytes(&map) <= MANY * 4 * sizeof(struct name_map_slot));
+	CU_ASSERT(name_map_bytes(&map) <= MANY * 4ul * sizeof(struct name_map_slot));
 	for (uint32_t i = 0; i < MANY; i++) {
 		CU_ASSERT_FATAL(name_map_find(&map, keys[i], strlen(keys[i]), &found));
 		CU_ASSERT_FATAL(found == i);

@@ -47,6 +47,8 @@ load(const char *file, const struct snapshot_slots *slots)
 	CU_ASSERT(diagnostics.n == 0);
 	diagnostics_free(&diagnostics);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(snapshot);
+	if (snapshot == NULL)
+		abort();
 	return snapshot;
 }
 
@@ -448,6 +450,8 @@ test_networks(void)
 	struct snapshot *snapshot = federation_load(paths, 1, NULL, &diagnostics);
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(snapshot);
+	if (snapshot == NULL)
+		abort();
 	const struct backend *whole = find_backend(snapshot, "ledger.bank.svc.cluster.local", 443, "");
 	const struct backend *far = find_backend(snapshot, "ledger.bank.svc.cluster.local", 443, "far");
 	const struct backend *near = find_backend(snapshot, "ledger.bank.svc.cluster.local", 443, "near");
@@ -510,6 +514,8 @@ test_weights(void)
 	const struct route *many = listener_route(snapshot, listener, "many.example", 12);
 
 	CU_ASSERT_FATAL(one != NULL && many != NULL);
+	if (one == NULL || many == NULL)
+		abort();
 	CU_ASSERT(one->n_backends == 1 && one->total_weight == 100 && one->backends[0].weight == 100);
 	CU_ASSERT_FATAL(many->n_backends == 2);
 	CU_ASSERT(many->total_weight == 300 && many->backends[0].weight == 95 && many->backends[1].weight == 300);
@@ -541,7 +547,7 @@ get_slot(void *context, char kind, const char *name, size_t length)
 			return i + 1;
 	}
 	CU_ASSERT_FATAL(slots->n < 32);
-	strcpy(slots->names[slots->n], text);
+	memcpy(slots->names[slots->n], text, sizeof(text));
 	return ++slots->n;
 }
 
