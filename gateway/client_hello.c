@@ -442,11 +442,15 @@ client_hello_parse(const uint8_t *bytes, size_t length, struct client_hello *hel
 	hello->sni[0] = '\0';
 	hello->n_alpn = 0;
 	hello->tls13 = hello->tls12 = hello->ech = false;
+	hello->length = 0;
 
 	if (length == 0)
 		return CLIENT_HELLO_MORE;
-	if (!parse(&cursor, hello, &findings))
+	if (!parse(&cursor, hello, &findings)) {
+		if (cursor.message_end != UINT32_MAX)
+			hello->length = RECORD_HEADER + cursor.message_end;
 		return cursor.verdict;
+	}
 	if (findings.bad_name)
 		return CLIENT_HELLO_BAD_NAME;
 	if (!findings.has_versions)

@@ -46,7 +46,9 @@ struct client_hello {
 	uint32_t length; /* bytes of the stream that the hello took, record headers included */
 };
 
-/* bytes: the stream from its beginning. On anything but CLIENT_HELLO_WHOLE *hello is unspecified. */
+/* bytes: the stream from its beginning. On anything but CLIENT_HELLO_WHOLE *hello is unspecified, but for its length on
+ * CLIENT_HELLO_MORE: the least that the whole hello will take of the stream, by what it says of itself; 0 while it
+ * hasn't said it. */
 enum client_hello_verdict client_hello_parse(const uint8_t *bytes, size_t length, struct client_hello *hello);
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dataplane/hold.h"
 #include "dataplane/tcp_options.h"
 #include "gateway/balance.h"
 #include "gateway/client_hello.h"
@@ -275,6 +276,10 @@ hook_decide(void *context, unsigned worker, const struct decide_input *input, st
 	sni[0] = '\0';
 	switch (client_hello_parse(input->bytes, input->length, &hello)) {
 	case CLIENT_HELLO_MORE:
+		/* Not only when the buffer is full: a sender may not fill a window with less than a segment, and wait.
+		 */
+		if (hello.length > HOLD_MAX)
+			return refuse(reason, REASON_HELLO_TOO_LARGE);
 		return DECISION_MORE;
 	case CLIENT_HELLO_NOT_TLS:
 		return refuse(reason, REASON_HELLO_NOT_TLS);

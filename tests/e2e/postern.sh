@@ -4,7 +4,7 @@
 #
 #   postern_start [WORKERS]        writes postern.conf for these worker cores (default "1"), starts posternd and waits
 #                                  until it is ready: on AF_XDP, and on AF_PACKET where that fails. POSTERN_DRIVER says which
-#   postern_stop                   TERM, and waits
+#   postern_stop                   ends it without waiting for connections to close
 #   federation                     prints federation.yaml; $FEDERATION is the file in force
 #   ctl ARGUMENT…                  posternctl on its socket
 #   dropped REASON                 how often that reason was counted so far
@@ -177,7 +177,7 @@ postern_start() {
 	federation >"$FEDERATION"
 	for POSTERN_DRIVER in ${E2E_DRIVER:-af_xdp af_packet}; do
 		postern_conf "$POSTERN_DRIVER" "$workers" >"$POSTERN_DIR/postern.conf"
-		start_bg box "$POSTERN_DIR/log" "$BUILD/posternd" "$POSTERN_DIR/postern.conf"
+		start_bg box "$POSTERN_DIR/log" "$BUILD/posternd" --conf "$POSTERN_DIR/postern.conf"
 		POSTERN_PID=$STARTED_PID
 		if wait_for 10 postern_ready && ! process_gone "$POSTERN_PID"; then
 			return 0
@@ -190,7 +190,9 @@ postern_start() {
 	return 1
 }
 
+# The first TERM drains, the second stops.
 postern_stop() {
+	kill -TERM "$POSTERN_PID" 2>/dev/null && sleep 0.2
 	stop_bg "$POSTERN_PID"
 }
 

@@ -300,7 +300,16 @@ test_hello(void)
 	CU_ASSERT_EQUAL(whole.decision, DECISION_DIAL);
 	CU_ASSERT_EQUAL(whole.dial.connect_timeout_ms, 250);
 
-	struct answer answer = ask_bytes(&world, 443, (const uint8_t *)"GET /", 5, 0, 0, 0);
+	/* What it says of its length is enough: the sender may never get to send the rest. */
+	static const uint8_t fits[] = {22, 3, 1, 0x3f, 0xfb, 1, 0, 0x3f, 0xf7},
+			     too_large[] = {22, 3, 1, 0x3f, 0xfc, 1, 0, 0x3f, 0xf8};
+	CU_ASSERT_EQUAL(ask_bytes(&world, 443, fits, sizeof(fits), 0, 0, 0).decision, DECISION_MORE);
+	CU_ASSERT_EQUAL(ask_bytes(&world, 443, too_large, sizeof(too_large) - 1, 0, 0, 0).decision, DECISION_MORE);
+	struct answer answer = ask_bytes(&world, 443, too_large, sizeof(too_large), 0, 0, 0);
+	CU_ASSERT_EQUAL(answer.decision, DECISION_REFUSE);
+	CU_ASSERT_EQUAL(answer.reason, REASON_HELLO_TOO_LARGE);
+
+	answer = ask_bytes(&world, 443, (const uint8_t *)"GET /", 5, 0, 0, 0);
 	CU_ASSERT_EQUAL(answer.decision, DECISION_REFUSE);
 	CU_ASSERT_EQUAL(answer.reason, REASON_HELLO_NOT_TLS);
 	CU_ASSERT_STRING_EQUAL(answer.sni, "");

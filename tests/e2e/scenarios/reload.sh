@@ -29,12 +29,14 @@ scenario_reload() {
 	check "the mended file is taken" ctl reload
 }
 
+# Between two files that differ by a service; each is moved into place, so that no half of one is ever read.
 reload_often() {
-	local i
-	for ((i = 1; i <= $1; i++)); do
-		{ federation; [ $((i % 2)) = 0 ] || service extra.shop.example 8443 1s $B_V4; } >"$FEDERATION.new"
-		mv "$FEDERATION.new" "$FEDERATION"
-		ctl reload || return 1
+	local i dir=$TOPOLOGY_DIR/postern
+	federation >"$dir/less"
+	{ federation; service extra.shop.example 8443 1s $B_V4; } >"$dir/more"
+	for ((i = 1; i <= $1; i += 2)); do
+		cp "$dir/more" "$dir/next" && mv "$dir/next" "$FEDERATION" && ctl reload || return 1
+		cp "$dir/less" "$dir/next" && mv "$dir/next" "$FEDERATION" && ctl reload || return 1
 	done
 }
 
@@ -44,7 +46,7 @@ broken_documents() {
 }
 
 flows_at_least() {
-	[ "$(ctl flows -o json | jq 'length')" -ge "$1" ]
+	[ "$(ctl flows -o json | jq '.flows | length')" -ge "$1" ]
 }
 
 # ended NAME PID LOG: a process in the background must have succeeded.
