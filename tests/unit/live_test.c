@@ -106,10 +106,10 @@ static void
 test_profiles(void)
 {
 	static const struct tcp_profile cases[] = {
-		{1460, 7, true, true, 65535},
-		{1440, 0, true, false, 0},
-		{0, TCP_WSCALE_NONE, false, true, 1},
-		{65535, 14, false, false, 512},
+		{1460, 7, true, true, true, true, 65535},
+		{1440, 0, true, false, true, true, 0},
+		{0, TCP_WSCALE_NONE, false, true, true, true, 1},
+		{65535, 14, false, false, true, true, 512},
 	};
 	struct live *live = live_create(1, 16);
 	struct tcp_profile profile;
@@ -127,6 +127,29 @@ test_profiles(void)
 		CU_ASSERT_EQUAL(profile.window, cases[i].window);
 	}
 	CU_ASSERT_FALSE(live_profile(live, slot + 1, &profile));
+	live_free(live);
+}
+
+/* A client without SACK makes us send a SYN without it: that its answer has none says nothing about the endpoint. */
+static void
+test_profile_keeps_what_was_not_asked(void)
+{
+	static const struct tcp_profile whole = {1460, 7, true, true, true, true, 100};
+	static const struct tcp_profile unasked = {1400, 8, false, false, false, false, 200};
+	struct live *live = live_create(1, 16);
+	struct tcp_profile profile;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(live);
+	uint32_t slot = get(live, 'e', "a");
+	live_profile_set(live, slot, &unasked);
+	CU_ASSERT_TRUE_FATAL(live_profile(live, slot, &profile));
+	CU_ASSERT_FALSE(profile.asked_sack || profile.asked_timestamps);
+	live_profile_set(live, slot, &whole);
+	live_profile_set(live, slot, &unasked);
+	CU_ASSERT_TRUE_FATAL(live_profile(live, slot, &profile));
+	CU_ASSERT_TRUE(profile.asked_sack && profile.sack && profile.asked_timestamps && profile.timestamps);
+	CU_ASSERT_EQUAL(profile.mss, 1400);
+	CU_ASSERT_EQUAL(profile.window, 200);
 	live_free(live);
 }
 
@@ -320,6 +343,7 @@ static const CU_TestInfo tests[] = {
 	{"full", test_full},
 	{"counters", test_counters},
 	{"profiles", test_profiles},
+	{"a profile keeps what was not asked", test_profile_keeps_what_was_not_asked},
 	{"release", test_release},
 	{"the last two snapshots", test_two_snapshots},
 	{"a load that failed", test_failed_load},

@@ -115,7 +115,7 @@ test_server_names(void)
 	snapshot = load(rest.bytes, NULL);
 	CU_ASSERT_STRING_EQUAL(routed_to(snapshot, 443, "example.com"), "rest.example");
 	CU_ASSERT_STRING_EQUAL(routed_to(snapshot, 443, "c.example"), "wide.example");
-	CU_ASSERT_STRING_EQUAL(routed_to(snapshot, 443, ""), "-");
+	CU_ASSERT_STRING_EQUAL(routed_to(snapshot, 443, ""), "rest.example"); /* no name at all, too */
 	snapshot_free(snapshot);
 	text_free(&rest);
 }
