@@ -149,13 +149,14 @@ is_endpoint(const char *value)
 	return ip_endpoint_parse(value, &addr, &port);
 }
 
+/* value: NULL for a flag. */
 static bool
 set_argument(json_t *arguments, const struct ctl_option *option, const char *value, struct text *error)
 {
 	const char *name = option->name + 2;
 	json_t *json = NULL;
 
-	if (option->kind == CTL_FLAG) {
+	if (value == NULL) {
 		json = json_true();
 	} else if (option->kind == CTL_NUMBER) {
 		char *end;

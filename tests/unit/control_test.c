@@ -61,7 +61,7 @@ world_open(struct world *world)
 	memset(world, 0, sizeof(*world));
 	fake_box_open(&world->fake);
 	CU_ASSERT_TRUE(metrics_register(&world->metrics, &family));
-	strcpy(world->folder, "/tmp/control_test.XXXXXX");
+	snprintf(world->folder, sizeof(world->folder), "/tmp/control_test.XXXXXX");
 	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(world->folder));
 	snprintf(world->path, sizeof(world->path), "%s/run/postern/c.sock", world->folder);
 	CU_ASSERT_EQUAL(uv_loop_init(&world->loop), 0);
@@ -485,7 +485,7 @@ raw_connect(const char *path)
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	strcpy(address.sun_path, path);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
 	CU_ASSERT_EQUAL_FATAL(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
 	return fd;
 }
