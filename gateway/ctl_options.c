@@ -185,7 +185,7 @@ set_global(struct ctl_request *request, const struct ctl_option *option, const c
 		request->version = true;
 	} else if (strcmp(option->name, "--socket") == 0) {
 		request->socket = value;
-	} else {
+	} else if (value != NULL) {
 		request->json = strcmp(value, "json") == 0;
 		if (!request->json && strcmp(value, "text") != 0) {
 			text_print(error, "--output is text or json, not \"%s\"", value);

@@ -350,8 +350,14 @@ enum gauge {
 	GAUGE_RELOAD_FAILURES,
 	GAUGE_LISTENERS,
 	GAUGE_SERVICES,
-	GAUGE_ENDPOINTS
+	GAUGE_ENDPOINTS,
+	GAUGES
 };
+
+/* Contexts of collect_gauge. */
+static enum gauge gauges[GAUGES] = {GAUGE_UPTIME,    GAUGE_DRAINING,    GAUGE_GENERATION,
+				    GAUGE_APPLIED,   GAUGE_LAST_FAILED, GAUGE_RELOAD_FAILURES,
+				    GAUGE_LISTENERS, GAUGE_SERVICES,    GAUGE_ENDPOINTS};
 
 static double
 gauge_value(enum gauge gauge)
@@ -379,6 +385,8 @@ gauge_value(enum gauge gauge)
 		return snapshot == NULL ? 0 : snapshot->n_services;
 	case GAUGE_ENDPOINTS:
 		return snapshot == NULL ? 0 : snapshot->n_endpoints;
+	case GAUGES:
+		break;
 	}
 	return 0;
 }
@@ -402,12 +410,9 @@ static enum reason_class packet_class = REASON_PACKET, refusal_class = REASON_RE
 	{                                                                                                              \
 		name, help, METRICS_COUNTER, NULL, 0, collect_sum, OFFSET(field)                                       \
 	}
-#define GAUGE(name, gauge, help)                                                                                       \
+#define GAUGE(name, which, help)                                                                                       \
 	{                                                                                                              \
-		name, help, METRICS_GAUGE, NULL, 0, collect_gauge, &(enum gauge)                                       \
-		{                                                                                                      \
-			gauge                                                                                          \
-		}                                                                                                      \
+		name, help, METRICS_GAUGE, NULL, 0, collect_gauge, &gauges[which]                                      \
 	}
 #define BY(what, name, field, help)                                                                                    \
 	{                                                                                                              \
@@ -460,7 +465,7 @@ static const struct metrics_family families[] = {
 	GAUGE("postern_snapshot_applied_timestamp_seconds", GAUGE_APPLIED, "When the federation in force was applied"),
 	GAUGE("postern_reload_last_failed", GAUGE_LAST_FAILED, "1 when the last reload was refused"),
 	{"postern_reload_failures_total", "Reloads that were refused", METRICS_COUNTER, NULL, 0, collect_gauge,
-	 &(enum gauge){GAUGE_RELOAD_FAILURES}},
+	 &gauges[GAUGE_RELOAD_FAILURES]},
 	GAUGE("postern_listeners", GAUGE_LISTENERS, "Listeners of the federation in force"),
 	GAUGE("postern_services", GAUGE_SERVICES, "Services of the federation in force"),
 	GAUGE("postern_endpoints", GAUGE_ENDPOINTS, "Endpoints of the federation in force"),
