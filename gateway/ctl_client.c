@@ -40,7 +40,7 @@ connect_to(const char *path, struct text *error)
 		explain(path, ENAMETOOLONG, error);
 		return -1;
 	}
-	strcpy(address.sun_path, path);
+	memcpy(address.sun_path, path, strlen(path) + 1);
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0) {
 		explain(path, errno, error);

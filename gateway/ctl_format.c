@@ -78,7 +78,7 @@ ctl_table_begin(struct ctl_table *table, const struct ctl_column *columns, unsig
 	*table = (struct ctl_table){.columns = columns, .n_columns = n_columns, .out = out};
 	for (unsigned i = 0; i < n_columns; i++)
 		table->widths[i] = width(columns[i].title);
-	table->cells = calloc((size_t)CTL_ROWS_MAX * n_columns, sizeof(*table->cells));
+	table->cells = calloc((size_t)CTL_ROWS_MAX * CTL_COLUMNS_MAX, sizeof(*table->cells));
 	if (table->cells == NULL)
 		abort();
 }

@@ -149,13 +149,14 @@ is_endpoint(const char *value)
 	return ip_endpoint_parse(value, &addr, &port);
 }
 
+/* value: NULL for a flag. */
 static bool
 set_argument(json_t *arguments, const struct ctl_option *option, const char *value, struct text *error)
 {
 	const char *name = option->name + 2;
 	json_t *json = NULL;
 
-	if (option->kind == CTL_FLAG) {
+	if (value == NULL) {
 		json = json_true();
 	} else if (option->kind == CTL_NUMBER) {
 		char *end;
@@ -184,7 +185,7 @@ set_global(struct ctl_request *request, const struct ctl_option *option, const c
 		request->version = true;
 	} else if (strcmp(option->name, "--socket") == 0) {
 		request->socket = value;
-	} else {
+	} else if (value != NULL) {
 		request->json = strcmp(value, "json") == 0;
 		if (!request->json && strcmp(value, "text") != 0) {
 			text_print(error, "--output is text or json, not \"%s\"", value);

@@ -34,8 +34,10 @@ static json_t *
 text_json(const char *bytes)
 {
 	struct text escaped = {0};
-	json_t *json = bytes == NULL ? json_null() : json_string(bytes);
 
+	if (bytes == NULL)
+		return json_null();
+	json_t *json = json_string(bytes);
 	if (json != NULL)
 		return json;
 	text_print(&escaped, "\"");

@@ -270,7 +270,7 @@ sum_over_workers(size_t offset)
 	return sum;
 }
 
-/* context: the offset of a counter in struct worker_stats, as a pointer. */
+/* context of these: the offset of a counter, or of the first of an array, in struct worker_stats. */
 static void
 collect_by_worker(void *context, struct metrics_writer *writer)
 {
@@ -278,14 +278,14 @@ collect_by_worker(void *context, struct metrics_writer *writer)
 		char worker[12];
 		snprintf(worker, sizeof(worker), "%u", i);
 		metrics_add_u64(writer, (const char *const[]){worker},
-				read_counter(telemetry.box->stats[i], (size_t)(uintptr_t)context));
+				read_counter(telemetry.box->stats[i], *(const size_t *)context));
 	}
 }
 
 static void
 collect_sum(void *context, struct metrics_writer *writer)
 {
-	metrics_add_u64(writer, NULL, sum_over_workers((size_t)(uintptr_t)context));
+	metrics_add_u64(writer, NULL, sum_over_workers(*(const size_t *)context));
 }
 
 static void
@@ -295,7 +295,7 @@ collect_by_port(void *context, struct metrics_writer *writer)
 
 	for (unsigned i = 0; i < net->n_ports; i++)
 		metrics_add_u64(writer, (const char *const[]){net->ports[i].conf->name},
-				sum_over_workers((size_t)(uintptr_t)context + i * sizeof(uint64_t)));
+				sum_over_workers(*(const size_t *)context + i * sizeof(uint64_t)));
 }
 
 /* The device's name, or "pt-PORT" of a tap. */
@@ -321,7 +321,7 @@ collect_by_device(void *context, struct metrics_writer *writer)
 
 	for (unsigned i = 0; i < net->n_devices; i++)
 		metrics_add_u64(writer, (const char *const[]){device_name(net, i, buffer)},
-				sum_over_workers((size_t)(uintptr_t)context + i * sizeof(uint64_t)));
+				sum_over_workers(*(const size_t *)context + i * sizeof(uint64_t)));
 }
 
 static void
@@ -350,8 +350,14 @@ enum gauge {
 	GAUGE_RELOAD_FAILURES,
 	GAUGE_LISTENERS,
 	GAUGE_SERVICES,
-	GAUGE_ENDPOINTS
+	GAUGE_ENDPOINTS,
+	GAUGES
 };
+
+/* Contexts of collect_gauge. */
+static enum gauge gauges[GAUGES] = {GAUGE_UPTIME,    GAUGE_DRAINING,    GAUGE_GENERATION,
+				    GAUGE_APPLIED,   GAUGE_LAST_FAILED, GAUGE_RELOAD_FAILURES,
+				    GAUGE_LISTENERS, GAUGE_SERVICES,    GAUGE_ENDPOINTS};
 
 static double
 gauge_value(enum gauge gauge)
@@ -379,6 +385,8 @@ gauge_value(enum gauge gauge)
 		return snapshot == NULL ? 0 : snapshot->n_services;
 	case GAUGE_ENDPOINTS:
 		return snapshot == NULL ? 0 : snapshot->n_endpoints;
+	case GAUGES:
+		break;
 	}
 	return 0;
 }
@@ -386,7 +394,7 @@ gauge_value(enum gauge gauge)
 static void
 collect_gauge(void *context, struct metrics_writer *writer)
 {
-	metrics_add_double(writer, NULL, gauge_value((enum gauge)(uintptr_t)context));
+	metrics_add_double(writer, NULL, gauge_value(*(const enum gauge *)context));
 }
 
 static const char *const reason_labels[] = {"reason"};
@@ -397,14 +405,14 @@ static const char *const port_labels[] = {"port"};
 static const char *const device_labels[] = {"device"};
 static enum reason_class packet_class = REASON_PACKET, refusal_class = REASON_REFUSAL, end_class = REASON_END;
 
-#define OFFSET(field) ((void *)offsetof(struct worker_stats, field))
+#define OFFSET(field) (&(size_t){offsetof(struct worker_stats, field)})
 #define SUM(name, field, help)                                                                                         \
 	{                                                                                                              \
 		name, help, METRICS_COUNTER, NULL, 0, collect_sum, OFFSET(field)                                       \
 	}
-#define GAUGE(name, gauge, help)                                                                                       \
+#define GAUGE(name, which, help)                                                                                       \
 	{                                                                                                              \
-		name, help, METRICS_GAUGE, NULL, 0, collect_gauge, (void *)(uintptr_t)(gauge)                          \
+		name, help, METRICS_GAUGE, NULL, 0, collect_gauge, &gauges[which]                                      \
 	}
 #define BY(what, name, field, help)                                                                                    \
 	{                                                                                                              \
@@ -457,7 +465,7 @@ static const struct metrics_family families[] = {
 	GAUGE("postern_snapshot_applied_timestamp_seconds", GAUGE_APPLIED, "When the federation in force was applied"),
 	GAUGE("postern_reload_last_failed", GAUGE_LAST_FAILED, "1 when the last reload was refused"),
 	{"postern_reload_failures_total", "Reloads that were refused", METRICS_COUNTER, NULL, 0, collect_gauge,
-	 (void *)(uintptr_t)GAUGE_RELOAD_FAILURES},
+	 &gauges[GAUGE_RELOAD_FAILURES]},
 	GAUGE("postern_listeners", GAUGE_LISTENERS, "Listeners of the federation in force"),
 	GAUGE("postern_services", GAUGE_SERVICES, "Services of the federation in force"),
 	GAUGE("postern_endpoints", GAUGE_ENDPOINTS, "Endpoints of the federation in force"),
@@ -483,22 +491,24 @@ telemetry_register(struct metrics *metrics, const struct box *box)
 static bool
 is_live(void *context)
 {
-	return box_is_alive(context);
+	(void)context;
+	return box_is_alive(telemetry.box);
 }
 
 static bool
 is_ready(void *context)
 {
-	const struct box *box = context;
-	return box_is_alive(box) && !box->draining;
+	(void)context;
+	return box_is_alive(telemetry.box) && !telemetry.box->draining;
 }
 
 struct http *
 telemetry_serve(uv_loop_t *loop, struct metrics *metrics, const struct box *box, const char *address,
 		struct text *error)
 {
-	telemetry.live = (struct http_health){is_live, (void *)(uintptr_t)box};
-	telemetry.ready = (struct http_health){is_ready, (void *)(uintptr_t)box};
+	telemetry.box = box;
+	telemetry.live = (struct http_health){is_live, NULL};
+	telemetry.ready = (struct http_health){is_ready, NULL};
 	telemetry.routes[0] = (struct http_route){"/metrics", http_respond_metrics, metrics};
 	telemetry.routes[1] = (struct http_route){"/healthz/live", http_respond_health, &telemetry.live};
 	telemetry.routes[2] = (struct http_route){"/healthz/ready", http_respond_health, &telemetry.ready};

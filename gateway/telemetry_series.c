@@ -34,6 +34,8 @@ probe(struct series *list, uint32_t capacity, const char *key, uint32_t length)
 static void
 rebuild(struct series_table *table, uint32_t capacity, bool forget)
 {
+	if (capacity < CAPACITY_MIN)
+		capacity = CAPACITY_MIN;
 	struct series *list = calloc(capacity, sizeof(*list));
 
 	if (list == NULL)
@@ -153,7 +155,7 @@ series_refresh(struct series_table *table, const struct live *live, const char *
 	struct text key = {0};
 
 	if (table->capacity == 0)
-		rebuild(table, CAPACITY_MIN, false);
+		rebuild(table, 0, false);
 	set_other_labels(table);
 	begin(&table->other);
 	for (uint32_t i = 0; i < table->capacity; i++)

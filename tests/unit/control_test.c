@@ -58,10 +58,9 @@ world_open(struct world *world)
 	const struct control_callbacks callbacks = {world, on_reload, on_drain};
 	struct text error = {0};
 
-	memset(world, 0, sizeof(*world));
 	fake_box_open(&world->fake);
 	CU_ASSERT_TRUE(metrics_register(&world->metrics, &family));
-	strcpy(world->folder, "/tmp/control_test.XXXXXX");
+	snprintf(world->folder, sizeof(world->folder), "/tmp/control_test.XXXXXX");
 	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(world->folder));
 	snprintf(world->path, sizeof(world->path), "%s/run/postern/c.sock", world->folder);
 	CU_ASSERT_EQUAL(uv_loop_init(&world->loop), 0);
@@ -110,7 +109,7 @@ on_done(uv_async_t *done)
 static void
 with_server(void (*client)(struct world *world))
 {
-	struct world world;
+	struct world world = {0};
 	pthread_t thread;
 
 	world_open(&world);
@@ -183,6 +182,12 @@ number_of(const json_t *object, const char *name)
 static void
 status_client(struct world *world)
 {
+	struct worker_stats *const *stats = world->fake.box.stats;
+
+	stats[0]->states[FLOW_SPLICED] = 1;
+	stats[1]->states[FLOW_SPLICED] = 2;
+	stats[0]->rx_packets[1] = 10;
+	stats[1]->rx_packets[1] = 20;
 	json_t *status = ask_document(world, "status", "{}");
 	const json_t *federation = json_object_get(status, "federation");
 	const json_t *ports = json_object_get(status, "ports"), *lan = json_array_get(ports, 1);
@@ -208,20 +213,7 @@ status_client(struct world *world)
 static void
 test_status(void)
 {
-	struct world world;
-	pthread_t thread;
-
-	world_open(&world);
-	world.client = status_client;
-	world.fake.box.stats[0]->states[FLOW_SPLICED] = 1;
-	world.fake.box.stats[1]->states[FLOW_SPLICED] = 2;
-	world.fake.box.stats[0]->rx_packets[1] = 10;
-	world.fake.box.stats[1]->rx_packets[1] = 20;
-	uv_async_init(&world.loop, &world.done, on_done);
-	pthread_create(&thread, NULL, run_client, &world);
-	uv_run(&world.loop, UV_RUN_DEFAULT);
-	pthread_join(thread, NULL);
-	world_close(&world);
+	with_server(status_client);
 }
 
 static void
@@ -485,7 +477,7 @@ raw_connect(const char *path)
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	strcpy(address.sun_path, path);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
 	CU_ASSERT_EQUAL_FATAL(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
 	return fd;
 }
@@ -597,7 +589,7 @@ static void
 test_socket_file(void)
 {
 	const struct control_callbacks callbacks = {NULL, on_reload, on_drain};
-	struct world world;
+	struct world world = {0};
 	struct stat status;
 	struct text error = {0};
 	char other[80];

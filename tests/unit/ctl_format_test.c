@@ -97,7 +97,7 @@ test_pages(void)
 	ctl_table_end(&table);
 	fclose(out);
 	CU_ASSERT_EQUAL(strncmp(written, "A     B\nwide  y\nx     y\n", 24), 0);
-	CU_ASSERT_EQUAL(length, 8 * (CTL_ROWS_MAX + 2));
+	CU_ASSERT_EQUAL(length, 8ul * (CTL_ROWS_MAX + 2));
 	CU_ASSERT_STRING_EQUAL(written + length - 8, "x     y\n");
 	free(written);
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/ctl_options.h"
 
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,11 +13,11 @@ enum { WORDS_MAX = 12 };
 static bool
 parse(const char *const *words, struct ctl_request *request, struct text *error)
 {
-	char *argv[WORDS_MAX + 2] = {(char *)(uintptr_t) "posternctl"};
+	char *argv[WORDS_MAX + 2] = {(char *)"posternctl"};
 	int argc = 1;
 
 	for (; *words != NULL; words++)
-		argv[argc++] = (char *)(uintptr_t)*words;
+		argv[argc++] = (char *)*words;
 	return ctl_parse(argc, argv, NULL, request, error);
 }
 
@@ -120,8 +119,7 @@ test_files_and_socket(void)
 	CU_ASSERT_STRING_EQUAL(request.socket, CTL_SOCKET);
 	ctl_request_free(&request);
 
-	char *argv[] = {(char *)(uintptr_t) "posternctl", (char *)(uintptr_t) "status", (char *)(uintptr_t) "--socket",
-			(char *)(uintptr_t) "/b"};
+	char *argv[] = {(char *)"posternctl", (char *)"status", (char *)"--socket", (char *)"/b"};
 	CU_ASSERT_TRUE(ctl_parse(2, argv, "/a", &request, &error));
 	CU_ASSERT_STRING_EQUAL(request.socket, "/a");
 	ctl_request_free(&request);

@@ -30,7 +30,7 @@ static const char broken[] = "apiVersion: postern.dev/v1alpha1\n"
 static void
 write_file(char path[32], const char *content)
 {
-	strcpy(path, "/tmp/ctl_validate.XXXXXX");
+	snprintf(path, 32, "/tmp/ctl_validate.XXXXXX");
 	int fd = mkstemp(path);
 
 	CU_ASSERT_FATAL(fd >= 0);

@@ -7,6 +7,7 @@
 #define POSTERN_TESTS_UNIT_FAKE_BOX_H
 
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -97,8 +98,8 @@ fake_box_open(struct fake_box *fake)
 		fake->conf.worker_cores[i] = (uint16_t)(i + 1);
 	for (unsigned i = 0; i < 2; i++) {
 		struct conf_port *port = &fake->conf.ports[i];
-		strcpy(port->name, i == 0 ? "wan" : "lan");
-		strcpy(port->device, "net_null0");
+		snprintf(port->name, sizeof(port->name), "%s", i == 0 ? "wan" : "lan");
+		snprintf(port->device, sizeof(port->device), "net_null0");
 		port->vlan = i == 0 ? 0 : 40;
 		port->mtu = 1500;
 		port->n_addresses = 1;
