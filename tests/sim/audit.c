@@ -206,7 +206,12 @@ options_fault(struct connection *connection, unsigned leg, const struct segment 
 
 	if (said->timestamps != to->timestamps)
 		return said->timestamps ? "timestamps that weren't negotiated" : "no timestamps though they were negotiated";
-	if (said->timestamps && ((int32_t)(said->tsecr - to->ts_first) < 0 ||
+	/* The client goes on echoing the gateway's SYN-ACK for a moment, which is older than anything of the endpoint's: to that, it
+	 * is as if the handshake had taken as long as the client's did. */
+	if (leg == LEG_ENDPOINT && !connection->spliced)
+		connection->spliced_at_us = world.now_us;
+	uint32_t earlier = leg == LEG_CLIENT ? 0 : (uint32_t)((connection->spliced_at_us - from->syn_at_us) / 1000 + 1);
+	if (said->timestamps && ((int32_t)(said->tsecr - to->ts_first + earlier) < 0 ||
 				 (int32_t)(peer_clock(to, world.now_us) - said->tsecr) < 0))
 		return "the echo of a timestamp that its receiver never sent";
 	if (said->n_sacks != 0 && !(to->traits.sack && connection->gate_sack[leg]))
@@ -310,8 +315,11 @@ note(struct connection *connection, unsigned leg, const struct segment *segment,
 		if (edge > connection->gate_edge)
 			connection->gate_edge = (uint32_t)edge;
 	}
-	/* A challenge ACK has the timestamp of what it answers, so it may be an old one. */
-	bool bare = segment->payload_length == 0 && (segment->flags & FIN) == 0;
+	/* A challenge ACK has the timestamp of what it answers, and held bytes that of the dial, so they may be old ones: their numbers
+	 * are at or before what the receiver acknowledged last, or next in order, where that does no harm (RFC 7323 section 4.3). */
+	int64_t end = offset_of(segment->seq, to->irs, to->expected) + segment->payload_length;
+	bool bare = (segment->payload_length == 0 && (segment->flags & FIN) == 0) ||
+		    (leg == LEG_ENDPOINT && end <= (int64_t)connection->gate_acked);
 	if (!said->timestamps || !world.fifo)
 		return;
 	if (connection->tsval_known[leg] && (int32_t)(said->tsval - connection->last_tsval[leg]) < 0) {

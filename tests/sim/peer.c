@@ -835,6 +835,9 @@ void
 peer_init(struct peer *peer, const struct peer_traits *traits)
 {
 	*peer = (struct peer){.traits = *traits, .rto_us = RTO_FIRST};
+	/* A host that scales so has a buffer that fits: otherwise it could never announce any of it. */
+	if (traits->scale != PEER_NO_SCALE && traits->buffer < 2u << traits->scale)
+		peer->traits.buffer = 2u << traits->scale;
 	die(peer, PEER_NONE);
 	peer->armed_at = PEER_NEVER;
 }
@@ -882,7 +885,8 @@ peer_timers(struct peer *peer, uint64_t now)
 		peer->read = least(take, have);
 		peer->read_at = peer->traits.read_bytes != 0 ? now + peer->traits.read_gap_us : PEER_NEVER;
 		uint32_t free = room(peer, now), worth = least(peer->traits.buffer / 2, 2920);
-		if (free > before && (free - before >= worth || before == 0) && free >= least(worth, 1u << (peer->scales ? peer->traits.scale : 0)))
+		uint32_t unit = 1u << (peer->scales ? peer->traits.scale : 0);
+		if (free > before && free >= unit && (free - before >= worth || before == 0))
 			send_ack(peer, now);
 	}
 	if (peer->keepalive_at <= now && peer->state == PEER_OPEN) {

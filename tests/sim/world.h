@@ -64,6 +64,7 @@ struct connection {
 	bool started, bound, spliced, refused, excused, gate_scales[LEG_COUNT];
 	uint8_t gate_scale[LEG_COUNT]; /* what it announced on each leg */
 	bool gate_sack[LEG_COUNT], gate_timestamps[LEG_COUNT], gate_scaled[LEG_COUNT];
+	uint64_t spliced_at_us;
 	uint32_t gate_edge, gate_acked; /* what it promised and acknowledged to the client by itself; offsets */
 	uint32_t gate_isn;		/* of its SYN to the endpoint */
 	uint32_t last_tsval[LEG_COUNT];
