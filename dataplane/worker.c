@@ -338,9 +338,11 @@ worker_abort_all(struct worker *worker, enum reason reason)
 {
 	for (uint32_t index = 1; index <= flow_table_touched(&worker->flows); index++) {
 		struct flow *flow = flow_table_get(&worker->flows, index);
+		if (flow->state == FLOW_CONNECTING)
+			dial_abandon(worker, index); /* back to PEEKING */
 		if (flow->state == FLOW_SPLICED)
 			flow_abort(worker, index, reason);
-		else if (flow->state == FLOW_PEEKING || flow->state == FLOW_CONNECTING)
+		else if (flow->state == FLOW_PEEKING)
 			flow_refuse(worker, index, reason, NULL);
 	}
 	worker_flush(worker);
