@@ -75,7 +75,7 @@ struct worker {
 	struct live_counters *live; /* by live slot; this worker's own; NULL: not counted */
 
 	uint64_t cookie_secret[2], isn_secret[2], port_secret[2];
-	uint16_t port_counters[WORKER_PORT_COUNTERS]; /* local_port.c */
+	uint32_t port_counters[WORKER_PORT_COUNTERS]; /* local_port.c */
 	uint32_t rst_allowance;	    /* RSTs to strangers left in this second */
 	uint64_t rst_second, neighbour_tick_ms;
 	uint64_t defended_ms;	    /* when an address was last defended; 0: never */
