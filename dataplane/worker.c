@@ -296,7 +296,6 @@ worker_input(struct worker *worker, uint8_t device, struct rte_mbuf **mbufs, uin
 {
 	set_time(worker, now_ms);
 	if (worker->net->devices[device]->is_tap) {
-		worker->stats->from_host += n;
 		host_forward(worker, device, mbufs, n);
 		return;
 	}
