@@ -257,6 +257,8 @@ neighbour_share(struct worker *worker, struct rte_mbuf *mbuf)
 			worker_count(worker, REASON_PACKET_POOL_EMPTY);
 		else if (rte_ring_enqueue(worker->inboxes[i], copy) != 0)
 			worker_drop(worker, copy, REASON_HANDOVER_FULL);
+		else
+			worker->handed_to |= 1u << i;
 	}
 }
 
