@@ -14,6 +14,9 @@
  * Whose flow is it? Every worker looks in its own table first. What isn't there belongs to the worker whose local port it is addressed
  * to, or, from clients, to the one that the hash of its addresses names when the device has too few queues to
  * spread clients itself. A packet changes hands once at most.
+ *
+ * A device with one transmit queue is worker 0's: nothing guards a queue against two at a time. The others give it their frames, finished,
+ * over the same ring; a mark in the mbuf's port tells them from those that arrived.
  */
 #include "dataplane/worker.h"
 
@@ -34,7 +37,7 @@
 #include "dataplane/peek.h"
 #include "dataplane/splice.h"
 
-enum { NEIGHBOUR_TICK_MS = 100, TIMER_BUDGET = 512 };
+enum { NEIGHBOUR_TICK_MS = 100, TIMER_BUDGET = 512, TO_BE_SENT = 0x8000 /* beside a device's index in mbuf->port */ };
 
 void
 worker_drop(struct worker *worker, struct rte_mbuf *mbuf, enum reason reason)
@@ -66,6 +69,28 @@ worker_random(struct worker *worker)
 }
 
 static void
+hand_over(struct worker *worker, uint16_t to, struct rte_mbuf *mbuf)
+{
+	if (rte_ring_enqueue(worker->inboxes[to], mbuf) != 0) {
+		worker_drop(worker, mbuf, REASON_HANDOVER_FULL);
+		return;
+	}
+	worker->stats->handed_over++;
+	worker->handed_to |= 1u << to;
+}
+
+/* Gives the frames to worker 0, who counts them as sent. */
+static void
+have_sent(struct worker *worker, uint8_t index, struct tx_buffer *buffer)
+{
+	for (uint16_t i = 0; i < buffer->n; i++) {
+		buffer->mbufs[i]->port = index | TO_BE_SENT;
+		hand_over(worker, 0, buffer->mbufs[i]);
+	}
+	buffer->n = 0;
+}
+
+static void
 flush_device(struct worker *worker, uint8_t index)
 {
 	struct tx_buffer *buffer = &worker->tx[index];
@@ -73,12 +98,15 @@ flush_device(struct worker *worker, uint8_t index)
 	uint16_t n = buffer->n, sent = 0;
 	uint64_t bytes = 0;
 
+	if (worker->id >= device->tx_queues) {
+		have_sent(worker, index, buffer);
+		return;
+	}
 	buffer->n = 0;
 	for (uint16_t i = 0; i < n; i++)
 		bytes += buffer->mbufs[i]->pkt_len;
 	while (sent < n) {
-		uint16_t now = device->tx(device, worker->id < device->tx_queues ? worker->id : 0, buffer->mbufs + sent,
-					  (uint16_t)(n - sent));
+		uint16_t now = device->tx(device, worker->id, buffer->mbufs + sent, (uint16_t)(n - sent));
 		if (now == 0)
 			break;
 		sent = (uint16_t)(sent + now);
@@ -198,17 +226,6 @@ owner(const struct worker *worker, uint8_t device, const struct packet *packet, 
 	return local_port_owner(packet->destination_port, worker->n_workers);
 }
 
-static void
-hand_over(struct worker *worker, uint16_t to, struct rte_mbuf *mbuf)
-{
-	if (rte_ring_enqueue(worker->inboxes[to], mbuf) != 0) {
-		worker_drop(worker, mbuf, REASON_HANDOVER_FULL);
-		return;
-	}
-	worker->stats->handed_over++;
-	worker->handed_to |= 1u << to;
-}
-
 /* Pass 3 for one packet. */
 static void
 tcp_input(struct worker *worker, const struct packet *packet, const struct flow_key *key, flow_ref ref, struct rte_mbuf *mbuf)
@@ -307,8 +324,17 @@ worker_input(struct worker *worker, uint8_t device, struct rte_mbuf **mbufs, uin
 void
 worker_input_handed_over(struct worker *worker, struct rte_mbuf **mbufs, uint16_t n, uint64_t now_ms)
 {
+	struct rte_mbuf *arrived[WORKER_BURST];
+	uint16_t n_arrived = 0;
+
 	set_time(worker, now_ms);
-	input(worker, mbufs, n, true);
+	for (uint16_t i = 0; i < n; i++) {
+		if ((mbufs[i]->port & TO_BE_SENT) != 0)
+			worker_transmit(worker, (uint8_t)mbufs[i]->port, mbufs[i]);
+		else
+			arrived[n_arrived++] = mbufs[i];
+	}
+	input(worker, arrived, n_arrived, true);
 }
 
 static void

@@ -35,7 +35,7 @@ struct worker_stats {
 	uint64_t spliced_packets;  /* rewritten and passed on */
 	uint64_t syns, syn_acks;   /* SYNs answered by cookie; cookies that came back */
 	uint64_t opened, ended, refused;
-	uint64_t handed_over;	   /* packets given to the worker that owns their flow */
+	uint64_t handed_over;	   /* packets given to the worker that owns their flow, or the queue that they leave by */
 	uint64_t to_host, from_host;
 	uint64_t arp_requests, arp_replies, nd_solicitations, nd_advertisements, echo_replies; /* sent */
 	uint64_t address_conflicts; /* claims of others to one of our addresses (RFC 5227 section 2.4) */
@@ -109,7 +109,8 @@ uint32_t worker_random(struct worker *worker);
 
 /* Takes n <= WORKER_BURST frames that arrived on a device through all that must be done with them. Takes the mbufs. */
 void worker_input(struct worker *worker, uint8_t device, struct rte_mbuf **mbufs, uint16_t n, uint64_t now_ms);
-/* The same for frames that another worker handed over; each mbuf's port is the index of its device. */
+/* The same for what another worker handed over: frames that arrived, each mbuf's port being the index of its device, and frames to be
+ * sent where that worker has no queue. */
 void worker_input_handed_over(struct worker *worker, struct rte_mbuf **mbufs, uint16_t n, uint64_t now_ms);
 /* Ends all flows: RST to both sides, or to the client of one that isn't established. */
 void worker_abort_all(struct worker *worker, enum reason reason);

@@ -63,8 +63,9 @@ device_tx(struct device *device, uint16_t queue, struct rte_mbuf **mbufs, uint16
 {
 	struct rig_queue *sent = device->context;
 
-	if (queue >= device->tx_queues)
-		die("transmission on queue %u of %u", queue, device->tx_queues);
+	/* A queue is one worker's: nothing guards it against two at a time. */
+	if (queue >= device->tx_queues || queue != sent->rig->running)
+		die("worker %u transmits on queue %u of %u", sent->rig->running, queue, device->tx_queues);
 	for (uint16_t i = 0; i < n; i++) {
 		if (sent->refuse != 0) {
 			sent->refuse--;
@@ -152,6 +153,7 @@ open_world(struct rig *rig, uint32_t flows)
 					  .tx_queues = 1,
 					  .mac = {2, 0, 0, 0, 1, (uint8_t)i}};
 		devices[i] = device;
+		rig->sent[i].rig = rig;
 	}
 	rig->conf.tables.flows = flows;
 	rig->conf.flow.local_port_first = 16384;
@@ -458,6 +460,7 @@ answer_resolutions(struct rig *rig, unsigned device)
 		if (length != 0 && !rig->deaf[device])
 			replies[n++] = make_mbuf(reply, length);
 	}
+	rig->running = rig->receiver;
 	for (unsigned i = 0; i < n; i++) {
 		struct worker *worker = &rig->workers[rig->receiver];
 		worker_input(worker, (uint8_t)device, &replies[i], 1, rig->now_ms);
@@ -480,6 +483,7 @@ run_inboxes(struct rig *rig)
 		any = true;
 		if ((rig->handed_to >> i & 1) == 0)
 			die("worker %u was given something and nobody would have woken it", i);
+		rig->running = i;
 		worker_input_handed_over(&rig->workers[i], mbufs, (uint16_t)n, rig->now_ms);
 		worker_flush(&rig->workers[i]);
 	}
@@ -508,6 +512,7 @@ receive(struct rig *rig, unsigned device, struct rte_mbuf **mbufs, uint16_t n)
 {
 	struct worker *worker = &rig->workers[rig->receiver];
 
+	rig->running = rig->receiver;
 	worker_input(worker, (uint8_t)device, mbufs, n, rig->now_ms);
 	worker_flush(worker);
 	rig_settle(rig);
@@ -625,6 +630,7 @@ rig_advance(struct rig *rig, uint32_t ms)
 	while (ms-- != 0) {
 		rig->now_ms++;
 		for (unsigned i = 0; i < rig->n_workers; i++) {
+			rig->running = i;
 			worker_time(&rig->workers[i], rig->now_ms);
 			worker_flush(&rig->workers[i]);
 		}
