@@ -68,8 +68,8 @@ worker_random(struct worker *worker)
 	return (uint32_t)(result >> 32);
 }
 
-static void
-hand_over(struct worker *worker, uint16_t to, struct rte_mbuf *mbuf)
+void
+worker_hand_over(struct worker *worker, uint16_t to, struct rte_mbuf *mbuf)
 {
 	if (rte_ring_enqueue(worker->inboxes[to], mbuf) != 0) {
 		worker_drop(worker, mbuf, REASON_HANDOVER_FULL);
@@ -85,7 +85,7 @@ have_sent(struct worker *worker, uint8_t index, struct tx_buffer *buffer)
 {
 	for (uint16_t i = 0; i < buffer->n; i++) {
 		buffer->mbufs[i]->port = index | TO_BE_SENT;
-		hand_over(worker, 0, buffer->mbufs[i]);
+		worker_hand_over(worker, 0, buffer->mbufs[i]);
 	}
 	buffer->n = 0;
 }
@@ -212,18 +212,18 @@ classify(struct worker *worker, uint8_t device_index, struct rte_mbuf *mbuf, str
 	return true;
 }
 
-/* The worker that a packet belongs to when its flow isn't in our table. */
-static uint16_t
-owner(const struct worker *worker, uint8_t device, const struct packet *packet, uint32_t hash)
+uint16_t
+worker_owner(const struct worker *worker, uint8_t device, const struct flow_key *key, uint32_t hash)
 {
+	const struct ip_addr *local = &worker->net->addresses[key->local_addr].addr;
 	struct listener_offer offer;
 
-	if (worker->hooks->listener(worker->hooks->context, &packet->destination, ntohs(packet->destination_port), &offer)) {
+	if (worker->hooks->listener(worker->hooks->context, local, ntohs(key->local_port), &offer)) {
 		if (worker->net->devices[device]->rx_queues >= worker->n_workers)
 			return worker->id;
 		return (uint16_t)((uint64_t)hash * worker->n_workers >> 32);
 	}
-	return local_port_owner(packet->destination_port, worker->n_workers);
+	return local_port_owner(key->local_port, worker->n_workers);
 }
 
 /* Pass 3 for one packet. */
@@ -298,9 +298,9 @@ input(struct worker *worker, struct rte_mbuf **mbufs, uint16_t n, bool handed_ov
 		if (unlikely(version != worker->table_version))
 			ref = flow_table_find(&worker->flows, &keys[i]);
 		if (unlikely(ref == 0 && worker->n_workers > 1 && !handed_over)) {
-			uint16_t to = owner(worker, (uint8_t)tcp[i]->port, &packets[i], hashes[i]);
+			uint16_t to = worker_owner(worker, (uint8_t)tcp[i]->port, &keys[i], hashes[i]);
 			if (to != worker->id) {
-				hand_over(worker, to, tcp[i]);
+				worker_hand_over(worker, to, tcp[i]);
 				continue;
 			}
 		}

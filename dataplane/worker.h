@@ -99,6 +99,11 @@ worker_count(struct worker *worker, enum reason reason)
 
 /* A frame, Ethernet header and all, for device; sent at the end of the burst at the latest. Takes the mbuf. */
 void worker_transmit(struct worker *worker, uint8_t device, struct rte_mbuf *mbuf);
+/* The worker that a packet belongs to when its flow isn't in our table: key and its hash as by flow_table_hash, and the device that
+ * the packet arrived at. This worker itself when nobody can know better. */
+uint16_t worker_owner(const struct worker *worker, uint8_t device, const struct flow_key *key, uint32_t hash);
+/* Gives an mbuf to another worker's inbox, or drops and counts it when that is full. Takes the mbuf. */
+void worker_hand_over(struct worker *worker, uint16_t to, struct rte_mbuf *mbuf);
 /* Sends what waits in the buffers; what a device doesn't take is dropped and counted. */
 void worker_flush(struct worker *worker);
 
