@@ -43,14 +43,17 @@ rig_start_eal(unsigned megabytes)
 {
 	static bool started;
 	char memory[16];
-	const char *arguments[] = {
-		"rig",        "--no-huge",     "-m", memory, "--no-pci", "--no-telemetry", "--no-shconf",
-		"--lcores=0", "--log-level=4", NULL};
+	static char options[][16] = {"rig",         "--no-huge",     "--no-pci",   "--no-telemetry",
+				     "--no-shconf", "--log-level=4", "--lcores=0", "-m"};
+	char *arguments[10] = {NULL};
 
+	for (unsigned i = 0; i < 8; i++)
+		arguments[i] = options[i];
+	arguments[8] = memory;
 	if (started)
 		return true;
 	snprintf(memory, sizeof(memory), "%u", megabytes);
-	if (rte_eal_init(9, (char **)(uintptr_t)arguments) < 0) {
+	if (rte_eal_init(9, arguments) < 0) {
 		fprintf(stderr, "rig: EAL: %s\n", rte_strerror(rte_errno));
 		return false;
 	}
@@ -110,7 +113,7 @@ hook_decide(void *context, unsigned worker, const struct decide_input *input, st
 	memcpy(rig->hello, input->bytes, input->length);
 	memcpy(rig->decided_tried, input->tried, sizeof(input->tried));
 	rig->n_decided++;
-	strcpy(sni, "rig.example");
+	memcpy(sni, "rig.example", sizeof("rig.example"));
 	if (rig->decision == DECISION_DIAL && input->attempt >= rig->n_dials) {
 		*reason = REASON_NO_ENDPOINT;
 		return DECISION_REFUSE;
@@ -244,8 +247,8 @@ rig_open_workers(struct rig *rig, unsigned n_workers, uint32_t flows, uint32_t p
 	if (pool == NULL)
 		die("no packet pool: %s", rte_strerror(rte_errno));
 	rig->events = open_ring("events", 0, sizeof(struct flow_event), EVENTS);
-	for (uint16_t id = 0; id < n_workers; id++)
-		open_worker(rig, id, flows);
+	for (unsigned id = 0; id < n_workers; id++)
+		open_worker(rig, (uint16_t)id, flows);
 }
 
 void
