@@ -198,7 +198,7 @@ send_held(struct worker *worker, struct flow *flow, struct hold *hold, uint16_t 
 		struct emit_segment segment = {
 			.flags = (uint8_t)(TCP_ACK | (length != 0 && from + length == hold->end ? TCP_PSH : 0)),
 			.seq = first + from,
-			.ack = endpoint->seq_end,
+			.ack = client->ack - endpoint->seq_delta, /* what the client has; what passed may be lost */
 			.window = min_16((client->edge - client->ack) >> endpoint->announced, UINT16_MAX),
 			.options = options,
 			.options_length = options_length,

@@ -7,6 +7,9 @@
  *   its own addresses and numbers, with the MTU that its family may use. Until it heeds that, what it sends is split to fit, so
  *   that a filter which eats ICMP makes no black hole.
  * - The other errors are soft in an established connection, and left to TCP's own time-outs.
+ *
+ * With several workers an error comes to any of them, and is handed to the flow's. Only where a device spreads clients over queues of its own
+ * does nobody know whose a client is: an error from the clients' side that comes to another worker is lost there.
  */
 #include <netinet/in.h>
 #include <rte_mbuf.h>
@@ -92,11 +95,12 @@ icmp_error_input(struct worker *worker, const struct packet *packet, struct icmp
 {
 	struct flow_key key = {quote->peer, quote->peer_port, quote->local_port, quote->local_addr, 0};
 	flow_ref ref = flow_table_find(&worker->flows, &key);
-	(void)packet;
 
-	if (ref == 0 && worker->n_workers > 1 && !worker->handed_over) {
-		uint16_t to = worker_owner(worker, (uint8_t)mbuf->port, &key, flow_table_hash(&worker->flows, &key));
-		if (to != worker->id) {
+	if (ref == 0 && worker->n_workers > 1) {
+		uint8_t device = worker->net->ports[packet->port].device;
+		uint16_t to = worker_owner(worker, device, &key, flow_table_hash(&worker->flows, &key));
+		if (to != worker->id) { /* it sees itself as the owner, so that is the end of it */
+			mbuf->port = device;
 			worker_hand_over(worker, to, mbuf);
 			return;
 		}

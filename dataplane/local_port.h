@@ -21,7 +21,8 @@
 
 enum { LOCAL_PORT_TRIES = 1024 };
 
-/* Sets key->local_port (network order) to a port that no flow of this worker uses towards key's peer from key's address. False when
+/* Sets key->local_port (network order) to a port that no flow of this worker uses towards key's peer from key's address,
+ * and that isn't a listener's. False when
  * LOCAL_PORT_TRIES ports in a row are taken. */
 bool local_port_choose(struct worker *worker, struct flow_key *key);
 

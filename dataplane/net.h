@@ -28,8 +28,7 @@ struct device {
 	void *context;
 	uint16_t id;	      /* DPDK's port id */
 	uint16_t rx_queues;   /* worker i polls queue i when i < rx_queues */
-	uint16_t tx_queues;   /* worker i sends by queue i; those beyond leave it to worker 0, over relay */
-	struct rte_ring *relay; /* frames of workers without a queue, for worker 0; NULL when there are queues for all */
+	uint16_t tx_queues;   /* worker i sends by queue i; one without has worker 0 send for it, over its inbox */
 	uint8_t mac[6];
 	bool is_tap;	      /* leads to the host */
 	bool rx_checksummed;  /* the device verifies TCP checksums and says so in ol_flags */

@@ -218,7 +218,7 @@ answer_syn(struct worker *worker, uint32_t index, unsigned leg, const struct pac
 	struct emit_segment ack = {
 		.flags = TCP_ACK,
 		.seq = out->seq_end + out->seq_delta,
-		.ack = in->seq_end,
+		.ack = out->ack - in->seq_delta, /* what the other side has; what we saw may have been lost behind us */
 		.window = splice_window((uint16_t)((out->edge - out->ack) >> out->wscale), out->wscale, in->announced),
 		.options = options,
 		.options_length = tcp_options_write(&ours, options),

@@ -35,7 +35,7 @@ struct worker_stats {
 	uint64_t spliced_packets;  /* rewritten and passed on */
 	uint64_t syns, syn_acks;   /* SYNs answered by cookie; cookies that came back */
 	uint64_t opened, ended, refused;
-	uint64_t handed_over;	   /* packets given to the worker that owns their flow */
+	uint64_t handed_over;	   /* packets given to the worker that owns their flow, or the queue that they leave by */
 	uint64_t to_host, from_host;
 	uint64_t arp_requests, arp_replies, nd_solicitations, nd_advertisements, echo_replies; /* sent */
 	uint64_t address_conflicts; /* claims of others to one of our addresses (RFC 5227 section 2.4) */
@@ -72,10 +72,10 @@ struct worker {
 	struct hold_pool holds;
 	struct neighbour_table neighbours;
 	struct worker_stats *stats;
-	struct live_counters *live; /* by live slot; this worker's own; NULL: not counted */
+	struct live_counters *live; /* by live slot; this worker's own */
 
 	uint64_t cookie_secret[2], isn_secret[2], port_secret[2];
-	uint16_t port_counters[WORKER_PORT_COUNTERS]; /* local_port.c */
+	uint32_t port_counters[WORKER_PORT_COUNTERS]; /* local_port.c */
 	uint32_t rst_allowance;	    /* RSTs to strangers left in this second */
 	uint64_t rst_second, neighbour_tick_ms;
 	uint64_t defended_ms;	    /* when an address was last defended; 0: never */
@@ -85,7 +85,6 @@ struct worker {
 	struct rte_ring *const *inboxes; /* of all workers, by id */
 	struct rte_ring *probes;      /* struct probe_request by value, from control; NULL: none */
 	struct rte_ring *events;      /* struct flow_event by value; NULL: not wanted */
-	bool handed_over;   /* what is being worked on came from another worker, and must not go to a third */
 	uint32_t handed_to; /* bit i: worker i got something in this loop and may have to be woken */
 	bool draining;	    /* set by control; relaxed */
 };
@@ -101,6 +100,11 @@ worker_count(struct worker *worker, enum reason reason)
 
 /* A frame, Ethernet header and all, for device; sent at the end of the burst at the latest. Takes the mbuf. */
 void worker_transmit(struct worker *worker, uint8_t device, struct rte_mbuf *mbuf);
+/* The worker that a packet belongs to when its flow isn't in our table: key and its hash as by flow_table_hash, and the device that
+ * the packet arrived at. This worker itself when nobody can know better. */
+uint16_t worker_owner(const struct worker *worker, uint8_t device, const struct flow_key *key, uint32_t hash);
+/* Gives an mbuf to another worker's inbox, or drops and counts it when that is full. Takes the mbuf. */
+void worker_hand_over(struct worker *worker, uint16_t to, struct rte_mbuf *mbuf);
 /* Sends what waits in the buffers; what a device doesn't take is dropped and counted. */
 void worker_flush(struct worker *worker);
 
@@ -116,7 +120,8 @@ void worker_hand_over(struct worker *worker, uint16_t to, struct rte_mbuf *mbuf)
 
 /* Takes n <= WORKER_BURST frames that arrived on a device through all that must be done with them. Takes the mbufs. */
 void worker_input(struct worker *worker, uint8_t device, struct rte_mbuf **mbufs, uint16_t n, uint64_t now_ms);
-/* The same for frames that another worker handed over; each mbuf's port is the index of its device. */
+/* The same for what another worker handed over: frames that arrived, each mbuf's port being the index of its device, and frames to be
+ * sent where that worker has no queue. */
 void worker_input_handed_over(struct worker *worker, struct rte_mbuf **mbufs, uint16_t n, uint64_t now_ms);
 /* Ends all flows: RST to both sides, or to the client of one that isn't established. */
 void worker_abort_all(struct worker *worker, enum reason reason);

@@ -73,18 +73,6 @@ worker_run_wake(struct worker_run *run)
 		return;
 }
 
-/* Sends what workers without a transmit queue have left for worker 0. */
-static unsigned
-relay(struct worker *worker, uint8_t device)
-{
-	struct rte_mbuf *mbufs[WORKER_BURST];
-	unsigned n = rte_ring_dequeue_burst(worker->net->devices[device]->relay, (void **)mbufs, WORKER_BURST, NULL);
-
-	for (unsigned i = 0; i < n; i++)
-		worker_transmit(worker, device, mbufs[i]);
-	return n;
-}
-
 /* One round over devices and inbox. Returns how many packets there were. */
 static unsigned
 poll_all(struct worker_run *run, uint64_t now_ms)
@@ -102,8 +90,6 @@ poll_all(struct worker_run *run, uint64_t now_ms)
 		if (n != 0)
 			worker_input(worker, i, mbufs, n, now_ms);
 		total += n;
-		if (device->relay != NULL && worker->id == 0)
-			total += relay(worker, i);
 	}
 	if (worker->inbox != NULL) {
 		unsigned n = rte_ring_dequeue_burst(worker->inbox, (void **)mbufs, WORKER_BURST, NULL);

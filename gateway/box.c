@@ -55,14 +55,6 @@ open_devices(struct box *box, struct text *error)
 		box->n_devices++;
 		taps[i] = tap;
 	}
-	for (uint8_t i = 0; i < box->n_devices; i++) {
-		struct device *device = &box->devices[i];
-		if (device->tx_queues >= box->n_workers)
-			continue;
-		device->relay = make_ring("relay", i, sizeof(void *), BOX_INBOX, RING_F_SC_DEQ, error);
-		if (device->relay == NULL)
-			return false;
-	}
 	net_init(&box->net, box->conf, by_port, taps);
 	return true;
 }
@@ -249,10 +241,8 @@ box_close(struct box *box)
 		free(box->workers[i]);
 		free(box->stats[i]);
 	}
-	for (uint8_t i = 0; i < box->n_devices; i++) {
+	for (uint8_t i = 0; i < box->n_devices; i++)
 		port_close(&box->devices[i]);
-		rte_ring_free(box->devices[i].relay);
-	}
 	if (box->map.header != NULL)
 		flow_map_close(&box->map);
 	rte_ring_free(box->events);

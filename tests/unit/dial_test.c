@@ -470,6 +470,34 @@ test_held_bytes_repeated(void)
 	cut();
 }
 
+/* Held bytes, repeated, acknowledged what the endpoint had said meanwhile, whether it had reached the client or not:
+ * lost for good. */
+static void
+test_held_bytes_acknowledge_what_arrived(void)
+{
+	begin();
+	hello_owned();
+	talk_answer(&talk);
+	CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_ENDPOINT, TCP_ACK | TCP_PSH, TALK_HELLO));
+	endpoint->ack -= TALK_HELLO;
+	uint32_t says = endpoint->seq;
+	talk_say(&talk, LEG_ENDPOINT, TCP_ACK, NULL, 300);
+	rig_advance(&rig, HELD_RTO_MS + TICK);
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_ENDPOINT));
+	CU_ASSERT_EQUAL(talk.heard.payload_length, OWNED);
+	CU_ASSERT_EQUAL(talk.heard.ack, says);
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_CLIENT));
+	CU_ASSERT_EQUAL(talk.heard.payload_length, 300);
+	talk_say(&talk, LEG_CLIENT, TCP_ACK, NULL, 0);
+	rig_advance(&rig, 2 * HELD_RTO_MS + TICK);
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_ENDPOINT));
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_ENDPOINT));
+	CU_ASSERT_EQUAL(talk.heard.payload_length, OWNED);
+	CU_ASSERT_EQUAL(talk.heard.ack, says + 300);
+	endpoint->ack += TALK_HELLO - OWNED;
+	cut();
+}
+
 static void
 test_held_bytes_given_up(void)
 {
@@ -637,6 +665,7 @@ main(void)
 		{"zero window with bytes of ours", test_zero_window_with_bytes_of_ours},
 		{"zero window is probed", test_zero_window_is_probed},
 		{"held bytes are repeated", test_held_bytes_repeated},
+		{"held bytes acknowledge what arrived", test_held_bytes_acknowledge_what_arrived},
 		{"held bytes are given up", test_held_bytes_given_up},
 		{"RST crosses the ACK of held bytes", test_reset_crosses_ack_of_held_bytes},
 		{"client resets while connecting", test_client_resets_while_connecting},

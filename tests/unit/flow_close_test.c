@@ -200,6 +200,23 @@ test_abort_all(void)
 	end();
 }
 
+/* A connection in the middle of a dial was never taken off the count of active ones, and its endpoint not told. */
+static void
+test_abort_while_connecting(void)
+{
+	begin(false, false);
+	CU_ASSERT_TRUE(talk_open(&talk));
+	talk_hello(&talk);
+	CU_ASSERT_TRUE(talk_hear_syn(&talk));
+	worker_abort_all(&rig.worker, REASON_SHUTDOWN);
+	rig_settle(&rig);
+	CU_ASSERT_TRUE(talk_hear_reset(&talk, LEG_CLIENT));
+	CU_ASSERT_TRUE(talk_hear_reset(&talk, LEG_ENDPOINT));
+	CU_ASSERT_EQUAL(rig.worker.live[2].active, 0);
+	CU_ASSERT_EQUAL(rig.worker.live[2].failed, 0);
+	end();
+}
+
 static void
 test_events_lost(void)
 {
@@ -248,6 +265,7 @@ main(void)
 		{"idle", test_idle},
 		{"half closed", test_half_closed},
 		{"abort all", test_abort_all},
+		{"abort while connecting", test_abort_while_connecting},
 		{"events lost", test_events_lost},
 		{"nobody listens", test_nobody_listens},
 		CU_TEST_INFO_NULL,

@@ -613,6 +613,29 @@ test_syn_ack_again(void)
 	}
 }
 
+/* A challenge acknowledged what had passed, not what had arrived: a SYN-ACK that came late made the endpoint forget
+ * what the client still missed. */
+static void
+test_challenge_acknowledges_what_arrived(void)
+{
+	for (unsigned leg = 0; leg < LEG_COUNT; leg++) {
+		begin(false, false);
+		CU_ASSERT_TRUE(talk_connect(&talk));
+		CU_ASSERT_TRUE(talk_exchange(&talk, 10));
+		uint32_t arrived = talk.side[leg].seq;
+		talk_say(&talk, leg, TCP_ACK, NULL, 500);
+		CU_ASSERT_TRUE(talk_hear(&talk, leg_other(leg)));
+		struct segment syn = talk_segment(&talk, leg, leg == LEG_CLIENT ? TCP_SYN : TCP_SYN | TCP_ACK);
+		rig_receive(&rig, talk.side[leg].device, &syn);
+		CU_ASSERT_TRUE(talk_hear(&talk, leg));
+		CU_ASSERT_EQUAL(talk.heard.flags, TCP_ACK);
+		CU_ASSERT_EQUAL(talk.heard.seq, talk.side[leg].ack);
+		CU_ASSERT_EQUAL(talk.heard.ack, arrived);
+		cut();
+		end();
+	}
+}
+
 static void
 test_challenges_are_limited(void)
 {
@@ -725,6 +748,7 @@ main(void)
 		{"SYN on closing", test_syn_on_closing},
 		{"SYN on established", test_syn_on_established},
 		{"SYN-ACK again", test_syn_ack_again},
+		{"a challenge acknowledges what arrived", test_challenge_acknowledges_what_arrived},
 		{"challenges are limited", test_challenges_are_limited},
 		{"neighbour forgotten", test_neighbour_forgotten},
 		{"neighbour gone", test_neighbour_gone},
