@@ -204,7 +204,7 @@ test_refused(void)
 		endpoint->ack += 1;
 		talk_say(&talk, LEG_ENDPOINT, TCP_RST | TCP_ACK, NULL, 0);
 		talk_say(&talk, LEG_ENDPOINT, TCP_RST, NULL, 0);
-		CU_ASSERT_EQUAL(rig.stats.reasons[REASON_TCP_WINDOW], 2 * (host - 9u));
+		CU_ASSERT_EQUAL(rig.stats.reasons[REASON_TCP_WINDOW], 2 * (uint64_t)(host - 9u));
 		CU_ASSERT_TRUE(talk_silent(&talk));
 		endpoint->ack -= 1;
 		talk_say(&talk, LEG_ENDPOINT, TCP_RST | TCP_ACK, NULL, 0);
@@ -343,7 +343,7 @@ test_absurd_mss(void)
 		endpoint->mss = sizes[i];
 		talk_answer(&talk);
 		CU_ASSERT_EQUAL(rig.learned.mss, sizes[i]);
-		for (uint16_t at = 0; at < TALK_HELLO + 1448; at = (uint16_t)(at + talk.heard.payload_length)) {
+		for (uint32_t at = 0; at < TALK_HELLO + 1448; at += talk.heard.payload_length) {
 			CU_ASSERT_TRUE_FATAL(talk_hear(&talk, LEG_ENDPOINT));
 			CU_ASSERT_TRUE_FATAL(talk.heard.payload_length >= 1 &&
 					     talk.heard.payload_length <= DIAL_MSS_MIN - 12);

@@ -102,9 +102,9 @@ test_burst_of_many(void)
 		CU_ASSERT_TRUE_FATAL(rig_next(&rig, RIG_WAN, &talk.heard, talk.frame));
 		CU_ASSERT_EQUAL(talk.heard.destination_port, 1000 + i % WORKER_BURST);
 	}
-	CU_ASSERT_EQUAL(rig.stats.syns, 4 * WORKER_BURST);
-	CU_ASSERT_EQUAL(rig.stats.rx_packets[RIG_WAN], 4 * WORKER_BURST);
-	CU_ASSERT_EQUAL(rig.stats.tx_packets[RIG_WAN], 4 * WORKER_BURST);
+	CU_ASSERT_EQUAL(rig.stats.syns, UINT64_C(4) * WORKER_BURST);
+	CU_ASSERT_EQUAL(rig.stats.rx_packets[RIG_WAN], UINT64_C(4) * WORKER_BURST);
+	CU_ASSERT_EQUAL(rig.stats.tx_packets[RIG_WAN], UINT64_C(4) * WORKER_BURST);
 	end();
 }
 
@@ -118,7 +118,7 @@ converse(bool queue_for_each)
 	begin(WORKERS);
 	for (unsigned i = 0; i < RIG_DEVICES && queue_for_each; i++)
 		rig.devices[i].rx_queues = rig.devices[i].tx_queues = WORKERS;
-	for (uint16_t i = 0; i < CONNECTIONS; i++) {
+	for (uint16_t i = 0; i < (uint16_t)CONNECTIONS; i++) {
 		talk_init(&talk, &rig, false, i & 1);
 		client->port = (uint16_t)(40000 + 7 * i);
 		rig.receiver = queue_for_each ? i % WORKERS : 0;
@@ -146,8 +146,8 @@ converse(bool queue_for_each)
 		received += rig.workers[i].live[2].received;
 		handed_over += rig.all_stats[i].handed_over;
 	}
-	CU_ASSERT_EQUAL(sent, CONNECTIONS * (TALK_HELLO + 1500));
-	CU_ASSERT_EQUAL(received, CONNECTIONS * 1500);
+	CU_ASSERT_EQUAL(sent, UINT64_C(1) * CONNECTIONS * (TALK_HELLO + 1500));
+	CU_ASSERT_EQUAL(received, UINT64_C(1) * CONNECTIONS * 1500);
 	CU_ASSERT_EQUAL(handed_over == 0, queue_for_each);
 	end();
 }
@@ -191,7 +191,7 @@ test_one_listens_for_all(void)
 	/* Every worker asks for itself, and what the first hears all learn, and are woken for. */
 	begin(WORKERS);
 	bool asked[WORKERS] = {false};
-	for (uint16_t i = 0; i < CONNECTIONS; i++) {
+	for (uint16_t i = 0; i < (uint16_t)CONNECTIONS; i++) {
 		talk_init(&talk, &rig, true, true);
 		client->port = (uint16_t)(40000 + i);
 		CU_ASSERT_TRUE(talk_connect(&talk));
