@@ -13,20 +13,14 @@ emit_ip_header(uint8_t *at, const struct ip_addr *source, const struct ip_addr *
 	       uint16_t length, uint8_t dscp)
 {
 	if (ip_addr_is_v4(source)) {
-		uint16_t total = htons((uint16_t)(length + IPV4_HEADER_LENGTH));
-		uint8_t fixed[12] = {0x45, dscp, 0, 0, 0, 0, 0x40, 0, EMIT_TTL, protocol, 0, 0};
-		memcpy(fixed + 2, &total, 2);
-		memcpy(at, fixed, 12);
-		memcpy(at + 12, &source->words[3], 4);
-		memcpy(at + 16, &destination->words[3], 4);
-		uint64_t sum = (uint64_t)source->words[3] + destination->words[3];
-		for (unsigned i = 0; i < 12; i += 4) {
-			uint32_t word;
-			memcpy(&word, fixed + i, 4);
-			sum += word;
-		}
-		uint16_t checksum = (uint16_t)~checksum_fold(sum);
-		memcpy(at + 10, &checksum, 2);
+		/* Made up in registers, of whole words: bytes written and read back as words would be waited for. */
+		uint32_t total = (uint32_t)length + IPV4_HEADER_LENGTH;
+		uint32_t words[5] = {htonl(UINT32_C(0x45000000) | (uint32_t)dscp << 16 | total), htonl(0x4000),
+				     htonl((uint32_t)EMIT_TTL << 24 | (uint32_t)protocol << 16), source->words[3],
+				     destination->words[3]};
+		uint64_t sum = (uint64_t)words[0] + words[1] + words[2] + words[3] + words[4];
+		words[2] |= htonl((uint16_t)~ntohs(checksum_fold(sum)));
+		memcpy(at, words, sizeof(words));
 		return IPV4_HEADER_LENGTH;
 	}
 	uint32_t version = htonl(UINT32_C(0x60000000) | (uint32_t)dscp << 20);

@@ -102,9 +102,8 @@ rewrite(struct worker *worker, const struct flow_leg *in, const struct flow_leg 
 	/* 2^35 − 8 is eight times 2^32 − 1, which is a zero: it keeps the difference from going below. */
 	delta += address_sum(v4, source, &out->peer) + ((UINT64_C(1) << 35) - 8) -
 		 address_sum(packet->v4, &packet->source, &packet->destination);
-	uint32_t ports;
-	uint16_t port_pair[2] = {out->local_port, out->peer_port};
-	memcpy(&ports, port_pair, 4);
+	uint32_t ports = load_32((const uint8_t *)&out->peer_port); /* peer's and ours; a packet has them the other way round */
+	ports = ports << 16 | ports >> 16;
 	delta = checksum_delta_32(delta, load_32(tcp + AT_PORTS), ports);
 	memcpy(tcp + AT_PORTS, &ports, 4);
 	delta = replace_32(delta, tcp + AT_SEQ, packet->seq + in->seq_delta);

@@ -210,7 +210,7 @@ classify(struct worker *worker, uint8_t device_index, struct rte_mbuf *mbuf, str
 		worker_drop(worker, mbuf, REASON_IP_NOT_OURS);
 		return false;
 	}
-	*key = (struct flow_key){packet->source, packet->source_port, packet->destination_port, local, 0};
+	flow_key_set(key, &packet->source, packet->source_port, packet->destination_port, local);
 	return true;
 }
 
