@@ -86,7 +86,7 @@ struct live_counters {
 };
 
 /* A line for the access log or an event for control: copied by value through a ring; dropped and counted when it is full. */
-enum flow_event_kind { FLOW_OPENED, FLOW_ENDED, FLOW_REFUSED };
+enum flow_event_kind { FLOW_ENDED, FLOW_REFUSED };
 
 struct flow_event {
 	uint8_t kind;	/* enum flow_event_kind */
@@ -94,8 +94,7 @@ struct flow_event {
 	uint8_t worker;
 	uint8_t attempts;
 	uint16_t client_port, local_port, endpoint_port, out_port; /* host order; out_port: our port towards the endpoint */
-	uint16_t listener;
-	uint32_t listener_live, endpoint, service; /* live slots; 0: none */
+	uint32_t listener, endpoint, service; /* live slots; 0: none */
 	struct ip_addr client, local, endpoint_addr, out_addr;
 	uint64_t opened_ms; /* wall clock, ms since 1970 */
 	uint32_t duration_ms;

@@ -51,7 +51,7 @@ send_event(struct worker *worker, const struct flow *flow, enum flow_event_kind 
 		.attempts = flow->attempts,
 		.client_port = ntohs(client->peer_port),
 		.local_port = ntohs(client->local_port),
-		.listener_live = flow->listener,
+		.listener = flow->listener,
 		.endpoint = flow->endpoint,
 		.service = flow->service,
 		.client = client->peer,

@@ -43,6 +43,7 @@ struct packet {
 	uint8_t port;	/* net port that it arrived at; the caller sets it */
 	bool v4;
 	bool l2_unicast;       /* the frame's destination isn't a group address */
+	uint8_t dscp;	       /* upper six bits of the traffic class, in place: 0..0xfc */
 	uint8_t hop_limit;     /* TTL or hop limit */
 	uint16_t vlan;	       /* tag, 0: none */
 	uint16_t l3, l4;       /* offsets in the frame */

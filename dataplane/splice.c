@@ -62,13 +62,6 @@ replace_16(checksum_delta delta, uint8_t *at, uint16_t network_value)
 	return checksum_delta_16(delta, old, network_value);
 }
 
-/* The traffic class's six DSCP bits, in place. */
-static inline uint8_t
-packet_dscp(const struct packet *packet, const uint8_t *ip)
-{
-	return (packet->v4 ? ip[1] : (uint8_t)(ip[0] << 4 | ip[1] >> 4)) & 0xfc;
-}
-
 /* Rewrites the packet for the leg that it goes out on: afterwards the mbuf begins with the new IP header. shift_* are the leg's it came on and
  * goes out on. REASON_NONE, or why it can't pass (the packet is then as it was). */
 static enum reason
@@ -95,7 +88,6 @@ rewrite(struct worker *worker, const struct flow_leg *in, const struct flow_leg 
 	if (unlikely(seen.timestamps != ((in->flags & LEG_TS) != 0)) && !is_reset)
 		return seen.timestamps ? REASON_TCP_OPTIONS : REASON_TCP_TIMESTAMP_MISSING;
 
-	uint8_t dscp = packet_dscp(packet, frame + packet->l3);
 	const struct ip_addr *source = &worker->net->addresses[out->local_addr].addr;
 
 	bool v4 = ip_addr_is_v4(&out->peer);
@@ -120,7 +112,7 @@ rewrite(struct worker *worker, const struct flow_leg *in, const struct flow_leg 
 	memcpy(tcp + AT_CHECKSUM, &checksum, 2);
 
 	uint8_t ip_length = v4 ? IPV4_HEADER_LENGTH : IPV6_HEADER_LENGTH;
-	emit_ip_header(tcp - ip_length, source, &out->peer, IP_PROTO_TCP, packet->l4_length, dscp);
+	emit_ip_header(tcp - ip_length, source, &out->peer, IP_PROTO_TCP, packet->l4_length, packet->dscp);
 	mbuf->data_off = (uint16_t)(mbuf->data_off + packet->l4 - ip_length);
 	mbuf->data_len = (uint16_t)(ip_length + packet->l4_length);
 	mbuf->pkt_len = mbuf->data_len;
@@ -133,9 +125,7 @@ send_split(struct worker *worker, struct neighbour *neighbour, const struct flow
 	   struct rte_mbuf *mbuf)
 {
 	const uint8_t *ip = rte_pktmbuf_mtod(mbuf, const uint8_t *);
-	bool v4 = ip[0] >> 4 == 4;
-	uint8_t dscp = (v4 ? ip[1] : (uint8_t)(ip[0] << 4 | ip[1] >> 4)) & 0xfc;
-	const uint8_t *tcp = ip + (v4 ? IPV4_HEADER_LENGTH : IPV6_HEADER_LENGTH);
+	const uint8_t *tcp = ip + (ip[0] >> 4 == 4 ? IPV4_HEADER_LENGTH : IPV6_HEADER_LENGTH);
 	uint16_t header = (uint16_t)(TCP_HEADER_LENGTH + packet->options_length);
 	uint16_t step = (uint16_t)(out->mss - packet->options_length);
 	const struct ip_addr *source = &worker->net->addresses[out->local_addr].addr;
@@ -149,7 +139,7 @@ send_split(struct worker *worker, struct neighbour *neighbour, const struct flow
 		uint16_t length = last ? (uint16_t)(packet->payload_length - at) : step;
 		uint16_t l4_length = (uint16_t)(header + length), zero = 0;
 		uint8_t *to = rte_pktmbuf_mtod(piece, uint8_t *);
-		uint8_t ip_length = emit_ip_header(to, source, &out->peer, IP_PROTO_TCP, l4_length, dscp);
+		uint8_t ip_length = emit_ip_header(to, source, &out->peer, IP_PROTO_TCP, l4_length, packet->dscp);
 		uint8_t *to_tcp = to + ip_length;
 		uint32_t piece_seq = htonl(seq + at);
 
@@ -233,39 +223,45 @@ reset_is_exact(const struct flow_leg *in, const struct flow_leg *out, const stru
 	return seq_at_most(out->ack, packet->seq + in->seq_delta) && seq_at_most(packet->seq, in->seq_end);
 }
 
-/* Takes note of what the packet says of its sender. False when it says what can't be. */
+/* Whether the receiver could take the packet: its sequence numbers lie where the receiver has said that it takes them, and it
+ * acknowledges what the receiver has sent. */
 static inline bool
-track(struct flow_leg *in, struct flow_leg *out, const struct packet *packet)
+is_acceptable(const struct flow_leg *in, const struct flow_leg *out, const struct packet *packet)
 {
 	uint32_t seq = packet->seq + in->seq_delta; /* as the receiver sees it */
+	uint32_t end = seq + packet_seq_length(packet);
+
+	if (unlikely((int32_t)(end - out->edge) > SPLICE_WINDOW_SLACK || (int32_t)(seq - out->ack) < -SPLICE_WINDOW_MAX))
+		return false;
+	return (packet->flags & TCP_ACK) == 0 || likely(seq_at_most(packet->ack - out->seq_delta, out->seq_end) &&
+							(int32_t)(packet->ack - in->ack) >= -SPLICE_WINDOW_MAX);
+}
+
+/* Takes note of what a packet that is passed on says of its sender. */
+static inline void
+track(struct flow_leg *in, struct flow_leg *out, const struct packet *packet)
+{
 	uint32_t end = packet->seq + packet_seq_length(packet);
 
-	if (unlikely((int32_t)(end + in->seq_delta - out->edge) > SPLICE_WINDOW_SLACK ||
-		     (int32_t)(seq - out->ack) < -SPLICE_WINDOW_MAX))
-		return false;
-	if ((packet->flags & TCP_ACK) != 0) {
-		if (unlikely(seq_before(out->seq_end, packet->ack - out->seq_delta) ||
-			     (int32_t)(packet->ack - in->ack) < -SPLICE_WINDOW_MAX))
-			return false;
-		if ((packet->flags & TCP_RST) == 0) {
-			uint32_t edge = packet->ack + ((uint32_t)packet->window << in->wscale);
-			if (seq_before(in->ack, packet->ack))
-				in->ack = packet->ack;
-			if (seq_before(in->edge, edge))
-				in->edge = edge;
-			if (unlikely((out->flags & LEG_FIN) != 0) && packet->ack - out->seq_delta == out->seq_end)
-				out->flags |= LEG_FIN_ACKED;
-		}
-	}
 	if ((packet->flags & TCP_RST) != 0)
-		return true;
-	if (seq_before(in->seq_end, end) && (in->flags & LEG_FIN) == 0)
+		return;
+	uint32_t edge = packet->ack + ((uint32_t)packet->window << in->wscale);
+	if (seq_before(in->ack, packet->ack))
+		in->ack = packet->ack;
+	if (seq_before(in->edge, edge))
+		in->edge = edge;
+	if (unlikely((out->flags & LEG_FIN) != 0) && packet->ack - out->seq_delta == out->seq_end)
+		out->flags |= LEG_FIN_ACKED;
+
+	uint8_t flags = in->flags | LEG_ACTIVE;
+	if (seq_before(in->seq_end, end)) {
 		in->seq_end = end;
+		flags &= (uint8_t)~LEG_FIN; /* what goes on behind a FIN shows that the FIN was somebody else's */
+	}
 	if (unlikely((packet->flags & TCP_FIN) != 0) && end == in->seq_end)
-		in->flags |= LEG_FIN;
-	in->flags |= LEG_ACTIVE;
+		flags |= LEG_FIN;
+	in->flags = flags;
 	in->bytes += packet->payload_length;
-	return true;
 }
 
 void
@@ -278,7 +274,7 @@ splice_input(struct worker *worker, uint32_t index, unsigned leg, const struct p
 		answer_syn(worker, index, leg, packet, mbuf);
 		return;
 	}
-	if (unlikely(!track(in, out, packet))) {
+	if (unlikely(!is_acceptable(in, out, packet))) {
 		worker_drop(worker, mbuf, REASON_TCP_WINDOW);
 		return;
 	}
@@ -295,6 +291,7 @@ splice_input(struct worker *worker, uint32_t index, unsigned leg, const struct p
 		worker_drop(worker, mbuf, reason);
 		return;
 	}
+	track(in, out, packet);
 	worker->stats->spliced_packets++;
 	if (unlikely(packet->payload_length + packet->options_length > out->mss && packet->payload_length != 0))
 		send_split(worker, neighbour, out, packet, mbuf);

@@ -534,6 +534,52 @@ test_fin_out_of_order(void)
 }
 
 static void
+test_fin_of_a_stranger(void)
+{
+	/* Somebody who guessed a number within the window injects a FIN: the connection goes on behind it, and ends by its
+	 * own FINs. */
+	begin(false, false);
+	CU_ASSERT_TRUE(talk_connect(&talk));
+	struct segment forged = talk_segment(&talk, LEG_CLIENT, TCP_ACK | TCP_FIN);
+	forged.seq += 50;
+	rig_receive(&rig, RIG_WAN, &forged);
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_ENDPOINT));
+	endpoint->ack = talk_flow(&talk)->leg[LEG_ENDPOINT].ack;
+	talk_say(&talk, LEG_CLIENT, TCP_ACK, NULL, 400);
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_ENDPOINT));
+	endpoint->ack = talk.heard.seq + 400;
+	talk_say(&talk, LEG_ENDPOINT, TCP_ACK | TCP_FIN, NULL, 0);
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_CLIENT));
+	CU_ASSERT_EQUAL(rig.stats.states[FLOW_SPLICED], 1);
+	CU_ASSERT_EQUAL(rig.stats.reasons[REASON_TCP_WINDOW], 0);
+	talk_say(&talk, LEG_CLIENT, TCP_ACK | TCP_FIN, NULL, 0);
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_ENDPOINT));
+	talk_say(&talk, LEG_ENDPOINT, TCP_ACK, NULL, 0);
+	CU_ASSERT_EQUAL(rig.stats.states[FLOW_CLOSING], 1);
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_CLIENT));
+	rig_advance(&rig, 4016);
+	end();
+}
+
+static void
+test_dropped_is_not_tracked(void)
+{
+	/* A packet without the timestamps that were agreed on is dropped, and leaves no trace. */
+	begin(false, false);
+	CU_ASSERT_TRUE(talk_connect(&talk));
+	struct flow_leg before = talk_flow(&talk)->leg[LEG_CLIENT];
+	struct segment bare = talk_segment(&talk, LEG_CLIENT, TCP_ACK | TCP_FIN);
+	bare.options_length = 0;
+	bare.seq += 50;
+	bare.window += 100;
+	rig_receive(&rig, RIG_WAN, &bare);
+	CU_ASSERT_EQUAL(rig.stats.reasons[REASON_TCP_TIMESTAMP_MISSING], 1);
+	CU_ASSERT_EQUAL(memcmp(&before, &talk_flow(&talk)->leg[LEG_CLIENT], sizeof(before)), 0);
+	cut();
+	end();
+}
+
+static void
 test_syn_on_closing(void)
 {
 	begin(false, false);
@@ -740,6 +786,8 @@ main(void)
 		{"split", test_split},
 		{"split without buffers", test_split_without_buffers},
 		{"outside of the window", test_outside_of_window},
+		{"a FIN of a stranger", test_fin_of_a_stranger},
+		{"what is dropped is not tracked", test_dropped_is_not_tracked},
 		{"reset", test_reset},
 		{"reset between acknowledged and sent", test_reset_between_acknowledged_and_sent},
 		{"half close", test_close_half},
