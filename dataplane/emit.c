@@ -63,10 +63,11 @@ write_tcp(uint8_t *at, const struct ip_addr *source, const struct ip_addr *desti
 	return length;
 }
 
-/* Makes mbuf hold an IP packet with the segment, ahead_room bytes of head room before it. Source and destination are of one family. */
+/* Makes mbuf hold an IP packet with the segment, ahead_room bytes of head room before it. Source and destination are of
+ * one family. */
 static void
-write_packet(struct rte_mbuf *mbuf, const struct ip_addr *source, const struct ip_addr *destination, uint16_t source_port,
-	     uint16_t destination_port, const struct emit_segment *segment)
+write_packet(struct rte_mbuf *mbuf, const struct ip_addr *source, const struct ip_addr *destination,
+	     uint16_t source_port, uint16_t destination_port, const struct emit_segment *segment)
 {
 	rte_pktmbuf_reset(mbuf);
 	uint8_t *ip = rte_pktmbuf_mtod(mbuf, uint8_t *);
@@ -79,13 +80,15 @@ write_packet(struct rte_mbuf *mbuf, const struct ip_addr *source, const struct i
 }
 
 void
-emit_reply(struct worker *worker, const struct packet *packet, struct rte_mbuf *mbuf, const struct emit_segment *segment)
+emit_reply(struct worker *worker, const struct packet *packet, struct rte_mbuf *mbuf,
+	   const struct emit_segment *segment)
 {
 	const struct net_port *port = &worker->net->ports[packet->port];
 	uint8_t stranger_mac[6];
 	memcpy(stranger_mac, rte_pktmbuf_mtod(mbuf, const uint8_t *) + 6, 6);
 
-	write_packet(mbuf, &packet->destination, &packet->source, packet->destination_port, packet->source_port, segment);
+	write_packet(mbuf, &packet->destination, &packet->source, packet->destination_port, packet->source_port,
+		     segment);
 	uint8_t *ethernet = (uint8_t *)rte_pktmbuf_prepend(mbuf, port->header_length);
 	uint16_t type = htons(packet->v4 ? ETHERTYPE_IPV4 : ETHERTYPE_IPV6);
 	memcpy(ethernet, stranger_mac, 6);
@@ -153,7 +156,8 @@ emit_to_peer(struct worker *worker, struct flow_leg *leg, const struct emit_segm
 	struct rte_mbuf *mbuf = worker_mbuf(worker);
 	if (mbuf == NULL)
 		return false;
-	write_packet(mbuf, &worker->net->addresses[leg->local_addr].addr, &leg->peer, leg->local_port, leg->peer_port, segment);
+	write_packet(mbuf, &worker->net->addresses[leg->local_addr].addr, &leg->peer, leg->local_port, leg->peer_port,
+		     segment);
 	neighbour_send(worker, neighbour, mbuf);
 	return true;
 }

@@ -38,7 +38,8 @@ flow_dispose(struct worker *worker, uint32_t index)
 }
 
 static void
-send_event(struct worker *worker, const struct flow *flow, enum flow_event_kind kind, enum reason reason, const char *sni)
+send_event(struct worker *worker, const struct flow *flow, enum flow_event_kind kind, enum reason reason,
+	   const char *sni)
 {
 	if (worker->events == NULL)
 		return;
@@ -194,7 +195,8 @@ idle_timeout_ms(const struct worker *worker, const struct flow *flow)
 	return 1000 * (is_half_closed(flow) ? conf->flow.half_closed_timeout_s : conf->flow.idle_timeout_s);
 }
 
-/* How often a flow is looked at: often enough for counters that a person watches, and for an idle time-out that isn't much too late. */
+/* How often a flow is looked at: often enough for counters that a person watches, and for an idle time-out that isn't
+ * much too late. */
 static uint32_t
 idle_tick_ms(const struct worker *worker, const struct flow *flow)
 {

@@ -34,7 +34,8 @@ struct flow_key {
 
 static_assert(sizeof(struct flow_key) == 24, "three words");
 
-/* Sets all of *key by whole words: it is hashed as three, and a processor waits for words that were written in pieces. */
+/* Sets all of *key by whole words: it is hashed as three, and a processor waits for words that were written in pieces.
+ */
 static inline void
 flow_key_set(struct flow_key *key, const struct ip_addr *peer, uint16_t peer_port, uint16_t local_port,
 	     uint16_t local_addr)

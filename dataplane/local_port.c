@@ -26,7 +26,8 @@ local_port_choose(struct worker *worker, struct flow_key *key)
 {
 	uint32_t first = worker->conf->flow.local_port_first, last = worker->conf->flow.local_port_last;
 	uint32_t step = worker->n_workers;
-	uint32_t mine = first + (worker->id + step - first % step) % step; /* the first of the range that is this worker's */
+	uint32_t mine =
+		first + (worker->id + step - first % step) % step; /* the first of the range that is this worker's */
 	if (mine > last)
 		return false;
 	uint32_t span = (last - mine) / step + 1;

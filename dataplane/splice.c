@@ -34,7 +34,8 @@ load_16(const uint8_t *at)
 	return value;
 }
 
-/* One's-complement sum of two addresses of one family. The fixed part of an IPv4-mapped one is 0xffff, which is zero. */
+/* One's-complement sum of two addresses of one family. The fixed part of an IPv4-mapped one is 0xffff, which is zero.
+ */
 static inline uint64_t
 address_sum(bool v4, const struct ip_addr *a, const struct ip_addr *b)
 {
@@ -62,8 +63,8 @@ replace_16(checksum_delta delta, uint8_t *at, uint16_t network_value)
 	return checksum_delta_16(delta, old, network_value);
 }
 
-/* Rewrites the packet for the leg that it goes out on: afterwards the mbuf begins with the new IP header. shift_* are the leg's it came on and
- * goes out on. REASON_NONE, or why it can't pass (the packet is then as it was). */
+/* Rewrites the packet for the leg that it goes out on: afterwards the mbuf begins with the new IP header. shift_* are
+ * the leg's it came on and goes out on. REASON_NONE, or why it can't pass (the packet is then as it was). */
 static enum reason
 rewrite(struct worker *worker, const struct flow_leg *in, const struct flow_leg *out, const struct packet *packet,
 	struct rte_mbuf *mbuf)
@@ -81,8 +82,8 @@ rewrite(struct worker *worker, const struct flow_leg *in, const struct flow_leg 
 			.tsecr = 0 - out->ts_delta,
 			.drop_sack = (out->flags & LEG_SACK) == 0,
 		};
-		if (tcp_options_translate(tcp + TCP_HEADER_LENGTH, packet->options_length, has_ack, &shift, &delta, &seen) !=
-		    TCP_OPTIONS_OK)
+		if (tcp_options_translate(tcp + TCP_HEADER_LENGTH, packet->options_length, has_ack, &shift, &delta,
+					  &seen) != TCP_OPTIONS_OK)
 			return REASON_TCP_OPTIONS;
 	}
 	if (unlikely(seen.timestamps != ((in->flags & LEG_TS) != 0)) && !is_reset)
@@ -94,7 +95,8 @@ rewrite(struct worker *worker, const struct flow_leg *in, const struct flow_leg 
 	/* 2^35 − 8 is eight times 2^32 − 1, which is a zero: it keeps the difference from going below. */
 	delta += address_sum(v4, source, &out->peer) + ((UINT64_C(1) << 35) - 8) -
 		 address_sum(packet->v4, &packet->source, &packet->destination);
-	uint32_t ports = load_32((const uint8_t *)&out->peer_port); /* peer's and ours; a packet has them the other way round */
+	uint32_t ports =
+		load_32((const uint8_t *)&out->peer_port); /* peer's and ours; a packet has them the other way round */
 	ports = ports << 16 | ports >> 16;
 	delta = checksum_delta_32(delta, load_32(tcp + AT_PORTS), ports);
 	memcpy(tcp + AT_PORTS, &ports, 4);
@@ -119,7 +121,8 @@ rewrite(struct worker *worker, const struct flow_leg *in, const struct flow_leg 
 	return REASON_NONE;
 }
 
-/* A rewritten IP packet whose payload is larger than its receiver takes: sent as several. FIN and PSH belong to the last. */
+/* A rewritten IP packet whose payload is larger than its receiver takes: sent as several. FIN and PSH belong to the
+ * last. */
 static void
 send_split(struct worker *worker, struct neighbour *neighbour, const struct flow_leg *out, const struct packet *packet,
 	   struct rte_mbuf *mbuf)
@@ -147,10 +150,10 @@ send_split(struct worker *worker, struct neighbour *neighbour, const struct flow
 		memcpy(to_tcp + header, tcp + header + at, length);
 		memcpy(to_tcp + AT_SEQ, &piece_seq, 4);
 		if (!last)
-			to_tcp[AT_FLAGS + 1] &= (uint8_t)~(TCP_FIN | TCP_PSH);
+			to_tcp[AT_FLAGS + 1] &= (uint8_t) ~(TCP_FIN | TCP_PSH);
 		memcpy(to_tcp + AT_CHECKSUM, &zero, 2);
-		uint16_t checksum = (uint16_t)~checksum_fold(checksum_pseudo(source, &out->peer, IP_PROTO_TCP, l4_length) +
-							     checksum_sum(to_tcp, l4_length));
+		uint16_t checksum = (uint16_t)~checksum_fold(
+			checksum_pseudo(source, &out->peer, IP_PROTO_TCP, l4_length) + checksum_sum(to_tcp, l4_length));
 		memcpy(to_tcp + AT_CHECKSUM, &checksum, 2);
 		piece->data_len = (uint16_t)(ip_length + l4_length);
 		piece->pkt_len = piece->data_len;
@@ -179,10 +182,11 @@ send_rewritten(struct worker *worker, struct neighbour *neighbour, struct rte_mb
 	worker_transmit(worker, neighbour->device, mbuf);
 }
 
-/* A SYN on a flow that is established. RFC 5961 section 4: a challenge ACK; a peer that really began anew answers it with a RST. To an
- * endpoint whose SYN-ACK comes again it is the ACK that was lost, and has a timestamp where they were negotiated (RFC 7323 section 3.2
- * lets it be dropped otherwise): the one that it echoes, which is our SYN's own and thus never ahead of the client's clock. A forged SYN-ACK
- * doesn't have the endpoint's number, and must not choose the timestamp that the endpoint remembers. */
+/* A SYN on a flow that is established. RFC 5961 section 4: a challenge ACK; a peer that really began anew answers it
+ * with a RST. To an endpoint whose SYN-ACK comes again it is the ACK that was lost, and has a timestamp where they were
+ * negotiated (RFC 7323 section 3.2 lets it be dropped otherwise): the one that it echoes, which is our SYN's own and
+ * thus never ahead of the client's clock. A forged SYN-ACK doesn't have the endpoint's number, and must not choose the
+ * timestamp that the endpoint remembers. */
 static void
 answer_syn(struct worker *worker, uint32_t index, unsigned leg, const struct packet *packet, struct rte_mbuf *mbuf)
 {
@@ -215,23 +219,24 @@ answer_syn(struct worker *worker, uint32_t index, unsigned leg, const struct pac
 	emit_to_peer(worker, in, &ack);
 }
 
-/* Whether a RST would be obeyed by its receiver: RFC 5961 asks for exactly the next number it expects, and that lies between what it acknowledged
- * and what has passed. */
+/* Whether a RST would be obeyed by its receiver: RFC 5961 asks for exactly the next number it expects, and that lies
+ * between what it acknowledged and what has passed. */
 static bool
 reset_is_exact(const struct flow_leg *in, const struct flow_leg *out, const struct packet *packet)
 {
 	return seq_at_most(out->ack, packet->seq + in->seq_delta) && seq_at_most(packet->seq, in->seq_end);
 }
 
-/* Whether the receiver could take the packet: its sequence numbers lie where the receiver has said that it takes them, and it
- * acknowledges what the receiver has sent. */
+/* Whether the receiver could take the packet: its sequence numbers lie where the receiver has said that it takes them,
+ * and it acknowledges what the receiver has sent. */
 static inline bool
 is_acceptable(const struct flow_leg *in, const struct flow_leg *out, const struct packet *packet)
 {
 	uint32_t seq = packet->seq + in->seq_delta; /* as the receiver sees it */
 	uint32_t end = seq + packet_seq_length(packet);
 
-	if (unlikely((int32_t)(end - out->edge) > SPLICE_WINDOW_SLACK || (int32_t)(seq - out->ack) < -SPLICE_WINDOW_MAX))
+	if (unlikely((int32_t)(end - out->edge) > SPLICE_WINDOW_SLACK ||
+		     (int32_t)(seq - out->ack) < -SPLICE_WINDOW_MAX))
 		return false;
 	return (packet->flags & TCP_ACK) == 0 || likely(seq_at_most(packet->ack - out->seq_delta, out->seq_end) &&
 							(int32_t)(packet->ack - in->ack) >= -SPLICE_WINDOW_MAX);
@@ -300,7 +305,8 @@ splice_input(struct worker *worker, uint32_t index, unsigned leg, const struct p
 
 	if (unlikely((packet->flags & TCP_RST) != 0)) {
 		if (reset_is_exact(in, out, packet))
-			flow_finish(worker, index, leg == LEG_CLIENT ? REASON_RESET_BY_CLIENT : REASON_RESET_BY_ENDPOINT);
+			flow_finish(worker, index,
+				    leg == LEG_CLIENT ? REASON_RESET_BY_CLIENT : REASON_RESET_BY_ENDPOINT);
 		return;
 	}
 	if (unlikely((in->flags & LEG_HELD) != 0))

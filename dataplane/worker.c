@@ -8,15 +8,15 @@
  *   2. look all keys up; the records are on their way
  *   3. act on each, in order of arrival
  *
- * Acting on one packet can make or end the flow of the next (the ACK of a handshake and the ClientHello often come together), so
- * pass 3 looks a key up again when the table has changed since pass 2.
+ * Acting on one packet can make or end the flow of the next (the ACK of a handshake and the ClientHello often come
+ * together), so pass 3 looks a key up again when the table has changed since pass 2.
  *
- * Whose flow is it? Every worker looks in its own table first. What isn't there belongs to the worker whose local port it is addressed
- * to, or, from clients, to the one that the hash of its addresses names when the device has too few queues to
- * spread clients itself. A packet changes hands once at most.
+ * Whose flow is it? Every worker looks in its own table first. What isn't there belongs to the worker whose local port
+ * it is addressed to, or, from clients, to the one that the hash of its addresses names when the device has too few
+ * queues to spread clients itself. A packet changes hands once at most.
  *
- * A device with one transmit queue is worker 0's: nothing guards a queue against two at a time. The others give it their frames, finished,
- * over the same ring; a mark in the mbuf's port tells them from those that arrived.
+ * A device with one transmit queue is worker 0's: nothing guards a queue against two at a time. The others give it
+ * their frames, finished, over the same ring; a mark in the mbuf's port tells them from those that arrived.
  */
 #include "dataplane/worker.h"
 
@@ -39,7 +39,12 @@
 #include "dataplane/probe.h"
 #include "dataplane/splice.h"
 
-enum { NEIGHBOUR_TICK_MS = 100, TIMER_BUDGET = 512, PROBE_BURST = 16, TO_BE_SENT = 0x8000 /* beside a device's index in mbuf->port */ };
+enum {
+	NEIGHBOUR_TICK_MS = 100,
+	TIMER_BUDGET = 512,
+	PROBE_BURST = 16,
+	TO_BE_SENT = 0x8000 /* beside a device's index in mbuf->port */
+};
 
 void
 worker_drop(struct worker *worker, struct rte_mbuf *mbuf, enum reason reason)
@@ -175,8 +180,8 @@ other_input(struct worker *worker, const struct packet *packet, struct rte_mbuf 
 
 /* Pass 1 for one frame. True when it is TCP to one of our addresses: *key is set and the mbuf stays with the caller. */
 static bool
-classify(struct worker *worker, uint8_t device_index, struct rte_mbuf *mbuf, struct packet *packet, struct flow_key *key,
-	 bool handed_over)
+classify(struct worker *worker, uint8_t device_index, struct rte_mbuf *mbuf, struct packet *packet,
+	 struct flow_key *key, bool handed_over)
 {
 	const struct net *net = worker->net;
 	const struct device *device = net->devices[device_index];
@@ -230,7 +235,8 @@ worker_owner(const struct worker *worker, uint8_t device, const struct flow_key 
 
 /* Pass 3 for one packet. */
 static void
-tcp_input(struct worker *worker, const struct packet *packet, const struct flow_key *key, flow_ref ref, struct rte_mbuf *mbuf)
+tcp_input(struct worker *worker, const struct packet *packet, const struct flow_key *key, flow_ref ref,
+	  struct rte_mbuf *mbuf)
 {
 	if (ref == 0) {
 		/* Here, where it costs only strangers: a packet from one of our own addresses. */

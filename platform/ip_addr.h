@@ -29,8 +29,8 @@ struct ip_prefix {
 };
 
 enum {
-	IP_ADDR_TEXT_MAX = 46,	 /* bytes, the NUL included: INET6_ADDRSTRLEN */
-	IP_PREFIX_TEXT_MAX = 50, /* "/128" more */
+	IP_ADDR_TEXT_MAX = 46,    /* bytes, the NUL included: INET6_ADDRSTRLEN */
+	IP_PREFIX_TEXT_MAX = 50,  /* "/128" more */
 	IP_ENDPOINT_TEXT_MAX = 56 /* "[…]:65535" more */
 };
 

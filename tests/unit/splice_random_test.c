@@ -20,14 +20,7 @@ enum { SEEDS = 500 }; /* six times slower */
 enum { SEEDS = 3000 };
 #endif
 
-enum {
-	STREAM_MAX = 6000,
-	FLIGHTS_MAX = 512,
-	STEP_MS = 5,
-	RTO_MS = 250,
-	LIMIT_MS = 120000,
-	SEGMENTS_IN_FLIGHT = 10
-};
+enum { STREAM_MAX = 6000, FLIGHTS_MAX = 512, STEP_MS = 5, RTO_MS = 250, LIMIT_MS = 120000, SEGMENTS_IN_FLIGHT = 10 };
 
 /* One end. Sequence numbers are offsets from its own ISN, in 32 bits: 0 is its SYN, 1 its first byte. */
 struct peer {

@@ -536,8 +536,8 @@ test_fin_out_of_order(void)
 static void
 test_fin_of_a_stranger(void)
 {
-	/* Somebody who guessed a number within the window injects a FIN: the connection goes on behind it, and ends by its
-	 * own FINs. */
+	/* Somebody who guessed a number within the window injects a FIN: the connection goes on behind it, and ends by
+	 * its own FINs. */
 	begin(false, false);
 	CU_ASSERT_TRUE(talk_connect(&talk));
 	struct segment forged = talk_segment(&talk, LEG_CLIENT, TCP_ACK | TCP_FIN);
