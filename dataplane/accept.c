@@ -44,7 +44,9 @@ answer_syn(struct worker *worker, const struct packet *packet, const struct flow
 		ours.tsval = accept_tsval(worker, flow_table_hash(&worker->flows, key));
 
 	struct syn_cookie_options cookie = {
-		.mss = theirs.mss != 0 ? theirs.mss : packet->v4 ? TCP_MSS_DEFAULT_V4 : TCP_MSS_DEFAULT_V6,
+		.mss = theirs.mss != 0 ? theirs.mss
+		       : packet->v4    ? TCP_MSS_DEFAULT_V4
+				       : TCP_MSS_DEFAULT_V6,
 		.wscale = theirs.wscale,
 		.sack = ours.sack_permitted,
 	};
@@ -63,8 +65,8 @@ answer_syn(struct worker *worker, const struct packet *packet, const struct flow
 
 /* The ACK that ends the handshake. */
 static void
-open_flow(struct worker *worker, const struct packet *packet, const struct flow_key *key, const struct listener_offer *offer,
-	  const struct syn_cookie_options *cookie, struct rte_mbuf *mbuf)
+open_flow(struct worker *worker, const struct packet *packet, const struct flow_key *key,
+	  const struct listener_offer *offer, const struct syn_cookie_options *cookie, struct rte_mbuf *mbuf)
 {
 	struct tcp_options options;
 	if (!parse_options(packet, mbuf, false, &options)) {
@@ -90,7 +92,8 @@ open_flow(struct worker *worker, const struct packet *packet, const struct flow_
 	client->peer_port = key->peer_port;
 	client->local_port = key->local_port;
 	client->local_addr = key->local_addr;
-	client->flags = (uint8_t)((cookie->sack ? LEG_SACK : 0) | (options.timestamps ? LEG_TS : 0) | (scales ? LEG_WSCALE : 0));
+	client->flags = (uint8_t)((cookie->sack ? LEG_SACK : 0) | (options.timestamps ? LEG_TS : 0) |
+				  (scales ? LEG_WSCALE : 0));
 	client->wscale = scales ? cookie->wscale : 0;
 	client->announced = scales ? ACCEPT_WSCALE : 0;
 	client->mss = cookie->mss;
@@ -120,7 +123,8 @@ void
 accept_stranger(struct worker *worker, const struct packet *packet, const struct flow_key *key, struct rte_mbuf *mbuf)
 {
 	struct listener_offer offer;
-	if (!worker->hooks->listener(worker->hooks->context, &packet->destination, ntohs(packet->destination_port), &offer)) {
+	if (!worker->hooks->listener(worker->hooks->context, &packet->destination, ntohs(packet->destination_port),
+				     &offer)) {
 		if (worker->net->ports[packet->port].tap != NET_PORT_NONE)
 			host_deliver(worker, packet, mbuf, REASON_NO_LISTENER);
 		else
@@ -143,7 +147,8 @@ accept_stranger(struct worker *worker, const struct packet *packet, const struct
 	}
 
 	struct syn_cookie_options cookie;
-	switch (syn_cookie_check(worker->cookie_secret, key, packet->seq - 1, packet->ack - 1, worker->now_ms, &cookie)) {
+	switch (syn_cookie_check(worker->cookie_secret, key, packet->seq - 1, packet->ack - 1, worker->now_ms,
+				 &cookie)) {
 	case SYN_COOKIE_GOOD:
 		open_flow(worker, packet, key, &offer, &cookie, mbuf);
 		return;

@@ -2,10 +2,10 @@
 /*
  * ARP for our own IPv4 addresses: RFC 826, RFC 5227.
  *
- * Requests for an address of the port that they came in by are answered, probes (sender 0.0.0.0) included. Neighbours are learned
- * from what concerns us: replies to us, requests to us, announcements; what was not asked for only changes an entry that
- * exists (neighbour.h). Somebody else's claim to one of our addresses is counted, and answered with an announcement
- * at most every ARP_DEFEND_INTERVAL_MS (RFC 5227 section 2.4 (c)): a gateway doesn't give its address up.
+ * Requests for an address of the port that they came in by are answered, probes (sender 0.0.0.0) included. Neighbours
+ * are learned from what concerns us: replies to us, requests to us, announcements; what was not asked for only changes
+ * an entry that exists (neighbour.h). Somebody else's claim to one of our addresses is counted, and answered with an
+ * announcement at most every ARP_DEFEND_INTERVAL_MS (RFC 5227 section 2.4 (c)): a gateway doesn't give its address up.
  */
 #ifndef POSTERN_DATAPLANE_ARP_H
 #define POSTERN_DATAPLANE_ARP_H
@@ -24,8 +24,8 @@ enum {
 	ARP_DEFEND_INTERVAL_MS = 10000
 };
 
-/* A frame of PACKET_ARP that arrived at packet->port. learn_only: a copy from another worker, which has answered already. Takes the
- * mbuf. */
+/* A frame of PACKET_ARP that arrived at packet->port. learn_only: a copy from another worker, which has answered
+ * already. Takes the mbuf. */
 void arp_input(struct worker *worker, const struct packet *packet, struct rte_mbuf *mbuf, bool learn_only);
 
 /* Asks for target (IPv4) through port: mac's station alone, or everybody when mac is NULL. */

@@ -5,8 +5,8 @@
  * 32-bit words as they lie in memory, into 64-bit lanes: a length of 2^32 − 1 can't overflow a lane, and nothing
  * carries between lanes until the end.
  *
- * Long inputs are summed with vectors: SSE2's, which every x86-64 has, or AVX2's where the machine has them. Short ones,
- * headers and small segments, are done before vectors would be set up.
+ * Long inputs are summed with vectors: SSE2's, which every x86-64 has, or AVX2's where the machine has them. Short
+ * ones, headers and small segments, are done before vectors would be set up.
  */
 #include "dataplane/checksum.h"
 
@@ -15,7 +15,7 @@
 
 enum {
 	LONG_INPUT = 192, /* bytes; below it, setting up the vectors costs more than they save */
-	BLOCK = 64	  /* bytes that a round of the vector loops takes */
+	BLOCK = 64        /* bytes that a round of the vector loops takes */
 };
 
 static inline uint64_t

@@ -2,8 +2,9 @@
 /*
  * The data plane's door: what it asks of the gateway, and what it tells it.
  *
- * The data plane knows packets, not names. Whatever needs a name it asks through struct dataplane_hooks. Hooks run on workers: they
- * don't block, lock or allocate from the heap, and what they point to stays put until the worker's next quiescent state.
+ * The data plane knows packets, not names. Whatever needs a name it asks through struct dataplane_hooks. Hooks run on
+ * workers: they don't block, lock or allocate from the heap, and what they point to stays put until the worker's next
+ * quiescent state.
  *
  * Live slots are numbers that the gateway chose for endpoints, backends and listeners; they outlast reloads. The
  * data plane stores them in flow records, counts under them (struct live_counters), and never looks behind them.
@@ -22,20 +23,20 @@ enum { SNI_TEXT_MAX = 256, LIVE_SLOTS_MAX = 1 << 20 };
 
 /* What a listener's SYN-ACK may offer. */
 struct listener_offer {
-	uint16_t listener;   /* index to be kept in the flow record; the gateway's */
-	uint32_t live;	     /* live slot of the listener */
-	uint16_t mss;	     /* largest payload that every endpoint behind it takes; 0: the port's MTU decides */
+	uint16_t listener; /* index to be kept in the flow record; the gateway's */
+	uint32_t live;     /* live slot of the listener */
+	uint16_t mss;      /* largest payload that every endpoint behind it takes; 0: the port's MTU decides */
 	bool sack;
-	bool timestamps;     /* every endpoint behind it is known to speak them */
-	bool draining;	     /* don't take new connections */
+	bool timestamps; /* every endpoint behind it is known to speak them */
+	bool draining;   /* don't take new connections */
 };
 
 /* Where a connection goes. */
 struct dial {
 	struct ip_addr addr;
-	uint16_t port;		     /* host order */
-	uint32_t endpoint;	     /* live slot, >= 1 */
-	uint32_t service;	     /* live slot of the backend, >= 1 */
+	uint16_t port;               /* host order */
+	uint32_t endpoint;           /* live slot, >= 1 */
+	uint32_t service;            /* live slot of the backend, >= 1 */
 	uint32_t connect_timeout_ms; /* for this attempt, >= 1 */
 };
 
@@ -45,11 +46,11 @@ enum decision { DECISION_MORE, DECISION_DIAL, DECISION_REFUSE };
 struct decide_input {
 	struct ip_addr client, local;
 	uint16_t client_port, local_port; /* host order */
-	const uint8_t *bytes;		  /* the stream so far, contiguous from its beginning */
+	const uint8_t *bytes;             /* the stream so far, contiguous from its beginning */
 	uint32_t length;
-	uint8_t attempt;		  /* 0: first choice; else another endpoint than tried */
-	uint32_t tried[2];		  /* live slots that failed, most recent first; 0: none */
-	uint32_t random;		  /* for balancing; the only randomness that the decision may use */
+	uint8_t attempt;   /* 0: first choice; else another endpoint than tried */
+	uint32_t tried[2]; /* live slots that failed, most recent first; 0: none */
+	uint32_t random;   /* for balancing; the only randomness that the decision may use */
 };
 
 /* TCP options that a peer's SYN or SYN-ACK had. */
@@ -66,41 +67,44 @@ struct dataplane_hooks {
 	void *context;
 	/* A SYN (or a proven ACK) for a local address and port, host order. False: no listener. */
 	bool (*listener)(void *context, const struct ip_addr *local, uint16_t port, struct listener_offer *offer);
-	/* The one decision. MORE: the hello isn't whole. DIAL: *dial is set. REFUSE: *reason is set, and sni (NUL-terminated, may be
-	 * empty) for the log. Called again with attempt > 0 when an endpoint failed. */
+	/* The one decision. MORE: the hello isn't whole. DIAL: *dial is set. REFUSE: *reason is set, and sni
+	 * (NUL-terminated, may be empty) for the log. Called again with attempt > 0 when an endpoint failed. */
 	enum decision (*decide)(void *context, unsigned worker, const struct decide_input *input, struct dial *dial,
 				enum reason *reason, char sni[SNI_TEXT_MAX]);
 	/* An endpoint answered a SYN with these options. */
 	void (*learned)(void *context, unsigned worker, uint32_t endpoint, const struct tcp_profile *profile);
 };
 
-/* Counters of one live slot, one set for each worker; written by that worker alone, read by control with relaxed loads. */
+/* Counters of one live slot, one set for each worker; written by that worker alone, read by control with relaxed loads.
+ */
 struct live_counters {
-	uint64_t opened;   /* connections that reached SPLICED */
-	uint64_t closed;   /* of those, ended */
-	uint64_t failed;   /* attempts that didn't */
-	uint64_t sent;	   /* payload bytes towards the endpoint, of ended connections and as of the last idle tick of live ones */
+	uint64_t opened; /* connections that reached SPLICED */
+	uint64_t closed; /* of those, ended */
+	uint64_t failed; /* attempts that didn't */
+	uint64_t sent; /* payload bytes towards the endpoint, of ended connections and as of the last idle tick of live
+			  ones */
 	uint64_t received; /* payload bytes from it */
 	uint32_t active;   /* CONNECTING and SPLICED now */
 	uint32_t reserved;
 };
 
-/* A line for the access log or an event for control: copied by value through a ring; dropped and counted when it is full. */
-enum flow_event_kind { FLOW_OPENED, FLOW_ENDED, FLOW_REFUSED };
+/* A line for the access log or an event for control: copied by value through a ring; dropped and counted when it is
+ * full. */
+enum flow_event_kind { FLOW_ENDED, FLOW_REFUSED };
 
 struct flow_event {
-	uint8_t kind;	/* enum flow_event_kind */
+	uint8_t kind;   /* enum flow_event_kind */
 	uint8_t reason; /* enum reason */
 	uint8_t worker;
 	uint8_t attempts;
-	uint16_t client_port, local_port, endpoint_port, out_port; /* host order; out_port: our port towards the endpoint */
-	uint16_t listener;
-	uint32_t listener_live, endpoint, service; /* live slots; 0: none */
+	uint16_t client_port, local_port, endpoint_port,
+		out_port;                     /* host order; out_port: our port towards the endpoint */
+	uint32_t listener, endpoint, service; /* live slots; 0: none */
 	struct ip_addr client, local, endpoint_addr, out_addr;
 	uint64_t opened_ms; /* wall clock, ms since 1970 */
 	uint32_t duration_ms;
 	uint64_t sent, received; /* payload bytes towards the endpoint, and from it */
-	char sni[SNI_TEXT_MAX];	 /* FLOW_REFUSED only; else empty */
+	char sni[SNI_TEXT_MAX];  /* FLOW_REFUSED only; else empty */
 };
 
 #endif

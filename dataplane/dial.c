@@ -172,7 +172,8 @@ dial_fired(struct worker *worker, uint32_t index)
 	send_syn(worker, flow);
 }
 
-/* Sends held bytes from..to to the endpoint, as far as its window goes, or as a probe of that. Returns where it stopped. */
+/* Sends held bytes from..to to the endpoint, as far as its window goes, or as a probe of that. Returns where it
+ * stopped. */
 static uint16_t
 send_held(struct worker *worker, struct flow *flow, struct hold *hold, uint16_t from, uint16_t to, bool probe)
 {
@@ -198,7 +199,7 @@ send_held(struct worker *worker, struct flow *flow, struct hold *hold, uint16_t 
 		struct emit_segment segment = {
 			.flags = (uint8_t)(TCP_ACK | (length != 0 && from + length == hold->end ? TCP_PSH : 0)),
 			.seq = first + from,
-			.ack = endpoint->seq_end,
+			.ack = client->ack - endpoint->seq_delta, /* what the client has; what passed may be lost */
 			.window = min_16((client->edge - client->ack) >> endpoint->announced, UINT16_MAX),
 			.options = options,
 			.options_length = options_length,
@@ -353,5 +354,6 @@ dial_held_fired(struct worker *worker, uint32_t index)
 	uint16_t sent = send_held(worker, flow, hold, acked, closed ? (uint16_t)(acked + 1) : hold->acked, closed);
 	if (sent > hold->sent && !closed) /* a probe is meant to be refused */
 		hold->sent = sent;
-	timer_wheel_start(&worker->wheel, &worker->flows, index, worker->clock_ms + ((uint32_t)HELD_RTO_MS << flow->retries));
+	timer_wheel_start(&worker->wheel, &worker->flows, index,
+			  worker->clock_ms + ((uint32_t)HELD_RTO_MS << flow->retries));
 }

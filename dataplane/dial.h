@@ -6,13 +6,13 @@
  *        ▲                    │ RST, ICMP unreachable, deadline, options that can't be translated
  *        └── peek_decide ◀────┘   (another endpoint, or the connection is refused)
  *
- * The SYN carries the client's own options as the cookie kept them, and nothing else: no Fast Open, no MPTCP, no ECN. Its ISN is our own (RFC
- * 6528): several clients share our address, and an endpoint's TIME-WAIT must see numbers that grow. An ACK with a wrong number in answer to
- * the SYN is such a TIME-WAIT, or a connection that the endpoint has and we haven't: it gets a RST, and the SYN goes out again (RFC 9293
- * section 3.10.7.3).
+ * The SYN carries the client's own options as the cookie kept them, and nothing else: no Fast Open, no MPTCP, no ECN.
+ * Its ISN is our own (RFC 6528): several clients share our address, and an endpoint's TIME-WAIT must see numbers that
+ * grow. An ACK with a wrong number in answer to the SYN is such a TIME-WAIT, or a connection that the endpoint has and
+ * we haven't: it gets a RST, and the SYN goes out again (RFC 9293 section 3.10.7.3).
  *
- * Of the held bytes, those that the client was told have arrived are ours to deliver: they are kept, and repeated, until the endpoint
- * acknowledges them. The others the client repeats itself.
+ * Of the held bytes, those that the client was told have arrived are ours to deliver: they are kept, and repeated,
+ * until the endpoint acknowledges them. The others the client repeats itself.
  */
 #ifndef POSTERN_DATAPLANE_DIAL_H
 #define POSTERN_DATAPLANE_DIAL_H
@@ -22,12 +22,14 @@
 enum {
 	DIAL_ATTEMPTS_MAX = 4,
 	DIAL_SYN_RTO_MS = 1000, /* RFC 6298 section 2.1; doubled each time */
-	HELD_RTO_MS = 300,	/* doubled each time */
+	HELD_RTO_MS = 300,      /* doubled each time */
 	HELD_RETRIES_MAX = 8,
-	DIAL_MSS_MIN = 88 /* less in a SYN-ACK is taken as this: with any options there must be room for payload (Linux: TCP_MIN_MSS) */
+	DIAL_MSS_MIN = 88 /* less in a SYN-ACK is taken as this: with any options there must be room for payload (Linux:
+			     TCP_MIN_MSS) */
 };
 
-/* Sends the SYN of a PEEKING flow, which becomes CONNECTING. The flow may be gone afterwards (no route, no port, no other endpoint). */
+/* Sends the SYN of a PEEKING flow, which becomes CONNECTING. The flow may be gone afterwards (no route, no port, no
+ * other endpoint). */
 void dial_start(struct worker *worker, uint32_t index, const struct dial *dial);
 /* A segment from the endpoint of a CONNECTING flow. Takes the mbuf. */
 void dial_input(struct worker *worker, uint32_t index, const struct packet *packet, struct rte_mbuf *mbuf);

@@ -13,20 +13,14 @@ emit_ip_header(uint8_t *at, const struct ip_addr *source, const struct ip_addr *
 	       uint16_t length, uint8_t dscp)
 {
 	if (ip_addr_is_v4(source)) {
-		uint16_t total = htons((uint16_t)(length + IPV4_HEADER_LENGTH));
-		uint8_t fixed[12] = {0x45, dscp, 0, 0, 0, 0, 0x40, 0, EMIT_TTL, protocol, 0, 0};
-		memcpy(fixed + 2, &total, 2);
-		memcpy(at, fixed, 12);
-		memcpy(at + 12, &source->words[3], 4);
-		memcpy(at + 16, &destination->words[3], 4);
-		uint64_t sum = (uint64_t)source->words[3] + destination->words[3];
-		for (unsigned i = 0; i < 12; i += 4) {
-			uint32_t word;
-			memcpy(&word, fixed + i, 4);
-			sum += word;
-		}
-		uint16_t checksum = (uint16_t)~checksum_fold(sum);
-		memcpy(at + 10, &checksum, 2);
+		/* Made up in registers, of whole words: bytes written and read back as words would be waited for. */
+		uint32_t total = (uint32_t)length + IPV4_HEADER_LENGTH;
+		uint32_t words[5] = {htonl(UINT32_C(0x45000000) | (uint32_t)dscp << 16 | total), htonl(0x4000),
+				     htonl((uint32_t)EMIT_TTL << 24 | (uint32_t)protocol << 16), source->words[3],
+				     destination->words[3]};
+		uint64_t sum = (uint64_t)words[0] + words[1] + words[2] + words[3] + words[4];
+		words[2] |= htonl((uint16_t)~ntohs(checksum_fold(sum)));
+		memcpy(at, words, sizeof(words));
 		return IPV4_HEADER_LENGTH;
 	}
 	uint32_t version = htonl(UINT32_C(0x60000000) | (uint32_t)dscp << 20);
@@ -69,10 +63,11 @@ write_tcp(uint8_t *at, const struct ip_addr *source, const struct ip_addr *desti
 	return length;
 }
 
-/* Makes mbuf hold an IP packet with the segment, ahead_room bytes of head room before it. Source and destination are of one family. */
+/* Makes mbuf hold an IP packet with the segment, ahead_room bytes of head room before it. Source and destination are of
+ * one family. */
 static void
-write_packet(struct rte_mbuf *mbuf, const struct ip_addr *source, const struct ip_addr *destination, uint16_t source_port,
-	     uint16_t destination_port, const struct emit_segment *segment)
+write_packet(struct rte_mbuf *mbuf, const struct ip_addr *source, const struct ip_addr *destination,
+	     uint16_t source_port, uint16_t destination_port, const struct emit_segment *segment)
 {
 	rte_pktmbuf_reset(mbuf);
 	uint8_t *ip = rte_pktmbuf_mtod(mbuf, uint8_t *);
@@ -85,13 +80,15 @@ write_packet(struct rte_mbuf *mbuf, const struct ip_addr *source, const struct i
 }
 
 void
-emit_reply(struct worker *worker, const struct packet *packet, struct rte_mbuf *mbuf, const struct emit_segment *segment)
+emit_reply(struct worker *worker, const struct packet *packet, struct rte_mbuf *mbuf,
+	   const struct emit_segment *segment)
 {
 	const struct net_port *port = &worker->net->ports[packet->port];
 	uint8_t stranger_mac[6];
 	memcpy(stranger_mac, rte_pktmbuf_mtod(mbuf, const uint8_t *) + 6, 6);
 
-	write_packet(mbuf, &packet->destination, &packet->source, packet->destination_port, packet->source_port, segment);
+	write_packet(mbuf, &packet->destination, &packet->source, packet->destination_port, packet->source_port,
+		     segment);
 	uint8_t *ethernet = (uint8_t *)rte_pktmbuf_prepend(mbuf, port->header_length);
 	uint16_t type = htons(packet->v4 ? ETHERTYPE_IPV4 : ETHERTYPE_IPV6);
 	memcpy(ethernet, stranger_mac, 6);
@@ -159,7 +156,8 @@ emit_to_peer(struct worker *worker, struct flow_leg *leg, const struct emit_segm
 	struct rte_mbuf *mbuf = worker_mbuf(worker);
 	if (mbuf == NULL)
 		return false;
-	write_packet(mbuf, &worker->net->addresses[leg->local_addr].addr, &leg->peer, leg->local_port, leg->peer_port, segment);
+	write_packet(mbuf, &worker->net->addresses[leg->local_addr].addr, &leg->peer, leg->local_port, leg->peer_port,
+		     segment);
 	neighbour_send(worker, neighbour, mbuf);
 	return true;
 }

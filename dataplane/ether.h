@@ -39,13 +39,13 @@ bool ether_is_station(const uint8_t mac[ETHER_ADDRESS_LENGTH]);
 uint8_t ether_write(uint8_t *header, const struct net_port *port, const uint8_t destination[ETHER_ADDRESS_LENGTH],
 		    uint16_t type);
 
-/* A fresh frame from port with room for length bytes behind its Ethernet header, which are *body. NULL when there is no packet
- * buffer (counted). */
+/* A fresh frame from port with room for length bytes behind its Ethernet header, which are *body. NULL when there is no
+ * packet buffer (counted). */
 struct rte_mbuf *ether_frame(struct worker *worker, uint8_t port, const uint8_t destination[ETHER_ADDRESS_LENGTH],
 			     uint16_t type, uint16_t length, uint8_t **body);
 
-/* Replaces the first l3 bytes of a received frame by a header from port to destination. Returns what is behind it, or NULL
- * when the buffer has no room (the frame is then without header, only good to be dropped). */
+/* Replaces the first l3 bytes of a received frame by a header from port to destination. Returns what is behind it, or
+ * NULL when the buffer has no room (the frame is then without header, only good to be dropped). */
 uint8_t *ether_turn(struct rte_mbuf *mbuf, uint16_t l3, const struct net_port *port,
 		    const uint8_t destination[ETHER_ADDRESS_LENGTH], uint16_t type);
 

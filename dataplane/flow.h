@@ -9,11 +9,11 @@
  * Two legs of one cache line each, and a third line for what packets don't need. A record is plain data, linked by
  * index and free of pointers, because it lives in a mapping that outlives the process (flow_table.h).
  *
- * Sequence numbers. What a peer sends is in its own numbering; the other peer must see it in the numbering that our side
- * of *its* leg announced. `seq_delta` of a leg is added to the sequence numbers that arrive on it; the acknowledgment
- * numbers and SACK edges that arrive on it are in the other peer's translated numbering, so the *other* leg's seq_delta is
- * taken from them. Timestamps go the same way: TSval + ts_delta, TSecr − the other's ts_delta (RFC 7323). All of it is
- * arithmetic modulo 2^32.
+ * Sequence numbers. What a peer sends is in its own numbering; the other peer must see it in the numbering that our
+ * side of *its* leg announced. `seq_delta` of a leg is added to the sequence numbers that arrive on it; the
+ * acknowledgment numbers and SACK edges that arrive on it are in the other peer's translated numbering, so the *other*
+ * leg's seq_delta is taken from them. Timestamps go the same way: TSval + ts_delta, TSecr − the other's ts_delta (RFC
+ * 7323). All of it is arithmetic modulo 2^32.
  */
 #ifndef POSTERN_DATAPLANE_FLOW_H
 #define POSTERN_DATAPLANE_FLOW_H
@@ -28,11 +28,11 @@ enum { FLOW_NONE = 0 }; /* index 0 is never a flow: zeroed memory has no links *
 
 enum flow_state {
 	FLOW_FREE,
-	FLOW_PEEKING,	 /* the client's ClientHello isn't whole yet */
+	FLOW_PEEKING,    /* the client's ClientHello isn't whole yet */
 	FLOW_CONNECTING, /* SYN sent to the endpoint */
-	FLOW_SPLICED,	 /* both legs established; packets are rewritten */
-	FLOW_CLOSING,	 /* both FINs acknowledged, or a RST passed: lingers for late retransmissions */
-	FLOW_PROBING,	 /* no client: one SYN to an endpoint to learn its TCP options */
+	FLOW_SPLICED,    /* both legs established; packets are rewritten */
+	FLOW_CLOSING,    /* both FINs acknowledged, or a RST passed: lingers for late retransmissions */
+	FLOW_PROBING,    /* no client: one SYN to an endpoint to learn its TCP options */
 	FLOW_STATES
 };
 
@@ -40,14 +40,14 @@ enum { LEG_CLIENT, LEG_ENDPOINT, LEG_COUNT };
 
 /* Bits of flow_leg.flags. */
 enum {
-	LEG_SACK = 1 << 0,   /* the peer of this leg may be sent SACK blocks, and we announced it (RFC 2018) */
-	LEG_TS = 1 << 1,     /* timestamps were negotiated on this leg */
-	LEG_WSCALE = 1 << 2, /* window scaling was negotiated on this leg */
-	LEG_FIN = 1 << 3,    /* the peer's FIN was seen in window; seq_end is beyond it */
+	LEG_SACK = 1 << 0,      /* the peer of this leg may be sent SACK blocks, and we announced it (RFC 2018) */
+	LEG_TS = 1 << 1,        /* timestamps were negotiated on this leg */
+	LEG_WSCALE = 1 << 2,    /* window scaling was negotiated on this leg */
+	LEG_FIN = 1 << 3,       /* the peer's FIN was seen in window; seq_end is beyond it */
 	LEG_FIN_ACKED = 1 << 4, /* … and the other peer acknowledged it */
-	LEG_ACTIVE = 1 << 5, /* a packet arrived since the idle timer last looked */
-	LEG_HASHED = 1 << 6, /* the leg is in the hash */
-	LEG_HELD = 1 << 7    /* endpoint leg: it hasn't acknowledged all that we hold for it (dial.c) */
+	LEG_ACTIVE = 1 << 5,    /* a packet arrived since the idle timer last looked */
+	LEG_HASHED = 1 << 6,    /* the leg is in the hash */
+	LEG_HELD = 1 << 7       /* endpoint leg: it hasn't acknowledged all that we hold for it (dial.c) */
 };
 
 struct flow_leg {
@@ -56,18 +56,20 @@ struct flow_leg {
 	uint16_t local_port; /* network order */
 	uint16_t local_addr; /* index of the local address (net.h) */
 	uint8_t flags;
-	uint8_t wscale;	    /* shift of the windows that this peer announces, 0..14; 0 without LEG_WSCALE */
-	uint32_t hash;	    /* of the key above; kept so that removal need not compute it */
-	uint32_t hop;	    /* the next hop towards the peer: neighbour index and generation (neighbour.h) */
+	uint8_t wscale;     /* shift of the windows that this peer announces, 0..14; 0 without LEG_WSCALE */
+	uint32_t hash;      /* of the key above; kept so that removal need not compute it */
+	uint32_t hop;       /* the next hop towards the peer: neighbour index and generation (neighbour.h) */
 	uint32_t seq_delta; /* added to sequence numbers that arrive on this leg */
 	uint32_t ts_delta;  /* added to TSvals that arrive on this leg */
-	uint32_t seq_end;   /* highest sequence number seen from the peer, plus one; FIN and SYN count; peer's numbering */
-	uint32_t ack;	    /* highest acknowledgment number seen from the peer, in the numbering of our side of this leg */
-	uint32_t edge;	    /* right edge of the window that the peer offered: highest ack + (window << wscale) */
-	uint16_t mss;	    /* largest payload, options not counted, that may be sent to the peer */
-	uint8_t announced;  /* shift that our side of this leg announced to the peer; windows sent to it are in these units */
-	uint8_t state;      /* enum flow_state again, where a packet finds it without touching the third line */
-	uint64_t bytes; /* payload bytes that arrived on this leg and were passed on, repeats included */
+	uint32_t
+		seq_end; /* highest sequence number seen from the peer, plus one; FIN and SYN count; peer's numbering */
+	uint32_t ack;  /* highest acknowledgment number seen from the peer, in the numbering of our side of this leg */
+	uint32_t edge; /* right edge of the window that the peer offered: highest ack + (window << wscale) */
+	uint16_t mss;  /* largest payload, options not counted, that may be sent to the peer */
+	uint8_t announced; /* shift that our side of this leg announced to the peer; windows sent to it are in these
+			      units */
+	uint8_t state;     /* enum flow_state again, where a packet finds it without touching the third line */
+	uint64_t bytes;    /* payload bytes that arrived on this leg and were passed on, repeats included */
 };
 
 static_assert(sizeof(struct flow_leg) == 64, "a leg is one cache line");
@@ -76,20 +78,20 @@ struct flow {
 	struct flow_leg leg[LEG_COUNT];
 
 	/* The third line: not touched by a packet of a SPLICED flow in its normal course. */
-	uint32_t generation; /* odd while the record is in use; bumped at allocation and at release */
-	uint8_t state;	     /* enum flow_state */
-	uint8_t attempts;    /* endpoints tried so far */
-	uint8_t retries;     /* retransmissions of what the timer is waiting for */
-	uint8_t reason;	     /* enum reason: why it closes */
+	uint32_t generation;             /* odd while the record is in use; bumped at allocation and at release */
+	uint8_t state;                   /* enum flow_state */
+	uint8_t attempts;                /* endpoints tried so far */
+	uint8_t retries;                 /* retransmissions of what the timer is waiting for */
+	uint8_t reason;                  /* enum reason: why it closes */
 	uint32_t timer_next, timer_prev; /* neighbours in the wheel slot; also the link of the free list */
-	uint32_t timer_at;   /* expiry, ms of the worker's clock; meaningful while timer_armed */
+	uint32_t timer_at;               /* expiry, ms of the worker's clock; meaningful while timer_armed */
 	uint8_t timer_armed;
 	uint8_t reserved;
 	uint16_t idle_ticks; /* of the idle watch that passed without a packet (flow_close.c) */
 	uint32_t endpoint;   /* live slot of the endpoint (dataplane.h); 0: none yet */
 	uint32_t service;    /* live slot of the backend; 0: none yet */
 	uint32_t listener;   /* live slot of the listener */
-	uint32_t hold;	     /* index of the held bytes (hold.h); 0: none */
+	uint32_t hold;       /* index of the held bytes (hold.h); 0: none */
 	uint32_t opened_s;   /* wall clock of the handshake's last ACK: seconds since 1970 … */
 	uint16_t opened_ms;  /* … and milliseconds, 0..999 */
 	uint16_t spare;

@@ -38,7 +38,8 @@ flow_dispose(struct worker *worker, uint32_t index)
 }
 
 static void
-send_event(struct worker *worker, const struct flow *flow, enum flow_event_kind kind, enum reason reason, const char *sni)
+send_event(struct worker *worker, const struct flow *flow, enum flow_event_kind kind, enum reason reason,
+	   const char *sni)
 {
 	if (worker->events == NULL)
 		return;
@@ -51,7 +52,7 @@ send_event(struct worker *worker, const struct flow *flow, enum flow_event_kind 
 		.attempts = flow->attempts,
 		.client_port = ntohs(client->peer_port),
 		.local_port = ntohs(client->local_port),
-		.listener_live = flow->listener,
+		.listener = flow->listener,
 		.endpoint = flow->endpoint,
 		.service = flow->service,
 		.client = client->peer,
@@ -73,35 +74,42 @@ send_event(struct worker *worker, const struct flow *flow, enum flow_event_kind 
 		worker->stats->events_lost++;
 }
 
-/* The counters of a flow's endpoint and backend. */
-#define FOR_EACH_LIVE(worker, flow, counters, statement)                                                               \
-	do {                                                                                                           \
-		const uint32_t slots_[2] = {(flow)->endpoint, (flow)->service};                                        \
-		for (unsigned slot_ = 0; slot_ < 2 && (worker)->live != NULL; slot_++) {                               \
-			struct live_counters *counters = &(worker)->live[slots_[slot_]];                               \
-			if (slots_[slot_] != 0) {                                                                      \
-				statement;                                                                             \
-			}                                                                                              \
-		}                                                                                                      \
-	} while (0)
+enum { LIVE_ENDPOINT, LIVE_BACKEND, LIVE_OF_FLOW };
+
+/* The counters of the endpoint, or of the backend, of a flow that has been dialled. */
+static inline struct live_counters *
+live_of(struct worker *worker, const struct flow *flow, unsigned which)
+{
+	return &worker->live[which == LIVE_ENDPOINT ? flow->endpoint : flow->service];
+}
 
 void
 flow_count_attempt(struct worker *worker, const struct flow *flow)
 {
-	FOR_EACH_LIVE(worker, flow, counters, counters->active++);
+	for (unsigned i = 0; i < LIVE_OF_FLOW; i++) {
+		struct live_counters *counters = live_of(worker, flow, i);
+		counters->active++;
+	}
 }
 
 void
 flow_count_attempt_over(struct worker *worker, const struct flow *flow, bool failed)
 {
-	FOR_EACH_LIVE(worker, flow, counters, counters->active--; counters->failed += failed);
+	for (unsigned i = 0; i < LIVE_OF_FLOW; i++) {
+		struct live_counters *counters = live_of(worker, flow, i);
+		counters->active--;
+		counters->failed += failed;
+	}
 }
 
 void
 flow_count_opened(struct worker *worker, const struct flow *flow)
 {
 	worker->stats->opened++;
-	FOR_EACH_LIVE(worker, flow, counters, counters->opened++);
+	for (unsigned i = 0; i < LIVE_OF_FLOW; i++) {
+		struct live_counters *counters = live_of(worker, flow, i);
+		counters->opened++;
+	}
 }
 
 /* Adds the payload that passed since this was last done to the live counters. */
@@ -112,7 +120,11 @@ count_bytes(struct worker *worker, struct flow *flow)
 	uint64_t received = flow->leg[LEG_ENDPOINT].bytes - flow->counted[LEG_ENDPOINT];
 	flow->counted[LEG_CLIENT] += sent;
 	flow->counted[LEG_ENDPOINT] += received;
-	FOR_EACH_LIVE(worker, flow, counters, counters->sent += sent; counters->received += received);
+	for (unsigned i = 0; i < LIVE_OF_FLOW; i++) {
+		struct live_counters *counters = live_of(worker, flow, i);
+		counters->sent += sent;
+		counters->received += received;
+	}
 }
 
 void
@@ -147,7 +159,11 @@ flow_finish(struct worker *worker, uint32_t index, enum reason reason)
 	worker_count(worker, reason);
 	worker->stats->ended++;
 	count_bytes(worker, flow);
-	FOR_EACH_LIVE(worker, flow, counters, counters->active--; counters->closed++);
+	for (unsigned i = 0; i < LIVE_OF_FLOW; i++) {
+		struct live_counters *counters = live_of(worker, flow, i);
+		counters->active--;
+		counters->closed++;
+	}
 	send_event(worker, flow, FLOW_ENDED, reason, NULL);
 	flow_set_state(worker, flow, FLOW_CLOSING);
 	timer_wheel_start(&worker->wheel, &worker->flows, index, worker->clock_ms + worker->conf->flow.close_linger_ms);
@@ -179,7 +195,8 @@ idle_timeout_ms(const struct worker *worker, const struct flow *flow)
 	return 1000 * (is_half_closed(flow) ? conf->flow.half_closed_timeout_s : conf->flow.idle_timeout_s);
 }
 
-/* How often a flow is looked at: often enough for counters that a person watches, and for an idle time-out that isn't much too late. */
+/* How often a flow is looked at: often enough for counters that a person watches, and for an idle time-out that isn't
+ * much too late. */
 static uint32_t
 idle_tick_ms(const struct worker *worker, const struct flow *flow)
 {

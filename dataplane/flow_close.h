@@ -5,8 +5,8 @@
  *   PEEKING, CONNECTING ── flow_refuse ──▶ RST to the client, record released at once
  *   SPLICED ── flow_finish ──▶ CLOSING ── linger ──▶ flow_dispose
  *
- * A CLOSING flow goes on being rewritten: a lost last ACK or a repeated FIN still finds its way. Its record, and with it the local
- * port, is kept for close_linger_ms.
+ * A CLOSING flow goes on being rewritten: a lost last ACK or a repeated FIN still finds its way. Its record, and with
+ * it the local port, is kept for close_linger_ms.
  */
 #ifndef POSTERN_DATAPLANE_FLOW_CLOSE_H
 #define POSTERN_DATAPLANE_FLOW_CLOSE_H
@@ -19,7 +19,8 @@ void flow_set_state(struct worker *worker, struct flow *flow, enum flow_state st
 /* Takes a flow out of the hash, the wheel and the hold pool, and gives its record back. */
 void flow_dispose(struct worker *worker, uint32_t index);
 
-/* Refuses a connection that isn't spliced yet: RST to the client, event, record released. sni: for the log, NULL when unknown. */
+/* Refuses a connection that isn't spliced yet: RST to the client, event, record released. sni: for the log, NULL when
+ * unknown. */
 void flow_refuse(struct worker *worker, uint32_t index, enum reason reason, const char *sni);
 
 /* Ends a spliced flow: counts, event, CLOSING with its linger. Harmless when it is CLOSING already. */
@@ -28,8 +29,8 @@ void flow_finish(struct worker *worker, uint32_t index, enum reason reason);
 /* Ends a spliced flow and tells both sides by RST. */
 void flow_abort(struct worker *worker, uint32_t index, enum reason reason);
 
-/* Counts under the live slots of a flow's endpoint and backend that an attempt begins, that it came to nothing (by the endpoint's fault, or
- * not), that it was established. */
+/* Counts under the live slots of a flow's endpoint and backend that an attempt begins, that it came to nothing (by the
+ * endpoint's fault, or not), that it was established. */
 void flow_count_attempt(struct worker *worker, const struct flow *flow);
 void flow_count_attempt_over(struct worker *worker, const struct flow *flow, bool failed);
 void flow_count_opened(struct worker *worker, const struct flow *flow);

@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "dataplane/flow.h"
 
@@ -32,6 +33,22 @@ struct flow_key {
 };
 
 static_assert(sizeof(struct flow_key) == 24, "three words");
+
+/* Sets all of *key by whole words: it is hashed as three, and a processor waits for words that were written in pieces.
+ */
+static inline void
+flow_key_set(struct flow_key *key, const struct ip_addr *peer, uint16_t peer_port, uint16_t local_port,
+	     uint16_t local_addr)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	uint64_t words[3] = {peer->longs[0], peer->longs[1],
+			     (uint64_t)local_addr << 32 | (uint32_t)local_port << 16 | peer_port};
+#else
+	uint64_t words[3] = {peer->longs[0], peer->longs[1],
+			     (uint64_t)peer_port << 48 | (uint64_t)local_port << 32 | (uint32_t)local_addr << 16};
+#endif
+	memcpy(key, words, sizeof(words));
+}
 
 /* A reference to one leg of one record: index << 1 | leg. 0 is no reference. */
 typedef uint32_t flow_ref;

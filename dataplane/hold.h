@@ -2,19 +2,20 @@
 /*
  * Held bytes: what a client has sent before its endpoint is chosen and has answered.
  *
- * A hold is the beginning of one client's stream in one contiguous buffer: the ClientHello parser reads it as it is, a repeated segment
- * falls on the same bytes, a segment out of order leaves a gap that is remembered, and for the endpoint the bytes are
- * cut anew at the size that *it* takes. Packet buffers are never kept: a client that sends a byte a segment would pin 2 kB
- * with each.
+ * A hold is the beginning of one client's stream in one contiguous buffer: the ClientHello parser reads it as it is, a
+ * repeated segment falls on the same bytes, a segment out of order leaves a gap that is remembered, and for the
+ * endpoint the bytes are cut anew at the size that *it* takes. Packet buffers are never kept: a client that sends a
+ * byte a segment would pin 2 kB with each.
  *
  *   bytes   ├── acked ──┤── contiguous ──┤   gap   ├── early ──┤            HOLD_MAX
  *           0           acked            end
  *
- * Normally nothing is acknowledged before the endpoint does: the client still owns its bytes. Where the client needs an ACK to go on, what was
- * acknowledged (acked) is ours to deliver, and the hold stays until the endpoint has acknowledged it.
+ * Normally nothing is acknowledged before the endpoint does: the client still owns its bytes. Where the client needs an
+ * ACK to go on, what was acknowledged (acked) is ours to deliver, and the hold stays until the endpoint has
+ * acknowledged it.
  *
- * Buffers come in two sizes, small (2 KiB: a post-quantum hello fits) and large (16 KiB), from pools of indices; index 0 is none. Memory is
- * touched when used.
+ * Buffers come in two sizes, small (2 KiB: a post-quantum hello fits) and large (16 KiB), from pools of indices; index
+ * 0 is none. Memory is touched when used.
  */
 #ifndef POSTERN_DATAPLANE_HOLD_H
 #define POSTERN_DATAPLANE_HOLD_H
@@ -25,7 +26,8 @@
 enum {
 	HOLD_SMALL = 2048,
 	HOLD_MAX = 16384, /* bytes of a client's stream */
-	HOLD_GAPS_MAX = 4, /* ranges out of order that are remembered; what doesn't fit is dropped, the client repeats it */
+	HOLD_GAPS_MAX =
+		4, /* ranges out of order that are remembered; what doesn't fit is dropped, the client repeats it */
 	HOLD_NO_FIN = 0xffff
 };
 
@@ -36,21 +38,22 @@ struct hold_range {
 };
 
 struct hold {
-	uint32_t buffer;   /* small: 1..n_holds; large: 1..n_large with HOLD_LARGE_BIT */
-	uint32_t next;	   /* free list */
-	uint16_t end;	   /* bytes 0..end are here */
-	uint16_t acked;	   /* of those, acknowledged to the client */
-	uint16_t sent;	   /* of those, sent to the endpoint at least once */
-	uint16_t parsed;   /* end when the decision was last asked for */
-	uint8_t segments;  /* that added bytes since our last ACK, saturating */
+	uint32_t buffer;  /* small: 1..n_holds; large: 1..n_large with HOLD_LARGE_BIT */
+	uint32_t next;    /* free list */
+	uint16_t end;     /* bytes 0..end are here */
+	uint16_t acked;   /* of those, acknowledged to the client */
+	uint16_t sent;    /* of those, sent to the endpoint at least once */
+	uint16_t parsed;  /* end when the decision was last asked for */
+	uint8_t segments; /* that added bytes since our last ACK, saturating */
 	uint8_t n_early;
 	uint32_t since_ms; /* worker clock: when the first byte that isn't acknowledged came */
 	/* What else is needed only until the flow is spliced and these bytes are delivered; dial.c's and peek.c's. */
-	uint32_t client_isn;	     /* the client's initial sequence number; that of our SYN to the endpoint follows by seq_delta */
-	uint32_t deadline_ms;	     /* worker clock: end of the connect attempt */
-	uint32_t client_ts;	     /* latest TSval of the client, where timestamps are on */
-	uint32_t endpoint_ts;	     /* latest TSval of the endpoint */
-	uint32_t tried[2];	     /* live slots of endpoints that failed, most recent first */
+	uint32_t client_isn;  /* the client's initial sequence number; that of our SYN to the endpoint follows by
+				 seq_delta */
+	uint32_t deadline_ms; /* worker clock: end of the connect attempt */
+	uint32_t client_ts;   /* latest TSval of the client, where timestamps are on */
+	uint32_t endpoint_ts; /* latest TSval of the endpoint */
+	uint32_t tried[2];    /* live slots of endpoints that failed, most recent first */
 	struct hold_range early[HOLD_GAPS_MAX]; /* sorted, disjoint, all beyond end */
 };
 
@@ -59,7 +62,7 @@ struct hold_pool {
 	uint8_t *small, *large;
 	uint32_t *free_buffers; /* next of each free buffer, n_holds small ones first; [0] is never used */
 	uint32_t n_holds, n_large;
-	uint32_t free_hold, free_small, free_large; /* heads */
+	uint32_t free_hold, free_small, free_large;           /* heads */
 	uint32_t touched_holds, touched_small, touched_large; /* high-water marks */
 	uint32_t used;
 };
@@ -81,8 +84,9 @@ enum hold_verdict {
 	HOLD_NO_ROOM /* no large buffer free, or too many gaps; nothing was taken */
 };
 
-/* Adds bytes at offset of the stream (0..2^16). A byte that is here already stays as it came first: what the decision was made on is
- * what the endpoint gets, whatever a repeat claims. The bytes may move: take hold_bytes again. */
-enum hold_verdict hold_add(struct hold_pool *pool, struct hold *hold, uint32_t offset, const uint8_t *bytes, uint16_t length);
+/* Adds bytes at offset of the stream (0..2^16). A byte that is here already stays as it came first: what the decision
+ * was made on is what the endpoint gets, whatever a repeat claims. The bytes may move: take hold_bytes again. */
+enum hold_verdict hold_add(struct hold_pool *pool, struct hold *hold, uint32_t offset, const uint8_t *bytes,
+			   uint16_t length);
 
 #endif

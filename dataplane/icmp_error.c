@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ICMP errors about our flows. RFC 5927: an error counts only when the segment that it quotes is one that we have outstanding.
+ * ICMP errors about our flows. RFC 5927: an error counts only when the segment that it quotes is one that we have
+ * outstanding.
  *
  * - While we dial, an unreachable endpoint is a failed attempt, at once instead of at the connect time-out (RFC 5461).
- * - On a splice, "too big" concerns the peer that sent the segment: it gets the error as if its own packet had met it, quoted in
- *   its own addresses and numbers, with the MTU that its family may use. Until it heeds that, what it sends is split to fit, so
- *   that a filter which eats ICMP makes no black hole.
+ * - On a splice, "too big" concerns the peer that sent the segment: it gets the error as if its own packet had met it,
+ * quoted in its own addresses and numbers, with the MTU that its family may use. Until it heeds that, what it sends is
+ * split to fit, so that a filter which eats ICMP makes no black hole.
  * - The other errors are soft in an established connection, and left to TCP's own time-outs.
+ *
+ * With several workers an error comes to any of them, and is handed to the flow's. Only where a device spreads clients
+ * over queues of its own does nobody know whose a client is: an error from the clients' side that comes to another
+ * worker is lost there.
  */
 #include <netinet/in.h>
 #include <rte_mbuf.h>
@@ -43,7 +48,8 @@ send_too_big(struct worker *worker, struct flow_leg *leg, uint32_t seq, uint16_t
 	uint8_t protocol = v4 ? IP_PROTO_ICMP : IP_PROTO_ICMP6;
 	uint8_t *ip = rte_pktmbuf_mtod(mbuf, uint8_t *);
 	uint8_t *icmp = ip + emit_ip_header(ip, ours, &leg->peer, protocol, length, 0);
-	uint8_t header[ICMP_HEADER_LENGTH] = {v4 ? ICMP4_UNREACHABLE : ICMP6_TOO_BIG, v4 ? ICMP4_FRAGMENTATION_NEEDED : 0};
+	uint8_t header[ICMP_HEADER_LENGTH] = {v4 ? ICMP4_UNREACHABLE : ICMP6_TOO_BIG,
+					      v4 ? ICMP4_FRAGMENTATION_NEEDED : 0};
 	uint16_t wire_mtu = htons(mtu);
 	memcpy(header + 6, &wire_mtu, 2);
 	memcpy(icmp, header, sizeof(header));
@@ -92,11 +98,12 @@ icmp_error_input(struct worker *worker, const struct packet *packet, struct icmp
 {
 	struct flow_key key = {quote->peer, quote->peer_port, quote->local_port, quote->local_addr, 0};
 	flow_ref ref = flow_table_find(&worker->flows, &key);
-	(void)packet;
 
-	if (ref == 0 && worker->n_workers > 1 && !worker->handed_over) {
-		uint16_t to = worker_owner(worker, (uint8_t)mbuf->port, &key, flow_table_hash(&worker->flows, &key));
-		if (to != worker->id) {
+	if (ref == 0 && worker->n_workers > 1) {
+		uint8_t device = worker->net->ports[packet->port].device;
+		uint16_t to = worker_owner(worker, device, &key, flow_table_hash(&worker->flows, &key));
+		if (to != worker->id) { /* it sees itself as the owner, so that is the end of it */
+			mbuf->port = device;
 			worker_hand_over(worker, to, mbuf);
 			return;
 		}
@@ -121,6 +128,7 @@ icmp_error_input(struct worker *worker, const struct packet *packet, struct icmp
 			   seq_before(quote->seq, sender->seq_end + sender->seq_delta);
 	enum reason reason = REASON_ICMP_UNMATCHED;
 	if (outstanding)
-		reason = quote->error == ICMP_TOO_BIG && too_big(worker, flow, leg, quote) ? REASON_NONE : REASON_ICMP_IGNORED;
+		reason = quote->error == ICMP_TOO_BIG && too_big(worker, flow, leg, quote) ? REASON_NONE
+											   : REASON_ICMP_IGNORED;
 	worker_drop(worker, mbuf, reason);
 }

@@ -11,12 +11,23 @@ local_port_owner(uint16_t port, uint16_t n_workers)
 	return ntohs(port) % n_workers;
 }
 
+/* A packet to a listener's port is a client's, and goes to the worker that clients' addresses hash to. */
+static bool
+is_listeners(const struct worker *worker, const struct flow_key *key)
+{
+	const struct ip_addr *ours = &worker->net->addresses[key->local_addr].addr;
+	struct listener_offer offer;
+
+	return worker->hooks->listener(worker->hooks->context, ours, ntohs(key->local_port), &offer);
+}
+
 bool
 local_port_choose(struct worker *worker, struct flow_key *key)
 {
 	uint32_t first = worker->conf->flow.local_port_first, last = worker->conf->flow.local_port_last;
 	uint32_t step = worker->n_workers;
-	uint32_t mine = first + (worker->id + step - first % step) % step; /* the first of the range that is this worker's */
+	uint32_t mine =
+		first + (worker->id + step - first % step) % step; /* the first of the range that is this worker's */
 	if (mine > last)
 		return false;
 	uint32_t span = (last - mine) / step + 1;
@@ -25,13 +36,13 @@ local_port_choose(struct worker *worker, struct flow_key *key)
 	key->local_port = 0;
 	memcpy(words, key, sizeof(words));
 	uint64_t hash = siphash(worker->port_secret, words, 3);
-	uint16_t *counter = &worker->port_counters[hash >> 32 & (WORKER_PORT_COUNTERS - 1)];
+	uint32_t *counter = &worker->port_counters[hash >> 32 & (WORKER_PORT_COUNTERS - 1)];
 	uint32_t tries = span < LOCAL_PORT_TRIES ? span : LOCAL_PORT_TRIES;
 
 	for (uint32_t i = 0; i < tries; i++) {
 		uint32_t at = ((uint32_t)hash + (*counter)++) % span;
 		key->local_port = htons((uint16_t)(mine + at * step));
-		if (flow_table_find(&worker->flows, key) == 0)
+		if (flow_table_find(&worker->flows, key) == 0 && !is_listeners(worker, key))
 			return true;
 	}
 	return false;

@@ -2,13 +2,14 @@
 /*
  * Which of our ports a new connection to an endpoint leaves from.
  *
- * RFC 6056 algorithm 4 (double-hash): a keyed hash of the endpoint picks where in the range to begin, a counter for a group of
- * endpoints moves on with each connection. So ports can't be guessed from outside, and towards one endpoint a port comes up again only
- * after all the others: the endpoint's TIME-WAIT is long over, unless the rate is above (ports / 60 s), and then the new ISN is
- * higher (RFC 6528) and the endpoint takes the SYN all the same, or answers with an ACK that dial.c knows how to treat.
+ * RFC 6056 algorithm 4 (double-hash): a keyed hash of the endpoint picks where in the range to begin, a counter for a
+ * group of endpoints moves on with each connection. So ports can't be guessed from outside, and towards one endpoint a
+ * port comes up again only after all the others: the endpoint's TIME-WAIT is long over, unless the rate is above (ports
+ * / 60 s), and then the new ISN is higher (RFC 6528) and the endpoint takes the SYN all the same, or answers with an
+ * ACK that dial.c knows how to treat.
  *
- * Whether a port is free is asked of the flow table itself: nothing to keep in step, nothing to lose in a crash. A lingering record
- * keeps its port.
+ * Whether a port is free is asked of the flow table itself: nothing to keep in step, nothing to lose in a crash. A
+ * lingering record keeps its port.
  *
  * Worker i of n uses the ports with port % n == i, so that a packet from an endpoint says whose it is.
  */
@@ -21,8 +22,8 @@
 
 enum { LOCAL_PORT_TRIES = 1024 };
 
-/* Sets key->local_port (network order) to a port that no flow of this worker uses towards key's peer from key's address. False when
- * LOCAL_PORT_TRIES ports in a row are taken. */
+/* Sets key->local_port (network order) to a port that no flow of this worker uses towards key's peer from key's
+ * address, and that isn't a listener's. False when LOCAL_PORT_TRIES ports in a row are taken. */
 bool local_port_choose(struct worker *worker, struct flow_key *key);
 
 /* The worker whose port this is; port in network order. */

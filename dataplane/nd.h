@@ -3,8 +3,8 @@
  * Neighbour discovery for our own IPv6 addresses and the ports' link-local ones: RFC 4861.
  *
  * Solicitations for an address of the port that they came in by are answered, those of duplicate address detection
- * (source ::) to all nodes. Advertisements are learned from by the rules of neighbour.h. Routers' advertisements and redirects
- * are ignored: routes are postern.conf's.
+ * (source ::) to all nodes. Advertisements are learned from by the rules of neighbour.h. Routers' advertisements and
+ * redirects are ignored: routes are postern.conf's.
  */
 #ifndef POSTERN_DATAPLANE_ND_H
 #define POSTERN_DATAPLANE_ND_H
@@ -33,8 +33,8 @@ nd_is_type(uint8_t icmp6_type)
 	return icmp6_type >= ND_ROUTER_SOLICITATION && icmp6_type <= ND_REDIRECT;
 }
 
-/* A frame of PACKET_ICMP6 of such a type that arrived at packet->port. learn_only: a copy from another worker, which has answered
- * already. Takes the mbuf. */
+/* A frame of PACKET_ICMP6 of such a type that arrived at packet->port. learn_only: a copy from another worker, which
+ * has answered already. Takes the mbuf. */
 void nd_input(struct worker *worker, const struct packet *packet, struct rte_mbuf *mbuf, bool learn_only);
 
 /* Asks for target through port: mac's station alone, or its solicited-node group when mac is NULL. */

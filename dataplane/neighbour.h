@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Neighbours: the MAC addresses of next hops. ARP (RFC 826) and ND (RFC 4861) fill one table for both families; each worker has its
- * own.
+ * Neighbours: the MAC addresses of next hops. ARP (RFC 826) and ND (RFC 4861) fill one table for both families; each
+ * worker has its own.
  *
  *   (none) ─ first packet ─▶ INCOMPLETE ─ answer ─▶ REACHABLE ─ 30 s ─▶ STALE ─ used ─▶ PROBE ─ answer ─▶ REACHABLE
  *                             │        ▲                  │                  │            │
@@ -11,18 +11,19 @@
  *
  * INCOMPLETE asks everybody, and packets wait; PROBE asks only the MAC that is known, and packets go on to it.
  *
- * Spoofing. ARP and ND prove nothing, so what is known to work is kept for as long as it works. A claim that an address has
- * moved to another MAC, asked for or not, never replaces a known one by itself: the old MAC is asked, quickly
+ * Spoofing. ARP and ND prove nothing, so what is known to work is kept for as long as it works. A claim that an address
+ * has moved to another MAC, asked for or not, never replaces a known one by itself: the old MAC is asked, quickly
  * (NEIGHBOUR_CONTESTED_MS apart). If it answers, the claim is forgotten; if not, everybody is asked, and the first
  * answer counts. So a next hop that really moved (a failover announced by gratuitous ARP) is followed within
  * half a second, and a liar must silence the real owner first.
  *
- * An entry is made only for a next hop of a connection that has proved its address, or of an endpoint that we dial; replies to strangers go back to
- * the MAC that they came from (emit.h). So a flood of invented addresses makes no entries. Learned is only what we asked for, or
- * what changes a known entry: unsolicited claims for strangers are counted and dropped.
+ * An entry is made only for a next hop of a connection that has proved its address, or of an endpoint that we dial;
+ * replies to strangers go back to the MAC that they came from (emit.h). So a flood of invented addresses makes no
+ * entries. Learned is only what we asked for, or what changes a known entry: unsolicited claims for strangers are
+ * counted and dropped.
  *
- * Flow records hold a hop: index and generation. When an entry is forgotten its generation changes, and the next packet of
- * the flow looks its route up again.
+ * Flow records hold a hop: index and generation. When an entry is forgotten its generation changes, and the next packet
+ * of the flow looks its route up again.
  */
 #ifndef POSTERN_DATAPLANE_NEIGHBOUR_H
 #define POSTERN_DATAPLANE_NEIGHBOUR_H
@@ -45,7 +46,8 @@ enum neighbour_state {
 };
 
 enum {
-	NEIGHBOUR_PENDING_MAX = 4,	/* packets that wait for an answer, for each neighbour (RFC 4861 section 7.2.2 asks for at least one) */
+	NEIGHBOUR_PENDING_MAX = 4, /* packets that wait for an answer, for each neighbour (RFC 4861 section 7.2.2 asks
+				      for at least one) */
 	NEIGHBOUR_REACHABLE_MS = 30000, /* RFC 4861 section 10 */
 	NEIGHBOUR_RETRANS_MS = 1000,
 	NEIGHBOUR_CONTESTED_MS = 100,
@@ -55,26 +57,27 @@ enum {
 };
 
 struct neighbour {
-	uint8_t header[18];   /* the Ethernet header to put before a packet: 14 bytes, or 18 with a VLAN tag; EtherType of the address's family */
+	uint8_t header[18]; /* the Ethernet header to put before a packet: 14 bytes, or 18 with a VLAN tag; EtherType of
+			       the address's family */
 	uint8_t header_length;
-	uint8_t state;	      /* enum neighbour_state */
-	uint8_t port;	      /* net port */
-	uint8_t device;	      /* index in net.devices */
-	uint8_t probes;	      /* unanswered requests */
+	uint8_t state;  /* enum neighbour_state */
+	uint8_t port;   /* net port */
+	uint8_t device; /* index in net.devices */
+	uint8_t probes; /* unanswered requests */
 	uint8_t n_pending;
-	uint16_t generation;  /* never 0 */
-	bool used;	      /* since the last tick */
-	bool contested;	      /* PROBE: because another MAC was claimed */
-	uint32_t since_ms;    /* of the state, or its last refresh; worker clock modulo 2^32 */
-	uint32_t used_ms;     /* last tick that saw it used */
-	uint16_t hash_next;   /* chain; 0: end */
+	uint16_t generation; /* never 0 */
+	bool used;           /* since the last tick */
+	bool contested;      /* PROBE: because another MAC was claimed */
+	uint32_t since_ms;   /* of the state, or its last refresh; worker clock modulo 2^32 */
+	uint32_t used_ms;    /* last tick that saw it used */
+	uint16_t hash_next;  /* chain; 0: end */
 	struct ip_addr addr;
 	struct rte_mbuf *pending[NEIGHBOUR_PENDING_MAX]; /* IP packets without Ethernet header */
 };
 
 struct neighbour_table {
 	struct neighbour *entries; /* [0] is never used */
-	uint16_t *buckets;	   /* first of chain */
+	uint16_t *buckets;         /* first of chain */
 	uint16_t capacity, bucket_mask;
 	uint16_t used, touched, free; /* free: chain of released entries through hash_next */
 };
@@ -84,7 +87,8 @@ bool neighbour_table_init(struct neighbour_table *table, uint16_t capacity);
 /* Frees the table, and packets that still wait in it. */
 void neighbour_table_free(struct neighbour_table *table);
 
-/* The hop of the next hop via on port: an entry is made (INCOMPLETE, nothing sent yet) when there is none. 0 when the table is full. */
+/* The hop of the next hop via on port: an entry is made (INCOMPLETE, nothing sent yet) when there is none. 0 when the
+ * table is full. */
 uint32_t neighbour_hop(struct worker *worker, uint8_t port, const struct ip_addr *via);
 
 /* The entry of a hop, or NULL when it has been forgotten since. */
@@ -99,16 +103,19 @@ neighbour_get(const struct neighbour_table *table, uint32_t hop)
 static inline bool
 neighbour_is_known(const struct neighbour *entry)
 {
-	return entry->state == NEIGHBOUR_REACHABLE || entry->state == NEIGHBOUR_STALE || entry->state == NEIGHBOUR_PROBE;
+	return entry->state == NEIGHBOUR_REACHABLE || entry->state == NEIGHBOUR_STALE ||
+	       entry->state == NEIGHBOUR_PROBE;
 }
 
-/* Sends an IP packet without Ethernet header to a neighbour: at once when the MAC is known, else it waits and a request goes out.
- * Takes the mbuf; what can't wait is dropped and counted. */
+/* Sends an IP packet without Ethernet header to a neighbour: at once when the MAC is known, else it waits and a request
+ * goes out. Takes the mbuf; what can't wait is dropped and counted. */
 void neighbour_send(struct worker *worker, struct neighbour *entry, struct rte_mbuf *mbuf);
 
-/* Somebody at port says that addr is at mac (NULL: where it was). solicited: an answer to us; override: may replace a MAC that we know
- * (RFC 4861 section 7.2.5; ARP: true). False when it was of no use: nobody here has asked for addr, or mac can be no station's. */
-bool neighbour_learn(struct worker *worker, uint8_t port, const struct ip_addr *addr, const uint8_t *mac, bool solicited, bool override);
+/* Somebody at port says that addr is at mac (NULL: where it was). solicited: an answer to us; override: may replace a
+ * MAC that we know (RFC 4861 section 7.2.5; ARP: true). False when it was of no use: nobody here has asked for addr, or
+ * mac can be no station's. */
+bool neighbour_learn(struct worker *worker, uint8_t port, const struct ip_addr *addr, const uint8_t *mac,
+		     bool solicited, bool override);
 
 /* Gives every other worker a copy of a received ARP or ND frame, to learn from. */
 void neighbour_share(struct worker *worker, struct rte_mbuf *mbuf);

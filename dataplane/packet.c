@@ -136,6 +136,7 @@ parse_ipv4(const uint8_t *bytes, uint32_t length, bool checksummed, struct packe
 		return REASON_IP_MARTIAN;
 
 	packet->v4 = true;
+	packet->dscp = ip[1] & 0xfc;
 	packet->hop_limit = ip[8];
 	packet->source = ip_addr_from_v4(load_32(ip + 12));
 	packet->destination = ip_addr_from_v4(load_32(ip + 16));
@@ -192,6 +193,7 @@ parse_ipv6(const uint8_t *bytes, uint32_t length, bool checksummed, struct packe
 		return REASON_IP_MARTIAN;
 
 	packet->v4 = false;
+	packet->dscp = (uint8_t)(ip[0] << 4 | ip[1] >> 4) & 0xfc;
 	packet->hop_limit = ip[7];
 	packet->l4 = packet->l3 + IPV6_LENGTH;
 	packet->l4_length = (uint16_t)payload;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One received packet, taken apart. packet_parse is a pure function over (pointer, length): it checks every length against the frame
- * and every checksum, and names the reason where something is wrong. What it gives back are offsets and values, never pointers into
- * the frame: header pointers are taken anew (packet_ip, packet_tcp) after every operation that may move the data.
+ * One received packet, taken apart. packet_parse is a pure function over (pointer, length): it checks every length
+ * against the frame and every checksum, and names the reason where something is wrong. What it gives back are offsets
+ * and values, never pointers into the frame: header pointers are taken anew (packet_ip, packet_tcp) after every
+ * operation that may move the data.
  */
 #ifndef POSTERN_DATAPLANE_PACKET_H
 #define POSTERN_DATAPLANE_PACKET_H
@@ -38,28 +39,30 @@ enum {
 enum { IP_PROTO_ICMP = 1, IP_PROTO_TCP = 6, IP_PROTO_ICMP6 = 58 };
 
 struct packet {
-	uint8_t kind;	/* enum packet_kind */
+	uint8_t kind;   /* enum packet_kind */
 	uint8_t reason; /* enum reason, when PACKET_BAD */
-	uint8_t port;	/* net port that it arrived at; the caller sets it */
+	uint8_t port;   /* net port that it arrived at; the caller sets it */
 	bool v4;
-	bool l2_unicast;       /* the frame's destination isn't a group address */
-	uint8_t hop_limit;     /* TTL or hop limit */
-	uint16_t vlan;	       /* tag, 0: none */
-	uint16_t l3, l4;       /* offsets in the frame */
-	uint16_t payload;      /* TCP: offset of the payload */
-	uint16_t l4_length;    /* bytes of transport header and payload by the IP header, which may be less than the frame has */
+	bool l2_unicast;    /* the frame's destination isn't a group address */
+	uint8_t dscp;       /* upper six bits of the traffic class, in place: 0..0xfc */
+	uint8_t hop_limit;  /* TTL or hop limit */
+	uint16_t vlan;      /* tag, 0: none */
+	uint16_t l3, l4;    /* offsets in the frame */
+	uint16_t payload;   /* TCP: offset of the payload */
+	uint16_t l4_length; /* bytes of transport header and payload by the IP header, which may be less than the frame
+			       has */
 	uint16_t payload_length;
-	uint16_t window;       /* TCP: as in the packet, unscaled */
-	uint8_t flags;	       /* TCP flags */
+	uint16_t window;        /* TCP: as in the packet, unscaled */
+	uint8_t flags;          /* TCP flags */
 	uint8_t options_length; /* of TCP */
-	uint32_t seq, ack;     /* host order */
+	uint32_t seq, ack;      /* host order */
 	struct ip_addr source, destination;
 	uint16_t source_port, destination_port; /* network order */
 };
 
-/* bytes: the first length bytes of the frame, contiguous; total: all of it (they differ only when the frame is in more than
- * one buffer, which is refused). checksummed: the device vouches for the TCP checksum. vlan_stripped: the tag that the device
- * took off, 0: none. */
+/* bytes: the first length bytes of the frame, contiguous; total: all of it (they differ only when the frame is in more
+ * than one buffer, which is refused). checksummed: the device vouches for the TCP checksum. vlan_stripped: the tag that
+ * the device took off, 0: none. */
 void packet_parse(const uint8_t *bytes, uint32_t length, uint32_t total, bool checksummed, uint16_t vlan_stripped,
 		  struct packet *packet);
 

@@ -116,8 +116,8 @@ peek_decide(struct worker *worker, uint32_t index, enum reason why)
 	}
 }
 
-/* A RST counts only with a sequence number that we would take next (RFC 5961 section 3.2); what is held but not acknowledged
- * makes that a range. */
+/* A RST counts only with a sequence number that we would take next (RFC 5961 section 3.2); what is held but not
+ * acknowledged makes that a range. */
 static bool
 reset_is_credible(const struct hold *hold, const struct packet *packet)
 {
@@ -155,7 +155,8 @@ peek_input(struct worker *worker, uint32_t index, const struct packet *packet, s
 	uint8_t *bytes = rte_pktmbuf_mtod(mbuf, uint8_t *);
 	if ((client->flags & LEG_TS) != 0) {
 		struct tcp_options options;
-		if (!tcp_options_parse(bytes + packet->l4 + TCP_HEADER_LENGTH, packet->options_length, false, &options) ||
+		if (!tcp_options_parse(bytes + packet->l4 + TCP_HEADER_LENGTH, packet->options_length, false,
+				       &options) ||
 		    !options.timestamps) {
 			worker_drop(worker, mbuf, REASON_TCP_TIMESTAMP_MISSING);
 			return;
@@ -176,7 +177,8 @@ peek_input(struct worker *worker, uint32_t index, const struct packet *packet, s
 	enum hold_verdict verdict = HOLD_REPEAT;
 	if (length != 0)
 		verdict = offset > HOLD_MAX ? HOLD_BEYOND
-					    : hold_add(&worker->holds, hold, (uint32_t)offset, bytes + packet->payload + skip, length);
+					    : hold_add(&worker->holds, hold, (uint32_t)offset,
+						       bytes + packet->payload + skip, length);
 	uint32_t end = (uint32_t)offset + length;
 	bool fin_in_order = (packet->flags & TCP_FIN) != 0 && end == hold->end && hold->n_early == 0;
 

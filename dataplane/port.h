@@ -6,11 +6,11 @@
  * (af_packet, af_xdp, tap, memif, ring, pcap, null) gets one, and worker 0 hands over. In particular
  * af_packet's fanout is not used: it hashes differently and moves flows under load.
  *
- * Checksums are left to hardware only where hardware checks what was on a wire. Paravirtual devices (virtio, vmxnet3, tap) that are offered
- * receive checksum offload take it as leave to send us packets without a checksum.
+ * Checksums are left to hardware only where hardware checks what was on a wire. Paravirtual devices (virtio, vmxnet3,
+ * tap) that are offered receive checksum offload take it as leave to send us packets without a checksum.
  *
- * Sleeping. port_wakeup_fds are descriptors that become readable when a frame waits: interrupts of a NIC, the driver's own sockets
- * of af_packet and af_xdp, the tap's file. Some devices have none.
+ * Sleeping. port_wakeup_fds are descriptors that become readable when a frame waits: interrupts of a NIC, the driver's
+ * own sockets of af_packet and af_xdp, the tap's file. Some devices have none.
  */
 #ifndef POSTERN_DATAPLANE_PORT_H
 #define POSTERN_DATAPLANE_PORT_H
@@ -25,9 +25,9 @@ struct text;
 
 enum { PORT_WAKEUP_MAX = 4 };
 
-/* Opens the DPDK device of conf->ports[index] and fills *device; ports of the same device, with other VLANs, share it: open it once. The EAL
- * is up; a virtual device that it wasn't told of is made here. False, and what is wrong and what to do in error (no line break), when it
- * can't be used as postern.conf says. */
+/* Opens the DPDK device of conf->ports[index] and fills *device; ports of the same device, with other VLANs, share it:
+ * open it once. The EAL is up; a virtual device that it wasn't told of is made here. False, and what is wrong and what
+ * to do in error (no line break), when it can't be used as postern.conf says. */
 bool port_open(const struct conf *conf, uint8_t index, uint16_t n_workers, struct rte_mempool *pool,
 	       struct device *device, struct text *error);
 
@@ -38,9 +38,9 @@ bool port_open_tap(const struct conf *conf, uint8_t index, const struct device *
 /* Stops and closes what one of the two opened. */
 void port_close(struct device *device);
 
-/* Descriptors to wait on for frames of a queue, at most PORT_WAKEUP_MAX; returns how many, 0 when the device has none. They stay the
- * driver's: not to be read from or closed. Level-triggered: readable until the frames are taken, a NIC's until it is
- * disarmed. */
+/* Descriptors to wait on for frames of a queue, at most PORT_WAKEUP_MAX; returns how many, 0 when the device has none.
+ * They stay the driver's: not to be read from or closed. Level-triggered: readable until the frames are taken, a NIC's
+ * until it is disarmed. */
 unsigned port_wakeup_fds(const struct device *device, uint16_t queue, int fds[PORT_WAKEUP_MAX]);
 
 /* Before a sleep (arm) and after it (not): NICs interrupt only when armed; others need nothing. After arming, poll once

@@ -112,6 +112,7 @@ probe_fired(struct worker *worker, uint32_t index)
 		flow_dispose(worker, index);
 		return;
 	}
-	timer_wheel_start(&worker->wheel, &worker->flows, index, worker->clock_ms + ((uint32_t)PROBE_RTO_MS << flow->retries));
+	timer_wheel_start(&worker->wheel, &worker->flows, index,
+			  worker->clock_ms + ((uint32_t)PROBE_RTO_MS << flow->retries));
 	send_syn(worker, &flow->leg[LEG_ENDPOINT]);
 }

@@ -2,10 +2,11 @@
 /*
  * Probes: one SYN to an endpoint with all options that we know, to learn which of them it takes.
  *
- * A client can be offered timestamps only when every endpoint behind the listener is known to have them, because what is missing on one leg
- * can't be made up for on the other; and a client's own SYN doesn't tell, since it passes on only what was offered. So control asks for
- * probes of the endpoints that it doesn't know yet, a few a second. The answer is a SYN-ACK, from which the profile is learned, and which
- * gets a RST: no connection comes of it, and no application hears of it.
+ * A client can be offered timestamps only when every endpoint behind the listener is known to have them, because what
+ * is missing on one leg can't be made up for on the other; and a client's own SYN doesn't tell, since it passes on only
+ * what was offered. So control asks for probes of the endpoints that it doesn't know yet, a few a second. The answer is
+ * a SYN-ACK, from which the profile is learned, and which gets a RST: no connection comes of it, and no application
+ * hears of it.
  */
 #ifndef POSTERN_DATAPLANE_PROBE_H
 #define POSTERN_DATAPLANE_PROBE_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Why a packet was dropped, why a connection was refused, why a flow ended: one list, one table of texts, one counter
- * for each and worker. The texts are what `posternctl drops`, the metric label `reason` and the access log print; grep for
- * one to find the line that decided.
+ * for each and worker. The texts are what `posternctl drops`, the metric label `reason` and the access log print; grep
+ * for one to find the line that decided.
  */
 #ifndef POSTERN_DATAPLANE_REASON_H
 #define POSTERN_DATAPLANE_REASON_H
@@ -11,9 +11,9 @@
 
 /* What kind of thing a reason is about. */
 enum reason_class {
-	REASON_PACKET,	/* one packet was dropped */
+	REASON_PACKET,  /* one packet was dropped */
 	REASON_REFUSAL, /* a connection was refused, or its setting up failed */
-	REASON_END	/* a flow that had been passing ended */
+	REASON_END      /* a flow that had been passing ended */
 };
 
 /* X(constant, class, text, what it means) */
@@ -53,7 +53,8 @@ enum reason_class {
 	X(TCP_OPTIONS, PACKET, "tcp_options", "malformed TCP options")                                                 \
 	X(TCP_PORT_ZERO, PACKET, "tcp_port_zero", "source or destination port 0")                                      \
 	X(TCP_WINDOW, PACKET, "tcp_window", "a sequence or acknowledgment number outside what may be accepted")        \
-	X(TCP_TIMESTAMP_MISSING, PACKET, "tcp_timestamp_missing", "no timestamp where they were negotiated (RFC 7323)") \
+	X(TCP_TIMESTAMP_MISSING, PACKET, "tcp_timestamp_missing",                                                      \
+	  "no timestamp where they were negotiated (RFC 7323)")                                                        \
 	X(TCP_STATE, PACKET, "tcp_state", "a segment that has no meaning in the flow's state")                         \
 	X(COOKIE_BAD, PACKET, "cookie_bad", "an ACK that belongs to no flow and carries no valid SYN cookie")          \
 	X(COOKIE_OUT_OF_ORDER, PACKET, "cookie_out_of_order", "data ahead of the ACK that ends the handshake")         \
@@ -87,9 +88,11 @@ enum reason_class {
 	X(MAX_CONNECTIONS, REFUSAL, "max_connections", "connectionPool.tcp.maxConnections is reached")                 \
 	X(CONNECT_TIMEOUT, REFUSAL, "connect_timeout", "no endpoint answered the SYN in time")                         \
 	X(CONNECT_REFUSED, REFUSAL, "connect_refused", "the endpoint answered the SYN with RST")                       \
-	X(CONNECT_UNREACHABLE, REFUSAL, "connect_unreachable", "ICMP said that the endpoint is unreachable, or no route") \
+	X(CONNECT_UNREACHABLE, REFUSAL, "connect_unreachable",                                                         \
+	  "ICMP said that the endpoint is unreachable, or no route")                                                   \
 	X(LOCAL_PORTS, REFUSAL, "local_ports", "no free local port towards the endpoint")                              \
-	X(ENDPOINT_OPTIONS, REFUSAL, "endpoint_options", "the endpoint's TCP options can't be translated to the client's") \
+	X(ENDPOINT_OPTIONS, REFUSAL, "endpoint_options",                                                               \
+	  "the endpoint's TCP options can't be translated to the client's")                                            \
 	/* flows */                                                                                                    \
 	X(CLOSED, END, "closed", "both sides closed")                                                                  \
 	X(RESET_BY_CLIENT, END, "reset_by_client", "the client sent RST")                                              \

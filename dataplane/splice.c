@@ -34,7 +34,8 @@ load_16(const uint8_t *at)
 	return value;
 }
 
-/* One's-complement sum of two addresses of one family. The fixed part of an IPv4-mapped one is 0xffff, which is zero. */
+/* One's-complement sum of two addresses of one family. The fixed part of an IPv4-mapped one is 0xffff, which is zero.
+ */
 static inline uint64_t
 address_sum(bool v4, const struct ip_addr *a, const struct ip_addr *b)
 {
@@ -62,15 +63,8 @@ replace_16(checksum_delta delta, uint8_t *at, uint16_t network_value)
 	return checksum_delta_16(delta, old, network_value);
 }
 
-/* The traffic class's six DSCP bits, in place. */
-static inline uint8_t
-packet_dscp(const struct packet *packet, const uint8_t *ip)
-{
-	return (packet->v4 ? ip[1] : (uint8_t)(ip[0] << 4 | ip[1] >> 4)) & 0xfc;
-}
-
-/* Rewrites the packet for the leg that it goes out on: afterwards the mbuf begins with the new IP header. shift_* are the leg's it came on and
- * goes out on. REASON_NONE, or why it can't pass (the packet is then as it was). */
+/* Rewrites the packet for the leg that it goes out on: afterwards the mbuf begins with the new IP header. shift_* are
+ * the leg's it came on and goes out on. REASON_NONE, or why it can't pass (the packet is then as it was). */
 static enum reason
 rewrite(struct worker *worker, const struct flow_leg *in, const struct flow_leg *out, const struct packet *packet,
 	struct rte_mbuf *mbuf)
@@ -88,23 +82,22 @@ rewrite(struct worker *worker, const struct flow_leg *in, const struct flow_leg 
 			.tsecr = 0 - out->ts_delta,
 			.drop_sack = (out->flags & LEG_SACK) == 0,
 		};
-		if (tcp_options_translate(tcp + TCP_HEADER_LENGTH, packet->options_length, has_ack, &shift, &delta, &seen) !=
-		    TCP_OPTIONS_OK)
+		if (tcp_options_translate(tcp + TCP_HEADER_LENGTH, packet->options_length, has_ack, &shift, &delta,
+					  &seen) != TCP_OPTIONS_OK)
 			return REASON_TCP_OPTIONS;
 	}
 	if (unlikely(seen.timestamps != ((in->flags & LEG_TS) != 0)) && !is_reset)
 		return seen.timestamps ? REASON_TCP_OPTIONS : REASON_TCP_TIMESTAMP_MISSING;
 
-	uint8_t dscp = packet_dscp(packet, frame + packet->l3);
 	const struct ip_addr *source = &worker->net->addresses[out->local_addr].addr;
 
 	bool v4 = ip_addr_is_v4(&out->peer);
 	/* 2^35 − 8 is eight times 2^32 − 1, which is a zero: it keeps the difference from going below. */
 	delta += address_sum(v4, source, &out->peer) + ((UINT64_C(1) << 35) - 8) -
 		 address_sum(packet->v4, &packet->source, &packet->destination);
-	uint32_t ports;
-	uint16_t port_pair[2] = {out->local_port, out->peer_port};
-	memcpy(&ports, port_pair, 4);
+	uint32_t ports =
+		load_32((const uint8_t *)&out->peer_port); /* peer's and ours; a packet has them the other way round */
+	ports = ports << 16 | ports >> 16;
 	delta = checksum_delta_32(delta, load_32(tcp + AT_PORTS), ports);
 	memcpy(tcp + AT_PORTS, &ports, 4);
 	delta = replace_32(delta, tcp + AT_SEQ, packet->seq + in->seq_delta);
@@ -121,22 +114,21 @@ rewrite(struct worker *worker, const struct flow_leg *in, const struct flow_leg 
 	memcpy(tcp + AT_CHECKSUM, &checksum, 2);
 
 	uint8_t ip_length = v4 ? IPV4_HEADER_LENGTH : IPV6_HEADER_LENGTH;
-	emit_ip_header(tcp - ip_length, source, &out->peer, IP_PROTO_TCP, packet->l4_length, dscp);
+	emit_ip_header(tcp - ip_length, source, &out->peer, IP_PROTO_TCP, packet->l4_length, packet->dscp);
 	mbuf->data_off = (uint16_t)(mbuf->data_off + packet->l4 - ip_length);
 	mbuf->data_len = (uint16_t)(ip_length + packet->l4_length);
 	mbuf->pkt_len = mbuf->data_len;
 	return REASON_NONE;
 }
 
-/* A rewritten IP packet whose payload is larger than its receiver takes: sent as several. FIN and PSH belong to the last. */
+/* A rewritten IP packet whose payload is larger than its receiver takes: sent as several. FIN and PSH belong to the
+ * last. */
 static void
 send_split(struct worker *worker, struct neighbour *neighbour, const struct flow_leg *out, const struct packet *packet,
 	   struct rte_mbuf *mbuf)
 {
 	const uint8_t *ip = rte_pktmbuf_mtod(mbuf, const uint8_t *);
-	bool v4 = ip[0] >> 4 == 4;
-	uint8_t dscp = (v4 ? ip[1] : (uint8_t)(ip[0] << 4 | ip[1] >> 4)) & 0xfc;
-	const uint8_t *tcp = ip + (v4 ? IPV4_HEADER_LENGTH : IPV6_HEADER_LENGTH);
+	const uint8_t *tcp = ip + (ip[0] >> 4 == 4 ? IPV4_HEADER_LENGTH : IPV6_HEADER_LENGTH);
 	uint16_t header = (uint16_t)(TCP_HEADER_LENGTH + packet->options_length);
 	uint16_t step = (uint16_t)(out->mss - packet->options_length);
 	const struct ip_addr *source = &worker->net->addresses[out->local_addr].addr;
@@ -150,7 +142,7 @@ send_split(struct worker *worker, struct neighbour *neighbour, const struct flow
 		uint16_t length = last ? (uint16_t)(packet->payload_length - at) : step;
 		uint16_t l4_length = (uint16_t)(header + length), zero = 0;
 		uint8_t *to = rte_pktmbuf_mtod(piece, uint8_t *);
-		uint8_t ip_length = emit_ip_header(to, source, &out->peer, IP_PROTO_TCP, l4_length, dscp);
+		uint8_t ip_length = emit_ip_header(to, source, &out->peer, IP_PROTO_TCP, l4_length, packet->dscp);
 		uint8_t *to_tcp = to + ip_length;
 		uint32_t piece_seq = htonl(seq + at);
 
@@ -158,10 +150,10 @@ send_split(struct worker *worker, struct neighbour *neighbour, const struct flow
 		memcpy(to_tcp + header, tcp + header + at, length);
 		memcpy(to_tcp + AT_SEQ, &piece_seq, 4);
 		if (!last)
-			to_tcp[AT_FLAGS + 1] &= (uint8_t)~(TCP_FIN | TCP_PSH);
+			to_tcp[AT_FLAGS + 1] &= (uint8_t) ~(TCP_FIN | TCP_PSH);
 		memcpy(to_tcp + AT_CHECKSUM, &zero, 2);
-		uint16_t checksum = (uint16_t)~checksum_fold(checksum_pseudo(source, &out->peer, IP_PROTO_TCP, l4_length) +
-							     checksum_sum(to_tcp, l4_length));
+		uint16_t checksum = (uint16_t)~checksum_fold(
+			checksum_pseudo(source, &out->peer, IP_PROTO_TCP, l4_length) + checksum_sum(to_tcp, l4_length));
 		memcpy(to_tcp + AT_CHECKSUM, &checksum, 2);
 		piece->data_len = (uint16_t)(ip_length + l4_length);
 		piece->pkt_len = piece->data_len;
@@ -190,10 +182,11 @@ send_rewritten(struct worker *worker, struct neighbour *neighbour, struct rte_mb
 	worker_transmit(worker, neighbour->device, mbuf);
 }
 
-/* A SYN on a flow that is established. RFC 5961 section 4: a challenge ACK; a peer that really began anew answers it with a RST. To an
- * endpoint whose SYN-ACK comes again it is the ACK that was lost, and has a timestamp where they were negotiated (RFC 7323 section 3.2
- * lets it be dropped otherwise): the one that it echoes, which is our SYN's own and thus never ahead of the client's clock. A forged SYN-ACK
- * doesn't have the endpoint's number, and must not choose the timestamp that the endpoint remembers. */
+/* A SYN on a flow that is established. RFC 5961 section 4: a challenge ACK; a peer that really began anew answers it
+ * with a RST. To an endpoint whose SYN-ACK comes again it is the ACK that was lost, and has a timestamp where they were
+ * negotiated (RFC 7323 section 3.2 lets it be dropped otherwise): the one that it echoes, which is our SYN's own and
+ * thus never ahead of the client's clock. A forged SYN-ACK doesn't have the endpoint's number, and must not choose the
+ * timestamp that the endpoint remembers. */
 static void
 answer_syn(struct worker *worker, uint32_t index, unsigned leg, const struct packet *packet, struct rte_mbuf *mbuf)
 {
@@ -218,7 +211,7 @@ answer_syn(struct worker *worker, uint32_t index, unsigned leg, const struct pac
 	struct emit_segment ack = {
 		.flags = TCP_ACK,
 		.seq = out->seq_end + out->seq_delta,
-		.ack = in->seq_end,
+		.ack = out->ack - in->seq_delta, /* what the other side has; what we saw may have been lost behind us */
 		.window = splice_window((uint16_t)((out->edge - out->ack) >> out->wscale), out->wscale, in->announced),
 		.options = options,
 		.options_length = tcp_options_write(&ours, options),
@@ -226,47 +219,54 @@ answer_syn(struct worker *worker, uint32_t index, unsigned leg, const struct pac
 	emit_to_peer(worker, in, &ack);
 }
 
-/* Whether a RST would be obeyed by its receiver: RFC 5961 asks for exactly the next number it expects, and that lies between what it acknowledged
- * and what has passed. */
+/* Whether a RST would be obeyed by its receiver: RFC 5961 asks for exactly the next number it expects, and that lies
+ * between what it acknowledged and what has passed. */
 static bool
 reset_is_exact(const struct flow_leg *in, const struct flow_leg *out, const struct packet *packet)
 {
 	return seq_at_most(out->ack, packet->seq + in->seq_delta) && seq_at_most(packet->seq, in->seq_end);
 }
 
-/* Takes note of what the packet says of its sender. False when it says what can't be. */
+/* Whether the receiver could take the packet: its sequence numbers lie where the receiver has said that it takes them,
+ * and it acknowledges what the receiver has sent. */
 static inline bool
-track(struct flow_leg *in, struct flow_leg *out, const struct packet *packet)
+is_acceptable(const struct flow_leg *in, const struct flow_leg *out, const struct packet *packet)
 {
 	uint32_t seq = packet->seq + in->seq_delta; /* as the receiver sees it */
-	uint32_t end = packet->seq + packet_seq_length(packet);
+	uint32_t end = seq + packet_seq_length(packet);
 
-	if (unlikely((int32_t)(end + in->seq_delta - out->edge) > SPLICE_WINDOW_SLACK ||
+	if (unlikely((int32_t)(end - out->edge) > SPLICE_WINDOW_SLACK ||
 		     (int32_t)(seq - out->ack) < -SPLICE_WINDOW_MAX))
 		return false;
-	if ((packet->flags & TCP_ACK) != 0) {
-		if (unlikely(seq_before(out->seq_end, packet->ack - out->seq_delta) ||
-			     (int32_t)(packet->ack - in->ack) < -SPLICE_WINDOW_MAX))
-			return false;
-		if ((packet->flags & TCP_RST) == 0) {
-			uint32_t edge = packet->ack + ((uint32_t)packet->window << in->wscale);
-			if (seq_before(in->ack, packet->ack))
-				in->ack = packet->ack;
-			if (seq_before(in->edge, edge))
-				in->edge = edge;
-			if (unlikely((out->flags & LEG_FIN) != 0) && packet->ack - out->seq_delta == out->seq_end)
-				out->flags |= LEG_FIN_ACKED;
-		}
-	}
+	return (packet->flags & TCP_ACK) == 0 || likely(seq_at_most(packet->ack - out->seq_delta, out->seq_end) &&
+							(int32_t)(packet->ack - in->ack) >= -SPLICE_WINDOW_MAX);
+}
+
+/* Takes note of what a packet that is passed on says of its sender. */
+static inline void
+track(struct flow_leg *in, struct flow_leg *out, const struct packet *packet)
+{
+	uint32_t end = packet->seq + packet_seq_length(packet);
+
 	if ((packet->flags & TCP_RST) != 0)
-		return true;
-	if (seq_before(in->seq_end, end) && (in->flags & LEG_FIN) == 0)
+		return;
+	uint32_t edge = packet->ack + ((uint32_t)packet->window << in->wscale);
+	if (seq_before(in->ack, packet->ack))
+		in->ack = packet->ack;
+	if (seq_before(in->edge, edge))
+		in->edge = edge;
+	if (unlikely((out->flags & LEG_FIN) != 0) && packet->ack - out->seq_delta == out->seq_end)
+		out->flags |= LEG_FIN_ACKED;
+
+	uint8_t flags = in->flags | LEG_ACTIVE;
+	if (seq_before(in->seq_end, end)) {
 		in->seq_end = end;
+		flags &= (uint8_t)~LEG_FIN; /* what goes on behind a FIN shows that the FIN was somebody else's */
+	}
 	if (unlikely((packet->flags & TCP_FIN) != 0) && end == in->seq_end)
-		in->flags |= LEG_FIN;
-	in->flags |= LEG_ACTIVE;
+		flags |= LEG_FIN;
+	in->flags = flags;
 	in->bytes += packet->payload_length;
-	return true;
 }
 
 void
@@ -279,7 +279,7 @@ splice_input(struct worker *worker, uint32_t index, unsigned leg, const struct p
 		answer_syn(worker, index, leg, packet, mbuf);
 		return;
 	}
-	if (unlikely(!track(in, out, packet))) {
+	if (unlikely(!is_acceptable(in, out, packet))) {
 		worker_drop(worker, mbuf, REASON_TCP_WINDOW);
 		return;
 	}
@@ -296,6 +296,7 @@ splice_input(struct worker *worker, uint32_t index, unsigned leg, const struct p
 		worker_drop(worker, mbuf, reason);
 		return;
 	}
+	track(in, out, packet);
 	worker->stats->spliced_packets++;
 	if (unlikely(packet->payload_length + packet->options_length > out->mss && packet->payload_length != 0))
 		send_split(worker, neighbour, out, packet, mbuf);
@@ -304,7 +305,8 @@ splice_input(struct worker *worker, uint32_t index, unsigned leg, const struct p
 
 	if (unlikely((packet->flags & TCP_RST) != 0)) {
 		if (reset_is_exact(in, out, packet))
-			flow_finish(worker, index, leg == LEG_CLIENT ? REASON_RESET_BY_CLIENT : REASON_RESET_BY_ENDPOINT);
+			flow_finish(worker, index,
+				    leg == LEG_CLIENT ? REASON_RESET_BY_CLIENT : REASON_RESET_BY_ENDPOINT);
 		return;
 	}
 	if (unlikely((in->flags & LEG_HELD) != 0))

@@ -8,12 +8,15 @@
  *   2. look all keys up; the records are on their way
  *   3. act on each, in order of arrival
  *
- * Acting on one packet can make or end the flow of the next (the ACK of a handshake and the ClientHello often come together), so
- * pass 3 looks a key up again when the table has changed since pass 2.
+ * Acting on one packet can make or end the flow of the next (the ACK of a handshake and the ClientHello often come
+ * together), so pass 3 looks a key up again when the table has changed since pass 2.
  *
- * Whose flow is it? Every worker looks in its own table first. What isn't there belongs to the worker whose local port it is addressed
- * to, or, from clients, to the one that the hash of its addresses names when the device has too few queues to
- * spread clients itself. A packet changes hands once at most.
+ * Whose flow is it? Every worker looks in its own table first. What isn't there belongs to the worker whose local port
+ * it is addressed to, or, from clients, to the one that the hash of its addresses names when the device has too few
+ * queues to spread clients itself. A packet changes hands once at most.
+ *
+ * A device with one transmit queue is worker 0's: nothing guards a queue against two at a time. The others give it
+ * their frames, finished, over the same ring; a mark in the mbuf's port tells them from those that arrived.
  */
 #include "dataplane/worker.h"
 
@@ -36,7 +39,12 @@
 #include "dataplane/probe.h"
 #include "dataplane/splice.h"
 
-enum { NEIGHBOUR_TICK_MS = 100, TIMER_BUDGET = 512, PROBE_BURST = 16 };
+enum {
+	NEIGHBOUR_TICK_MS = 100,
+	TIMER_BUDGET = 512,
+	PROBE_BURST = 16,
+	TO_BE_SENT = 0x8000 /* beside a device's index in mbuf->port */
+};
 
 void
 worker_drop(struct worker *worker, struct rte_mbuf *mbuf, enum reason reason)
@@ -67,6 +75,28 @@ worker_random(struct worker *worker)
 	return (uint32_t)(result >> 32);
 }
 
+void
+worker_hand_over(struct worker *worker, uint16_t to, struct rte_mbuf *mbuf)
+{
+	if (rte_ring_enqueue(worker->inboxes[to], mbuf) != 0) {
+		worker_drop(worker, mbuf, REASON_HANDOVER_FULL);
+		return;
+	}
+	worker->stats->handed_over++;
+	worker->handed_to |= 1u << to;
+}
+
+/* Gives the frames to worker 0, who counts them as sent. */
+static void
+have_sent(struct worker *worker, uint8_t index, struct tx_buffer *buffer)
+{
+	for (uint16_t i = 0; i < buffer->n; i++) {
+		buffer->mbufs[i]->port = index | TO_BE_SENT;
+		worker_hand_over(worker, 0, buffer->mbufs[i]);
+	}
+	buffer->n = 0;
+}
+
 static void
 flush_device(struct worker *worker, uint8_t index)
 {
@@ -75,16 +105,15 @@ flush_device(struct worker *worker, uint8_t index)
 	uint16_t n = buffer->n, sent = 0;
 	uint64_t bytes = 0;
 
+	if (worker->id >= device->tx_queues) {
+		have_sent(worker, index, buffer);
+		return;
+	}
 	buffer->n = 0;
 	for (uint16_t i = 0; i < n; i++)
 		bytes += buffer->mbufs[i]->pkt_len;
-	if (unlikely(worker->id >= device->tx_queues)) {
-		sent = (uint16_t)rte_ring_enqueue_burst(device->relay, (void **)buffer->mbufs, n, NULL);
-		worker->handed_to |= 1u;
-	}
-	while (sent < n && worker->id < device->tx_queues) {
-		uint16_t now = device->tx(device, worker->id, buffer->mbufs + sent,
-					  (uint16_t)(n - sent));
+	while (sent < n) {
+		uint16_t now = device->tx(device, worker->id, buffer->mbufs + sent, (uint16_t)(n - sent));
 		if (now == 0)
 			break;
 		sent = (uint16_t)(sent + now);
@@ -151,8 +180,8 @@ other_input(struct worker *worker, const struct packet *packet, struct rte_mbuf 
 
 /* Pass 1 for one frame. True when it is TCP to one of our addresses: *key is set and the mbuf stays with the caller. */
 static bool
-classify(struct worker *worker, uint8_t device_index, struct rte_mbuf *mbuf, struct packet *packet, struct flow_key *key,
-	 bool handed_over)
+classify(struct worker *worker, uint8_t device_index, struct rte_mbuf *mbuf, struct packet *packet,
+	 struct flow_key *key, bool handed_over)
 {
 	const struct net *net = worker->net;
 	const struct device *device = net->devices[device_index];
@@ -186,7 +215,7 @@ classify(struct worker *worker, uint8_t device_index, struct rte_mbuf *mbuf, str
 		worker_drop(worker, mbuf, REASON_IP_NOT_OURS);
 		return false;
 	}
-	*key = (struct flow_key){packet->source, packet->source_port, packet->destination_port, local, 0};
+	flow_key_set(key, &packet->source, packet->source_port, packet->destination_port, local);
 	return true;
 }
 
@@ -204,20 +233,10 @@ worker_owner(const struct worker *worker, uint8_t device, const struct flow_key 
 	return local_port_owner(key->local_port, worker->n_workers);
 }
 
-void
-worker_hand_over(struct worker *worker, uint16_t to, struct rte_mbuf *mbuf)
-{
-	if (rte_ring_enqueue(worker->inboxes[to], mbuf) != 0) {
-		worker_drop(worker, mbuf, REASON_HANDOVER_FULL);
-		return;
-	}
-	worker->stats->handed_over++;
-	worker->handed_to |= 1u << to;
-}
-
 /* Pass 3 for one packet. */
 static void
-tcp_input(struct worker *worker, const struct packet *packet, const struct flow_key *key, flow_ref ref, struct rte_mbuf *mbuf)
+tcp_input(struct worker *worker, const struct packet *packet, const struct flow_key *key, flow_ref ref,
+	  struct rte_mbuf *mbuf)
 {
 	if (ref == 0) {
 		/* Here, where it costs only strangers: a packet from one of our own addresses. */
@@ -271,7 +290,6 @@ input(struct worker *worker, struct rte_mbuf **mbufs, uint16_t n, bool handed_ov
 	struct rte_mbuf *tcp[WORKER_BURST];
 	uint16_t n_tcp = 0;
 
-	worker->handed_over = handed_over;
 	for (uint16_t i = 0; i < n; i++) {
 		if (i + 3 < n)
 			rte_prefetch0(rte_pktmbuf_mtod(mbufs[i + 3], void *));
@@ -306,7 +324,6 @@ worker_input(struct worker *worker, uint8_t device, struct rte_mbuf **mbufs, uin
 {
 	set_time(worker, now_ms);
 	if (worker->net->devices[device]->is_tap) {
-		worker->stats->from_host += n;
 		host_forward(worker, device, mbufs, n);
 		return;
 	}
@@ -318,8 +335,17 @@ worker_input(struct worker *worker, uint8_t device, struct rte_mbuf **mbufs, uin
 void
 worker_input_handed_over(struct worker *worker, struct rte_mbuf **mbufs, uint16_t n, uint64_t now_ms)
 {
+	struct rte_mbuf *arrived[WORKER_BURST];
+	uint16_t n_arrived = 0;
+
 	set_time(worker, now_ms);
-	input(worker, mbufs, n, true);
+	for (uint16_t i = 0; i < n; i++) {
+		if ((mbufs[i]->port & TO_BE_SENT) != 0)
+			worker_transmit(worker, (uint8_t)mbufs[i]->port, mbufs[i]);
+		else
+			arrived[n_arrived++] = mbufs[i];
+	}
+	input(worker, arrived, n_arrived, true);
 }
 
 static void
@@ -351,9 +377,11 @@ worker_abort_all(struct worker *worker, enum reason reason)
 {
 	for (uint32_t index = 1; index <= flow_table_touched(&worker->flows); index++) {
 		struct flow *flow = flow_table_get(&worker->flows, index);
+		if (flow->state == FLOW_CONNECTING)
+			dial_abandon(worker, index); /* back to PEEKING */
 		if (flow->state == FLOW_SPLICED)
 			flow_abort(worker, index, reason);
-		else if (flow->state == FLOW_PEEKING || flow->state == FLOW_CONNECTING)
+		else if (flow->state == FLOW_PEEKING)
 			flow_refuse(worker, index, reason, NULL);
 	}
 	worker_flush(worker);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A worker: all that one forwarding core owns. It runs to completion and shares nothing but its counters (read by control), the
- * hand-over rings, and what is immutable.
+ * A worker: all that one forwarding core owns. It runs to completion and shares nothing but its counters (read by
+ * control), the hand-over rings, and what is immutable.
  *
- * worker_input takes a burst through the whole way of a packet; worker_run is the loop around it: receive, hand-over, timers, control,
- * transmit, back-off. Time comes in as an argument everywhere, so a simulation drives the same code with its own clock.
+ * worker_input takes a burst through the whole way of a packet; worker_run is the loop around it: receive, hand-over,
+ * timers, control, transmit, back-off. Time comes in as an argument everywhere, so a simulation drives the same code
+ * with its own clock.
  */
 #ifndef POSTERN_DATAPLANE_WORKER_H
 #define POSTERN_DATAPLANE_WORKER_H
@@ -32,20 +33,20 @@ struct worker_stats {
 	uint64_t reasons[REASON_COUNT];
 	uint64_t rx_packets[CONF_PORTS_MAX], rx_bytes[CONF_PORTS_MAX];
 	uint64_t tx_packets[NET_DEVICES_MAX], tx_bytes[NET_DEVICES_MAX];
-	uint64_t spliced_packets;  /* rewritten and passed on */
-	uint64_t syns, syn_acks;   /* SYNs answered by cookie; cookies that came back */
+	uint64_t spliced_packets; /* rewritten and passed on */
+	uint64_t syns, syn_acks;  /* SYNs answered by cookie; cookies that came back */
 	uint64_t opened, ended, refused;
-	uint64_t handed_over;	   /* packets given to the worker that owns their flow */
+	uint64_t handed_over; /* packets given to the worker that owns their flow, or the queue that they leave by */
 	uint64_t to_host, from_host;
 	uint64_t arp_requests, arp_replies, nd_solicitations, nd_advertisements, echo_replies; /* sent */
 	uint64_t address_conflicts; /* claims of others to one of our addresses (RFC 5227 section 2.4) */
 	uint64_t rsts_sent, segments_split, events_lost, retransmissions;
 	uint64_t loops, busy_cycles, total_cycles; /* of the loop; busy: it found something to do */
 	uint64_t sleeps;
-	uint64_t heartbeat_ms;	   /* worker clock of the last loop */
+	uint64_t heartbeat_ms;        /* worker clock of the last loop */
 	uint32_t states[FLOW_STATES]; /* flows now in each state */
-	uint32_t neighbours;	   /* entries in use */
-	uint32_t holds;		   /* buffers in use */
+	uint32_t neighbours;          /* entries in use */
+	uint32_t holds;               /* buffers in use */
 };
 
 /* Frames that wait for the end of the burst, for one device. */
@@ -61,9 +62,9 @@ struct worker {
 	const struct dataplane_hooks *hooks;
 	struct rte_mempool *pool;
 
-	uint64_t now_ms;	/* CLOCK_MONOTONIC, or the simulation's; set at the begin of every burst */
+	uint64_t now_ms;         /* CLOCK_MONOTONIC, or the simulation's; set at the begin of every burst */
 	uint64_t wall_offset_ms; /* wall clock − now_ms, for opened_ms */
-	uint32_t clock_ms;	/* now_ms modulo 2^32: timers and TSvals */
+	uint32_t clock_ms;       /* now_ms modulo 2^32: timers and TSvals */
 	uint64_t random_state[2];
 
 	struct flow_table flows;
@@ -72,22 +73,21 @@ struct worker {
 	struct hold_pool holds;
 	struct neighbour_table neighbours;
 	struct worker_stats *stats;
-	struct live_counters *live; /* by live slot; this worker's own; NULL: not counted */
+	struct live_counters *live; /* by live slot; this worker's own */
 
 	uint64_t cookie_secret[2], isn_secret[2], port_secret[2];
-	uint16_t port_counters[WORKER_PORT_COUNTERS]; /* local_port.c */
-	uint32_t rst_allowance;	    /* RSTs to strangers left in this second */
+	uint32_t port_counters[WORKER_PORT_COUNTERS]; /* local_port.c */
+	uint32_t rst_allowance;                       /* RSTs to strangers left in this second */
 	uint64_t rst_second, neighbour_tick_ms;
-	uint64_t defended_ms;	    /* when an address was last defended; 0: never */
+	uint64_t defended_ms; /* when an address was last defended; 0: never */
 	struct tx_buffer tx[NET_DEVICES_MAX];
 
-	struct rte_ring *inbox;	      /* mbufs handed over by other workers */
+	struct rte_ring *inbox;          /* mbufs handed over by other workers */
 	struct rte_ring *const *inboxes; /* of all workers, by id */
-	struct rte_ring *probes;      /* struct probe_request by value, from control; NULL: none */
-	struct rte_ring *events;      /* struct flow_event by value; NULL: not wanted */
-	bool handed_over;   /* what is being worked on came from another worker, and must not go to a third */
-	uint32_t handed_to; /* bit i: worker i got something in this loop and may have to be woken */
-	bool draining;	    /* set by control; relaxed */
+	struct rte_ring *probes;         /* struct probe_request by value, from control; NULL: none */
+	struct rte_ring *events;         /* struct flow_event by value; NULL: not wanted */
+	uint32_t handed_to;              /* bit i: worker i got something in this loop and may have to be woken */
+	bool draining;                   /* set by control; relaxed */
 };
 
 /* Counts a reason, and frees the mbuf that it is about. */
@@ -101,6 +101,11 @@ worker_count(struct worker *worker, enum reason reason)
 
 /* A frame, Ethernet header and all, for device; sent at the end of the burst at the latest. Takes the mbuf. */
 void worker_transmit(struct worker *worker, uint8_t device, struct rte_mbuf *mbuf);
+/* The worker that a packet belongs to when its flow isn't in our table: key and its hash as by flow_table_hash, and the
+ * device that the packet arrived at. This worker itself when nobody can know better. */
+uint16_t worker_owner(const struct worker *worker, uint8_t device, const struct flow_key *key, uint32_t hash);
+/* Gives an mbuf to another worker's inbox, or drops and counts it when that is full. Takes the mbuf. */
+void worker_hand_over(struct worker *worker, uint16_t to, struct rte_mbuf *mbuf);
 /* Sends what waits in the buffers; what a device doesn't take is dropped and counted. */
 void worker_flush(struct worker *worker);
 
@@ -109,14 +114,16 @@ struct rte_mbuf *worker_mbuf(struct worker *worker);
 /* xoshiro128-like: fast, seeded, not for secrets. */
 uint32_t worker_random(struct worker *worker);
 
-/* The worker that a flow belongs to that isn't in our own table; key as our side sees it, hash is flow_table_hash of it. */
+/* The worker that a flow belongs to that isn't in our own table; key as our side sees it, hash is flow_table_hash of
+ * it. */
 uint16_t worker_owner(const struct worker *worker, uint8_t device, const struct flow_key *key, uint32_t hash);
 /* Gives a frame as it was received to another worker. Takes the mbuf. */
 void worker_hand_over(struct worker *worker, uint16_t to, struct rte_mbuf *mbuf);
 
 /* Takes n <= WORKER_BURST frames that arrived on a device through all that must be done with them. Takes the mbufs. */
 void worker_input(struct worker *worker, uint8_t device, struct rte_mbuf **mbufs, uint16_t n, uint64_t now_ms);
-/* The same for frames that another worker handed over; each mbuf's port is the index of its device. */
+/* The same for what another worker handed over: frames that arrived, each mbuf's port being the index of its device,
+ * and frames to be sent where that worker has no queue. */
 void worker_input_handed_over(struct worker *worker, struct rte_mbuf **mbufs, uint16_t n, uint64_t now_ms);
 /* Ends all flows: RST to both sides, or to the client of one that isn't established. */
 void worker_abort_all(struct worker *worker, enum reason reason);

@@ -33,7 +33,8 @@ worker_run_init(struct worker_run *run, struct worker *worker, struct rte_rcu_qs
 	run->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	run->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	struct epoll_event event = {.events = EPOLLIN, .data.fd = run->wake_fd};
-	if (run->wake_fd < 0 || run->epoll_fd < 0 || epoll_ctl(run->epoll_fd, EPOLL_CTL_ADD, run->wake_fd, &event) != 0) {
+	if (run->wake_fd < 0 || run->epoll_fd < 0 ||
+	    epoll_ctl(run->epoll_fd, EPOLL_CTL_ADD, run->wake_fd, &event) != 0) {
 		text_print(error, "no descriptors for worker %u to sleep on: %s", worker->id, strerror(errno));
 		worker_run_close(run);
 		return false;
@@ -73,18 +74,6 @@ worker_run_wake(struct worker_run *run)
 		return;
 }
 
-/* Sends what workers without a transmit queue have left for worker 0. */
-static unsigned
-relay(struct worker *worker, uint8_t device)
-{
-	struct rte_mbuf *mbufs[WORKER_BURST];
-	unsigned n = rte_ring_dequeue_burst(worker->net->devices[device]->relay, (void **)mbufs, WORKER_BURST, NULL);
-
-	for (unsigned i = 0; i < n; i++)
-		worker_transmit(worker, device, mbufs[i]);
-	return n;
-}
-
 /* One round over devices and inbox. Returns how many packets there were. */
 static unsigned
 poll_all(struct worker_run *run, uint64_t now_ms)
@@ -102,8 +91,6 @@ poll_all(struct worker_run *run, uint64_t now_ms)
 		if (n != 0)
 			worker_input(worker, i, mbufs, n, now_ms);
 		total += n;
-		if (device->relay != NULL && worker->id == 0)
-			total += relay(worker, i);
 	}
 	if (worker->inbox != NULL) {
 		unsigned n = rte_ring_dequeue_burst(worker->inbox, (void **)mbufs, WORKER_BURST, NULL);
@@ -148,7 +135,8 @@ sleep_a_while(struct worker_run *run)
 	uint64_t now_ms = clock_ms();
 	if (poll_all(run, now_ms) == 0 && !atomic_load(&run->stop)) {
 		uint32_t timer_ms = timer_wheel_sleep(&worker->wheel, (uint32_t)now_ms, RUN_SLEEP_MAX_MS);
-		struct timespec limit = {.tv_nsec = (run->naps && timer_ms != 0 ? RUN_NAP_US * 1000L : timer_ms * 1000000L)};
+		struct timespec limit = {
+			.tv_nsec = (run->naps && timer_ms != 0 ? RUN_NAP_US * 1000L : timer_ms * 1000000L)};
 		struct epoll_event event;
 
 		worker->stats->sleeps++;
@@ -198,7 +186,7 @@ worker_run(void *argument)
 			busy_tsc = after;
 		} else if (after - busy_tsc > spin) {
 			sleep_a_while(run);
-			clock_tsc = 0; /* the clock has moved on */
+			clock_tsc = 0;                 /* the clock has moved on */
 			busy_tsc = rte_rdtsc() - spin; /* another empty round and it sleeps again */
 		}
 		before = after;

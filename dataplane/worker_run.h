@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The loop of a forwarding core around worker.h: receive, take what others handed over, timers, transmit; and how it sleeps.
+ * The loop of a forwarding core around worker.h: receive, take what others handed over, timers, transmit; and how it
+ * sleeps.
  *
- * Back-off. A loop that finds nothing spins for RUN_SPIN_US, in case the next packet is near. Then the worker goes to sleep on
- * the descriptors of its devices (port_wakeup_fds) and its own (other workers and control wake it by that), until something
- * comes or the next timer is due. Devices without a descriptor (memif, ring) are looked after every RUN_NAP_US instead.
+ * Back-off. A loop that finds nothing spins for RUN_SPIN_US, in case the next packet is near. Then the worker goes to
+ * sleep on the descriptors of its devices (port_wakeup_fds) and its own (other workers and control wake it by that),
+ * until something comes or the next timer is due. Devices without a descriptor (memif, ring) are looked after every
+ * RUN_NAP_US instead.
  *
- * Reclamation. The worker reports a quiescent state in every loop, and is offline while it sleeps, so what control has replaced (a
- * snapshot) can be freed as soon as all have passed one (rte_rcu_qsbr).
+ * Reclamation. The worker reports a quiescent state in every loop, and is offline while it sleeps, so what control has
+ * replaced (a snapshot) can be freed as soon as all have passed one (rte_rcu_qsbr).
  */
 #ifndef POSTERN_DATAPLANE_WORKER_RUN_H
 #define POSTERN_DATAPLANE_WORKER_RUN_H
@@ -28,9 +30,9 @@ struct worker_run {
 	struct worker_run *all; /* of every worker, by id: to wake those that something was handed to */
 	atomic_bool stop;
 	atomic_bool sleeping;
-	int wake_fd;  /* eventfd */
+	int wake_fd; /* eventfd */
 	int epoll_fd;
-	bool naps;    /* one of its devices has no descriptor to wait on */
+	bool naps; /* one of its devices has no descriptor to wait on */
 };
 
 /* Makes the descriptors. The worker's devices are open. False, with a line in error, when the system gives none. */

@@ -4,8 +4,8 @@
  *
  * federation_load turns files into a snapshot or into a list of errors, never into both. A snapshot is one arena: its
  * texts, arrays and maps live and die together. Nothing in it changes after it is built, and nothing in it
- * points out of it. What changes while it is in force (load, health, counters) is kept by the gateway in *live slots*; the slots' numbers
- * are handed in at compile time by name (struct snapshot_slots), so that they outlast a reload.
+ * points out of it. What changes while it is in force (load, health, counters) is kept by the gateway in *live slots*;
+ * the slots' numbers are handed in at compile time by name (struct snapshot_slots), so that they outlast a reload.
  *
  *   listener (port) ──┬─ PASSTHROUGH: server name ─▶ route ─▶ weighted backends
  *                     └─ AUTO_PASSTHROUGH: host ─▶ service ─▶ (port, subset) ─▶ backend
@@ -31,7 +31,15 @@ struct name {
 
 enum load_balancer { LB_ROUND_ROBIN, LB_LEAST_REQUEST, LB_RANDOM };
 
-enum port_protocol { PROTOCOL_TLS, PROTOCOL_HTTPS, PROTOCOL_TCP, PROTOCOL_HTTP, PROTOCOL_GRPC, PROTOCOL_MONGO, PROTOCOL_HTTP2 };
+enum port_protocol {
+	PROTOCOL_TLS,
+	PROTOCOL_HTTPS,
+	PROTOCOL_TCP,
+	PROTOCOL_HTTP,
+	PROTOCOL_GRPC,
+	PROTOCOL_MONGO,
+	PROTOCOL_HTTP2
+};
 
 /* Where something was written: for explain and for logs. */
 struct origin {
@@ -41,15 +49,16 @@ struct origin {
 
 struct endpoint {
 	struct ip_addr addr;
-	uint16_t port;	   /* host order */
-	uint16_t weight;   /* relative to its backend's others; 1 when unset; 0 takes no traffic */
-	uint32_t live;	   /* live slot: one for each (service, addr, port) */
-	struct name workload;  /* WorkloadEntry's name, or the ServiceEntry's when inline */
-	struct name locality;  /* region/zone/subzone, empty when unset */
-	struct name network, cluster; /* empty when unset; cluster: of the remote gateway that the endpoint stands for */
+	uint16_t port;        /* host order */
+	uint16_t weight;      /* relative to its backend's others; 1 when unset; 0 takes no traffic */
+	uint32_t live;        /* live slot: one for each (service, addr, port) */
+	struct name workload; /* WorkloadEntry's name, or the ServiceEntry's when inline */
+	struct name locality; /* region/zone/subzone, empty when unset */
+	struct name network,
+		cluster; /* empty when unset; cluster: of the remote gateway that the endpoint stands for */
 	struct name service_account;
 	struct name app, version; /* of its labels, for the telemetry labels that Istio derives from them */
-	bool is_gateway; /* the endpoint is in another network and reached through that network's gateway */
+	bool is_gateway;          /* the endpoint is in another network and reached through that network's gateway */
 	struct origin origin;
 };
 
@@ -58,22 +67,22 @@ struct service;
 /* One port and one subset of a service. */
 struct backend {
 	const struct service *service;
-	uint16_t port;		   /* the service's, host order */
+	uint16_t port; /* the service's, host order */
 	enum port_protocol protocol;
-	struct name subset;	   /* empty: all endpoints */
+	struct name subset; /* empty: all endpoints */
 	enum load_balancer balancer;
 	uint32_t connect_timeout_ms; /* for one attempt; Istio's default 10 s */
 	uint32_t max_connections;    /* UINT32_MAX: no limit */
-	uint32_t live;		   /* live slot: one for each (host, port, subset) */
+	uint32_t live;               /* live slot: one for each (host, port, subset) */
 	const struct endpoint *const *endpoints;
 	uint32_t n_endpoints;
-	uint32_t total_weight;	   /* of endpoints */
-	bool uniform;		   /* every endpoint has the same weight, and it isn't 0: choosing needs no walk */
+	uint32_t total_weight; /* of endpoints */
+	bool uniform;          /* every endpoint has the same weight, and it isn't 0: choosing needs no walk */
 };
 
 struct service {
-	struct name host;	   /* "payments.bank.svc.cluster.local"; may begin with "*." */
-	struct name name, space;   /* metadata.name and namespace of its ServiceEntry */
+	struct name host;               /* "payments.bank.svc.cluster.local"; may begin with "*." */
+	struct name name, space;        /* metadata.name and namespace of its ServiceEntry */
 	const struct backend *backends; /* for each port, the one without subset first */
 	uint32_t n_backends;
 	struct origin origin;
@@ -94,9 +103,9 @@ struct route {
 enum listener_mode { LISTENER_PASSTHROUGH, LISTENER_AUTO_PASSTHROUGH };
 
 struct listener {
-	uint16_t port;	   /* host order */
-	uint16_t index;	   /* in the snapshot; differs between snapshots */
-	uint32_t live;	   /* live slot, by Gateway name and port */
+	uint16_t port;  /* host order */
+	uint16_t index; /* in the snapshot; differs between snapshots */
+	uint32_t live;  /* live slot, by Gateway name and port */
 	enum listener_mode mode;
 	struct ip_addr bind; /* all zero: every address of ours */
 	struct name gateway; /* "namespace/name" */
@@ -124,8 +133,8 @@ struct snapshot {
 	struct snapshot_maps *maps;
 };
 
-/* How live slots are named. get returns a slot number >= 1, the same for the same name for as long as the process lives; 0 when
- * there is none left. kind is 'e' (endpoint), 'b' (backend) or 'l' (listener). */
+/* How live slots are named. get returns a slot number >= 1, the same for the same name for as long as the process
+ * lives; 0 when there is none left. kind is 'e' (endpoint), 'b' (backend) or 'l' (listener). */
 struct snapshot_slots {
 	void *context;
 	uint32_t (*get)(void *context, char kind, const char *name, size_t length);
@@ -135,10 +144,10 @@ struct snapshot_slots {
 struct diagnostic {
 	char *file;
 	uint32_t line, column; /* from 1; 0 when the file itself is the matter */
-	char code[8];	       /* "PN0107" */
+	char code[8];          /* "PN0107" */
 	bool warning;
-	char *message;	       /* "unknown field \"trustdomain\"; did you mean \"trustDomain\"?" */
-	char *source;	       /* the line itself, or NULL */
+	char *message; /* "unknown field \"trustdomain\"; did you mean \"trustDomain\"?" */
+	char *source;  /* the line itself, or NULL */
 };
 
 struct text;
@@ -153,8 +162,8 @@ struct diagnostics {
 struct snapshot *federation_load(const char *const *paths, size_t n_paths, const struct snapshot_slots *slots,
 				 struct diagnostics *diagnostics);
 /* The same from memory; path is only a name. For tests and fuzzing. */
-struct snapshot *federation_load_bytes(const char *path, const char *bytes, size_t length, const struct snapshot_slots *slots,
-				       struct diagnostics *diagnostics);
+struct snapshot *federation_load_bytes(const char *path, const char *bytes, size_t length,
+				       const struct snapshot_slots *slots, struct diagnostics *diagnostics);
 void snapshot_free(struct snapshot *snapshot);
 
 /* "file:line:column: error PN0107: message", the source line and a caret under it; sorted by file and position. */
@@ -164,14 +173,17 @@ void diagnostics_free(struct diagnostics *diagnostics);
 /* The listener for a local address and port, or NULL. A listener bound to the address comes before one bound to all. */
 const struct listener *snapshot_listener(const struct snapshot *snapshot, const struct ip_addr *local, uint16_t port);
 
-/* PASSTHROUGH: the route for a server name (lower-case, no trailing dot): exact, then "*.suffix" from the longest suffix
- * down, then "*". The empty name, of a client that sends none, matches "*" alone. NULL: none. */
-const struct route *listener_route(const struct snapshot *snapshot, const struct listener *listener, const char *sni, size_t length);
+/* PASSTHROUGH: the route for a server name (lower-case, no trailing dot): exact, then "*.suffix" from the longest
+ * suffix down, then "*". The empty name, of a client that sends none, matches "*" alone. NULL: none. */
+const struct route *listener_route(const struct snapshot *snapshot, const struct listener *listener, const char *sni,
+				   size_t length);
 
 /* AUTO_PASSTHROUGH: the service of that exact host (lower-case) if the listener's hosts admit it, or NULL. */
-const struct service *listener_service(const struct snapshot *snapshot, const struct listener *listener, const char *host, size_t length);
+const struct service *listener_service(const struct snapshot *snapshot, const struct listener *listener,
+				       const char *host, size_t length);
 
 /* The backend of a port and subset (empty: none), or NULL; *has_port says whether the service has the port as TLS. */
-const struct backend *service_backend(const struct service *service, uint16_t port, const char *subset, size_t length, bool *has_port);
+const struct backend *service_backend(const struct service *service, uint16_t port, const char *subset, size_t length,
+				      bool *has_port);
 
 #endif

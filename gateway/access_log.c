@@ -39,8 +39,6 @@ add_time(struct text *out, uint64_t ms)
 void
 access_log_format(const struct live *live, const struct flow_event *event, struct text *out)
 {
-	if (event->kind == FLOW_OPENED)
-		return;
 	bool complete = event->kind == FLOW_ENDED;
 	enum reason reason = (enum reason)event->reason;
 	uint32_t named = event->endpoint != 0 ? event->endpoint : event->service;
@@ -65,7 +63,7 @@ access_log_format(const struct live *live, const struct flow_event *event, struc
 	if (reason != REASON_CLOSED)
 		add_str(out, "error", reason_meaning(reason));
 	add_str(out, "reason", reason_text(reason));
-	add_str(out, "listener", live_label(live, event->listener_live, LIVE_GATEWAY));
+	add_str(out, "listener", live_label(live, event->listener, LIVE_GATEWAY));
 	add_endpoint(out, "listener.addr", &event->local, event->local_port);
 	add_str(out, "sni", event->sni);
 	if (event->endpoint != 0) {
@@ -116,7 +114,7 @@ access_log_add(struct access_log *log, const struct flow_event *event)
 	if (log->pending.length >= ACCESS_LOG_PENDING_MAX) {
 		access_log_flush(log);
 		if (log->pending.length >= ACCESS_LOG_PENDING_MAX) {
-			log->lost += event->kind != FLOW_OPENED;
+			log->lost++;
 			return;
 		}
 	}

@@ -41,7 +41,7 @@ struct access_log {
 
 /* An access log that writes to fd: struct access_log log = {.live = live, .fd = fd}. */
 
-/* Adds the line of an event; FLOW_OPENED has none. Writes when much has gathered. */
+/* Adds the line of an event. Writes when much has gathered. */
 void access_log_add(struct access_log *log, const struct flow_event *event);
 /* Writes what has gathered; call it when there are no more events for now. */
 void access_log_flush(struct access_log *log);

@@ -27,7 +27,8 @@ make_ring(const char *name, unsigned id, unsigned element_size, unsigned count, 
 	snprintf(full, sizeof(full), "%s-%u", name, id);
 	struct rte_ring *ring = rte_ring_create_elem(full, element_size, count, SOCKET_ID_ANY, flags);
 	if (ring == NULL)
-		text_print(error, "no memory for a ring of %u: %s; raise memory.megabytes", count, rte_strerror(rte_errno));
+		text_print(error, "no memory for a ring of %u: %s; raise memory.megabytes", count,
+			   rte_strerror(rte_errno));
 	return ring;
 }
 
@@ -54,14 +55,6 @@ open_devices(struct box *box, struct text *error)
 			return false;
 		box->n_devices++;
 		taps[i] = tap;
-	}
-	for (uint8_t i = 0; i < box->n_devices; i++) {
-		struct device *device = &box->devices[i];
-		if (device->tx_queues >= box->n_workers)
-			continue;
-		device->relay = make_ring("relay", i, sizeof(void *), BOX_INBOX, RING_F_SC_DEQ, error);
-		if (device->relay == NULL)
-			return false;
 	}
 	net_init(&box->net, box->conf, by_port, taps);
 	return true;
@@ -114,7 +107,8 @@ open_worker(struct box *box, uint16_t id, struct text *error)
 		text_print(error, "no memory for the tables of worker %u", id);
 		return false;
 	}
-	box->probes[id] = make_ring("probes", id, sizeof(struct probe_request), BOX_PROBES, RING_F_SP_ENQ | RING_F_SC_DEQ, error);
+	box->probes[id] =
+		make_ring("probes", id, sizeof(struct probe_request), BOX_PROBES, RING_F_SP_ENQ | RING_F_SC_DEQ, error);
 	if (box->probes[id] == NULL)
 		return false;
 	worker->probes = box->probes[id];
@@ -139,7 +133,8 @@ box_open(struct box *box, const struct conf *conf, struct text *error)
 	box->live = live_create(box->n_workers, LIVE_SLOTS_MAX);
 	box->decide = box->live == NULL ? NULL : decide_create(box->live);
 	box->qsbr = rte_zmalloc("qsbr", rte_rcu_qsbr_get_memsize(WORKERS_MAX), RTE_CACHE_LINE_SIZE);
-	if (box->decide == NULL || box->qsbr == NULL || !prober_init(&box->prober, box->live) || rte_rcu_qsbr_init(box->qsbr, WORKERS_MAX) != 0) {
+	if (box->decide == NULL || box->qsbr == NULL || !prober_init(&box->prober, box->live) ||
+	    rte_rcu_qsbr_init(box->qsbr, WORKERS_MAX) != 0) {
 		text_print(error, "no memory to start with");
 		return false;
 	}
@@ -150,7 +145,8 @@ box_open(struct box *box, const struct conf *conf, struct text *error)
 			return false;
 	}
 	uint32_t capacity = (conf->tables.flows + box->n_workers - 1) / box->n_workers;
-	if (!open_devices(box, error) || !flow_map_create(&box->map, conf->state_directory, box->n_workers, capacity, error))
+	if (!open_devices(box, error) ||
+	    !flow_map_create(&box->map, conf->state_directory, box->n_workers, capacity, error))
 		return false;
 	for (uint16_t i = 0; i < box->n_workers; i++)
 		if (!open_worker(box, i, error))
@@ -249,10 +245,8 @@ box_close(struct box *box)
 		free(box->workers[i]);
 		free(box->stats[i]);
 	}
-	for (uint8_t i = 0; i < box->n_devices; i++) {
+	for (uint8_t i = 0; i < box->n_devices; i++)
 		port_close(&box->devices[i]);
-		rte_ring_free(box->devices[i].relay);
-	}
 	if (box->map.header != NULL)
 		flow_map_close(&box->map);
 	rte_ring_free(box->events);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The box at work: everything that posternd puts together from postern.conf and keeps until it stops. EAL, devices, network, flow
- * mapping, workers and their rings; live slots, the decision and the snapshot in force.
+ * The box at work: everything that posternd puts together from postern.conf and keeps until it stops. EAL, devices,
+ * network, flow mapping, workers and their rings; live slots, the decision and the snapshot in force.
  *
- * Owned by the main thread. Workers see only their own struct worker, which is part of it. Control commands, metrics and the log read
- * workers' statistics with relaxed loads, and flow records as box_flow_read has it.
+ * Owned by the main thread. Workers see only their own struct worker, which is part of it. Control commands, metrics
+ * and the log read workers' statistics with relaxed loads, and flow records as box_flow_read has it.
  */
 #ifndef POSTERN_GATEWAY_BOX_H
 #define POSTERN_GATEWAY_BOX_H
@@ -28,11 +28,11 @@ enum { BOX_INBOX = 2048, BOX_EVENTS = 8192, BOX_PROBES = 256 };
 
 /* What came of the last reload, for status. */
 struct box_reload {
-	uint64_t generation;	 /* of the snapshot in force; 1 at start */
+	uint64_t generation;      /* of the snapshot in force; 1 at start */
 	uint64_t applied_wall_ms; /* when it was put in force, ms since 1970 */
-	uint64_t failures;	 /* reloads that failed since start */
-	bool last_failed;	 /* the file is broken now; what is in force is older */
-	struct text last_errors; /* diagnostics of the last failed reload */
+	uint64_t failures;        /* reloads that failed since start */
+	bool last_failed;         /* the file is broken now; what is in force is older */
+	struct text last_errors;  /* diagnostics of the last failed reload */
 };
 
 struct box {
@@ -59,18 +59,22 @@ struct box {
 	struct box_reload reload;
 };
 
-/* Opens devices and memory and prepares the workers; nothing is forwarded yet. False, with a line in error; the process should end then. */
+/* Opens devices and memory and prepares the workers; nothing is forwarded yet. False, with a line in error; the process
+ * should end then. */
 bool box_open(struct box *box, const struct conf *conf, struct text *error);
-/* Loads the federation for the first time or again, and puts it in force. On an error nothing changes, diagnostics are in reload.last_errors,
- * and the result is false. Waits for the workers to let go of the old snapshot (milliseconds). */
+/* Loads the federation for the first time or again, and puts it in force. On an error nothing changes, diagnostics are
+ * in reload.last_errors, and the result is false. Waits for the workers to let go of the old snapshot (milliseconds).
+ */
 bool box_reload(struct box *box);
 /* Launches the workers. */
 bool box_start(struct box *box, struct text *error);
-/* Main thread, once a second: works out what listeners offer, asks for probes, releases what nobody refers to any more. */
+/* Main thread, once a second: works out what listeners offer, asks for probes, releases what nobody refers to any more.
+ */
 void box_tick(struct box *box);
 /* No new connections from now on (or again). */
 void box_drain(struct box *box, bool draining);
-/* Stops the workers; flows that are still open are reset on both sides. What they leave to be read (statistics, events) stays. */
+/* Stops the workers; flows that are still open are reset on both sides. What they leave to be read (statistics, events)
+ * stays. */
 void box_stop(struct box *box);
 /* box_stop, and frees everything. */
 void box_close(struct box *box);
@@ -82,8 +86,8 @@ uint32_t box_flows_in(const struct box *box, enum flow_state state);
 /* A reason's count, over all workers. */
 uint64_t box_reason_count(const struct box *box, enum reason reason);
 
-/* Copies flow record index of a worker as it is now. False when it isn't in use, or changed while it was copied. From the main thread, while
- * the worker runs. */
+/* Copies flow record index of a worker as it is now. False when it isn't in use, or changed while it was copied. From
+ * the main thread, while the worker runs. */
 bool box_flow_read(const struct box *box, unsigned worker, uint32_t index, struct flow *copy);
 
 #endif

@@ -19,9 +19,9 @@ struct istio_sni {
 	size_t host_length;
 };
 
-/* name: lower-case, as client_hello_parse leaves it. False when it isn't of that form: another direction, no port, a port that
- * is 0, over 65535 or has a leading zero, an empty host, a further "_." in the host. A subset with a dot is returned as it
- * stands: no subset can have that name. Nothing is copied. *parsed is unspecified when false. */
+/* name: lower-case, as client_hello_parse leaves it. False when it isn't of that form: another direction, no port, a
+ * port that is 0, over 65535 or has a leading zero, an empty host, a further "_." in the host. A subset with a dot is
+ * returned as it stands: no subset can have that name. Nothing is copied. *parsed is unspecified when false. */
 bool istio_sni_parse(const char *name, size_t length, struct istio_sni *parsed);
 
 #endif

@@ -34,7 +34,7 @@ struct daemon {
 	struct control *control;
 	struct access_log access_log;
 	struct http *http;
-	uint64_t second_ms;	/* when the once-a-second work was last done */
+	uint64_t second_ms;      /* when the once-a-second work was last done */
 	uint64_t drain_until_ms; /* 0: not stopping */
 };
 
@@ -110,7 +110,8 @@ drain(void *context, bool draining)
 {
 	struct daemon *daemon = context;
 	box_drain(&daemon->box, draining);
-	log_info("gateway", draining ? "draining" : "taking connections again", LOG_U64("flows", open_flows(&daemon->box)));
+	log_info("gateway", draining ? "draining" : "taking connections again",
+		 LOG_U64("flows", open_flows(&daemon->box)));
 }
 
 static void
@@ -204,7 +205,8 @@ start(struct daemon *daemon, struct text *error)
 	}
 	telemetry_register(&daemon->metrics, box);
 	const struct control_callbacks control_callbacks = {daemon, reload, drain};
-	daemon->control = control_start(&daemon->loop.uv, box, &daemon->metrics, conf->control_socket, &control_callbacks, error);
+	daemon->control =
+		control_start(&daemon->loop.uv, box, &daemon->metrics, conf->control_socket, &control_callbacks, error);
 	if (daemon->control == NULL)
 		return false;
 	if (conf->metrics_address != NULL) {

@@ -2,9 +2,9 @@
 /*
  * Which endpoints are to be probed for their TCP options, and when (dataplane/probe.h).
  *
- * An endpoint is probed when nothing is known of its timestamps, or when it had none: once a minute at most, and PROBER_RATE of them a
- * second. One that has timestamps isn't: should it lose them, the next connection to it tells (decide.h). A federation with more
- * endpoints than a listener's offer is worked out for isn't probed at all.
+ * An endpoint is probed when nothing is known of its timestamps, or when it had none: once a minute at most, and
+ * PROBER_RATE of them a second. One that has timestamps isn't: should it lose them, the next connection to it tells
+ * (decide.h). A federation with more endpoints than a listener's offer is worked out for isn't probed at all.
  */
 #ifndef POSTERN_GATEWAY_PROBER_H
 #define POSTERN_GATEWAY_PROBER_H
@@ -21,15 +21,17 @@ enum { PROBER_RATE = 64, PROBER_AGAIN_S = 60 };
 
 struct prober {
 	const struct live *live;
-	uint32_t *asked_s; /* by live slot: when it was last asked, seconds of the clock given to prober_tick; 0: never */
-	uint32_t at;	   /* where in the snapshot's endpoints the last tick stopped */
+	uint32_t *
+		asked_s; /* by live slot: when it was last asked, seconds of the clock given to prober_tick; 0: never */
+	uint32_t at;     /* where in the snapshot's endpoints the last tick stopped */
 };
 
 bool prober_init(struct prober *prober, const struct live *live);
 void prober_free(struct prober *prober);
 
-/* Main thread, once a second: asks the workers, in turn, for what is due. rings: of struct probe_request, one for each worker. */
-void prober_tick(struct prober *prober, const struct snapshot *snapshot, struct rte_ring *const *rings, unsigned n_workers,
-		 uint32_t now_s);
+/* Main thread, once a second: asks the workers, in turn, for what is due. rings: of struct probe_request, one for each
+ * worker. */
+void prober_tick(struct prober *prober, const struct snapshot *snapshot, struct rte_ring *const *rings,
+		 unsigned n_workers, uint32_t now_s);
 
 #endif

@@ -2,11 +2,12 @@
 /*
  * What a spliced packet costs: the worker alone, in process, no kernel and no driver in the way.
  *
- * Method. Real connections are made through the worker (SYN, cookie, ACK with a ClientHello, SYN to the endpoint, SYN-ACK), so the flow
- * table is as it would be. Then bursts of 32 frames are built, each for a flow and a direction drawn at random, and only the worker's
- * work on them is timed: parsing, checksum verification in software, lookup, tracking, rewriting, transmission into a buffer. Each
- * figure is the median over batches of bursts. The packets' own bytes are in the cache, as they are after a copying
- * driver; the flow records are wherever a random choice among so many leaves them.
+ * Method. Real connections are made through the worker (SYN, cookie, ACK with a ClientHello, SYN to the endpoint,
+ * SYN-ACK), so the flow table is as it would be. Then bursts of 32 frames are built, each for a flow and a direction
+ * drawn at random, and only the worker's work on them is timed: parsing, checksum verification in software, lookup,
+ * tracking, rewriting, transmission into a buffer. Each figure is the median over batches of bursts. The packets' own
+ * bytes are in the cache, as they are after a copying driver; the flow records are wherever a random choice among so
+ * many leaves them.
  */
 #include <rte_cycles.h>
 #include <rte_mbuf.h>
@@ -138,7 +139,11 @@ fill(struct rte_mbuf *mbuf, uint32_t flow, unsigned leg, const uint8_t *payload,
 		peer->client_seq += payload_length;
 		peer->endpoint_ack += payload_length;
 	} else {
-		segment = (struct segment){.source = rig.dials[0].addr, .destination = rig.net.addresses[2].addr, .source_port = 8443, .flags = TCP_ACK, .window = 65535};
+		segment = (struct segment){.source = rig.dials[0].addr,
+					   .destination = rig.net.addresses[2].addr,
+					   .source_port = 8443,
+					   .flags = TCP_ACK,
+					   .window = 65535};
 		segment.source.bytes[15] = (uint8_t)(10 + flow / 40000);
 		segment.destination_port = peer->local_port;
 		segment.seq = peer->endpoint_seq;
@@ -148,7 +153,8 @@ fill(struct rte_mbuf *mbuf, uint32_t flow, unsigned leg, const uint8_t *payload,
 	}
 	segment.payload = payload;
 	segment.payload_length = payload_length;
-	mbuf->data_len = rig_build(&rig, leg == LEG_CLIENT ? RIG_WAN : RIG_LAN, &segment, rte_pktmbuf_mtod(mbuf, uint8_t *));
+	mbuf->data_len =
+		rig_build(&rig, leg == LEG_CLIENT ? RIG_WAN : RIG_LAN, &segment, rte_pktmbuf_mtod(mbuf, uint8_t *));
 	mbuf->pkt_len = mbuf->data_len;
 }
 
@@ -176,7 +182,8 @@ measure(uint32_t flows, uint16_t payload_length)
 			unsigned leg = burst & 1;
 			for (unsigned i = 0; i < BURST; i++) {
 				mbufs[i] = rte_pktmbuf_alloc(rig.worker.pool);
-				fill(mbufs[i], (uint32_t)((uint64_t)random_32() * flows >> 32), leg, payload, payload_length);
+				fill(mbufs[i], (uint32_t)((uint64_t)random_32() * flows >> 32), leg, payload,
+				     payload_length);
 			}
 			uint64_t begin = rte_rdtsc_precise();
 			worker_input(&rig.worker, leg == LEG_CLIENT ? RIG_WAN : RIG_LAN, mbufs, BURST, rig.now_ms);
@@ -190,9 +197,10 @@ measure(uint32_t flows, uint16_t payload_length)
 	sent = rig.stats.tx_packets[RIG_WAN] + rig.stats.tx_packets[RIG_LAN] - sent;
 	qsort(batches, n, sizeof(batches[0]), compare);
 	double cycles = batches[n / 2];
-	printf("%9u flows  %4u bytes  %7.1f ns  %7.0f cycles  (best batch %.1f ns, worst %.1f ns; %.2f %% sent on)\n", flows,
-	       payload_length, cycles * 1e9 / (double)rte_get_tsc_hz(), cycles, batches[0] * 1e9 / (double)rte_get_tsc_hz(),
-	       batches[n - 1] * 1e9 / (double)rte_get_tsc_hz(), 100.0 * (double)sent / ((double)n * BURSTS_PER_BATCH * BURST));
+	printf("%9u flows  %4u bytes  %7.1f ns  %7.0f cycles  (best batch %.1f ns, worst %.1f ns; %.2f %% sent on)\n",
+	       flows, payload_length, cycles * 1e9 / (double)rte_get_tsc_hz(), cycles,
+	       batches[0] * 1e9 / (double)rte_get_tsc_hz(), batches[n - 1] * 1e9 / (double)rte_get_tsc_hz(),
+	       100.0 * (double)sent / ((double)n * BURSTS_PER_BATCH * BURST));
 }
 
 int
@@ -208,8 +216,8 @@ main(int argc, char **argv)
 	peers = calloc(most, sizeof(*peers));
 	if (peers == NULL)
 		return 1;
-	printf("one worker, one thread; TSC %.2f GHz; medians; both directions in turn; %s\n", (double)rte_get_tsc_hz() / 1e9,
-	       "TCP checksums verified in software");
+	printf("one worker, one thread; TSC %.2f GHz; medians; both directions in turn; %s\n",
+	       (double)rte_get_tsc_hz() / 1e9, "TCP checksums verified in software");
 
 	uint32_t made = 0;
 	for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]) && sizes[i] <= most; i++) {
@@ -220,8 +228,9 @@ main(int argc, char **argv)
 				return 1;
 		double seconds = (double)(rte_rdtsc_precise() - begin) / (double)rte_get_tsc_hz();
 		if (made - first > 1000)
-			printf("%9u connections made in %.2f s: %.0f a second with the bench's own building and checking of frames\n", made - first,
-			       seconds, (made - first) / seconds);
+			printf("%9u connections made in %.2f s: %.0f a second with the bench's own building and "
+			       "checking of frames\n",
+			       made - first, seconds, (made - first) / seconds);
 		for (unsigned j = 0; j < sizeof(payloads) / sizeof(payloads[0]); j++)
 			measure(sizes[i], payloads[j]);
 	}

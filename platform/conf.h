@@ -84,7 +84,8 @@ struct conf {
 		uint32_t hello_timeout_ms;
 		/* A closed flow's record is kept this long for last retransmissions, 0..240000; default 4000 */
 		uint32_t close_linger_ms;
-		/* Told to stop, posternd waits this long for connections to end; then it resets them; 0..86400; default 10 */
+		/* Told to stop, posternd waits this long for connections to end; then it resets them; 0..86400; default
+		 * 10 */
 		uint32_t drain_timeout_s;
 		/* RSTs to segments that belong to nothing, for each worker; 0..1000000; default 1000 */
 		uint32_t rst_per_second;

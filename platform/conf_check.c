@@ -341,7 +341,7 @@ check_memory(const struct conf *conf, const struct conf_lines *lines, struct con
 {
 	struct conf_device devices[CONF_PORTS_MAX];
 	uint8_t n = conf_devices(conf, devices);
-	uint64_t needed = conf_packet_memory(conf) / MEGABYTE + 1 + DRIVER_MEGABYTES + n * DEVICE_MEGABYTES;
+	uint64_t needed = conf_packet_memory(conf) / MEGABYTE + 1 + DRIVER_MEGABYTES + (uint64_t)n * DEVICE_MEGABYTES;
 	uint32_t packets = conf->n_workers * WORKER_PACKETS;
 
 	if (needed > conf->memory.megabytes)

@@ -107,7 +107,8 @@ eal_arguments_make(const struct conf *conf, const char *prefix, struct eal_argum
 		const char *comma = devices[d].arguments == NULL ? "" : ",";
 		const char *rest = devices[d].arguments == NULL ? "" : devices[d].arguments;
 		/* Left to itself, af_xdp makes a system call for every empty poll. */
-		bool busy_polls = strncmp(devices[d].name, "net_af_xdp", 10) == 0 && strstr(rest, "busy_budget") == NULL;
+		bool busy_polls =
+			strncmp(devices[d].name, "net_af_xdp", 10) == 0 && strstr(rest, "busy_budget") == NULL;
 		add(arguments, devices[d].pci ? "--allow=%s%s%s%s" : "--vdev=%s%s%s%s", devices[d].name, comma, rest,
 		    busy_polls ? ",busy_budget=0" : "");
 		pci |= devices[d].pci;

@@ -70,7 +70,8 @@ ip_endpoint_format(const struct ip_addr *addr, uint16_t port, char buffer[IP_END
 {
 	char address[IP_ADDR_TEXT_MAX];
 
-	snprintf(buffer, IP_ENDPOINT_TEXT_MAX, ip_addr_is_v4(addr) ? "%s:%u" : "[%s]:%u", ip_addr_format(addr, address), port);
+	snprintf(buffer, IP_ENDPOINT_TEXT_MAX, ip_addr_is_v4(addr) ? "%s:%u" : "[%s]:%u", ip_addr_format(addr, address),
+		 port);
 	return buffer;
 }
 

@@ -29,16 +29,19 @@ struct ip_prefix {
 };
 
 enum {
-	IP_ADDR_TEXT_MAX = 46,	 /* bytes, the NUL included: INET6_ADDRSTRLEN */
-	IP_PREFIX_TEXT_MAX = 50, /* "/128" more */
+	IP_ADDR_TEXT_MAX = 46,    /* bytes, the NUL included: INET6_ADDRSTRLEN */
+	IP_PREFIX_TEXT_MAX = 50,  /* "/128" more */
 	IP_ENDPOINT_TEXT_MAX = 56 /* "[…]:65535" more */
 };
 
 static inline bool
 ip_addr_is_v4(const struct ip_addr *addr)
 {
-	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-	return memcmp(addr->bytes, mapped, sizeof(mapped)) == 0;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	return addr->longs[0] == 0 && (uint32_t)addr->longs[1] == 0xffff0000u;
+#else
+	return addr->longs[0] == 0 && addr->longs[1] >> 32 == 0xffff;
+#endif
 }
 
 static inline bool
@@ -51,9 +54,12 @@ ip_addr_equal(const struct ip_addr *a, const struct ip_addr *b)
 static inline struct ip_addr
 ip_addr_from_v4(uint32_t network_order)
 {
-	struct ip_addr addr = {.bytes = {[10] = 0xff, [11] = 0xff}};
-	addr.words[3] = network_order;
-	return addr;
+	/* Two whole stores: what is read back as 64 bits must have been written so, or the processor waits. */
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	return (struct ip_addr){.longs = {0, (uint64_t)network_order << 32 | 0xffff0000u}};
+#else
+	return (struct ip_addr){.longs = {0, UINT64_C(0xffff) << 32 | network_order}};
+#endif
 }
 
 /* Dotted quad or RFC 4291 text; no zone, no brackets, no surrounding space. An IPv4-mapped IPv6 text is refused: it

@@ -4,7 +4,8 @@
  *
  *	log_info("gateway", "configuration applied", LOG_U64("generation", g), LOG_STR("file", path));
  *
- * {"time":"2026-01-02T03:04:05.678Z","level":"info","scope":"gateway","message":"configuration applied","generation":7,…}
+ * {"time":"2026-01-02T03:04:05.678Z","level":"info","scope":"gateway","message":"configuration
+ *applied","generation":7,…}
  *
  * Called on the main thread and at start-up; workers send events to the main thread instead. A line is written with
  * one write(2). log_limited lets at most a given number of lines per second through for one call site and says how many
@@ -53,7 +54,8 @@ struct log_limit {
 bool log_limit_pass(struct log_limit *limit, uint32_t per_second, uint32_t *held_back);
 
 #define LOG_FIELDS(...)                                                                                                \
-	((const struct log_field[]){__VA_ARGS__}), sizeof((const struct log_field[]){__VA_ARGS__}) / sizeof(struct log_field)
+	((const struct log_field[]){__VA_ARGS__}),                                                                     \
+		sizeof((const struct log_field[]){__VA_ARGS__}) / sizeof(struct log_field)
 #define log_debug(scope, message, ...) log_write(LOG_DEBUG, scope, message, LOG_FIELDS(__VA_ARGS__))
 #define log_info(scope, message, ...) log_write(LOG_INFO, scope, message, LOG_FIELDS(__VA_ARGS__))
 #define log_warn(scope, message, ...) log_write(LOG_WARN, scope, message, LOG_FIELDS(__VA_ARGS__))

@@ -43,14 +43,17 @@ rig_start_eal(unsigned megabytes)
 {
 	static bool started;
 	char memory[16];
-	const char *arguments[] = {
-		"rig",        "--no-huge",     "-m", memory, "--no-pci", "--no-telemetry", "--no-shconf",
-		"--lcores=0", "--log-level=4", NULL};
+	static char options[][16] = {"rig",         "--no-huge",     "--no-pci",   "--no-telemetry",
+				     "--no-shconf", "--log-level=4", "--lcores=0", "-m"};
+	char *arguments[10] = {NULL};
 
+	for (unsigned i = 0; i < 8; i++)
+		arguments[i] = options[i];
+	arguments[8] = memory;
 	if (started)
 		return true;
 	snprintf(memory, sizeof(memory), "%u", megabytes);
-	if (rte_eal_init(9, (char **)(uintptr_t)arguments) < 0) {
+	if (rte_eal_init(9, arguments) < 0) {
 		fprintf(stderr, "rig: EAL: %s\n", rte_strerror(rte_errno));
 		return false;
 	}
@@ -63,8 +66,9 @@ device_tx(struct device *device, uint16_t queue, struct rte_mbuf **mbufs, uint16
 {
 	struct rig_queue *sent = device->context;
 
-	if (queue >= device->tx_queues)
-		die("transmission on queue %u of %u", queue, device->tx_queues);
+	/* A queue is one worker's: nothing guards it against two at a time. */
+	if (queue >= device->tx_queues || queue != sent->rig->running)
+		die("worker %u transmits on queue %u of %u", sent->rig->running, queue, device->tx_queues);
 	for (uint16_t i = 0; i < n; i++) {
 		if (sent->refuse != 0) {
 			sent->refuse--;
@@ -109,7 +113,7 @@ hook_decide(void *context, unsigned worker, const struct decide_input *input, st
 	memcpy(rig->hello, input->bytes, input->length);
 	memcpy(rig->decided_tried, input->tried, sizeof(input->tried));
 	rig->n_decided++;
-	strcpy(sni, "rig.example");
+	memcpy(sni, "rig.example", sizeof("rig.example"));
 	if (rig->decision == DECISION_DIAL && input->attempt >= rig->n_dials) {
 		*reason = REASON_NO_ENDPOINT;
 		return DECISION_REFUSE;
@@ -152,6 +156,7 @@ open_world(struct rig *rig, uint32_t flows)
 					  .tx_queues = 1,
 					  .mac = {2, 0, 0, 0, 1, (uint8_t)i}};
 		devices[i] = device;
+		rig->sent[i].rig = rig;
 	}
 	rig->conf.tables.flows = flows;
 	rig->conf.flow.local_port_first = 16384;
@@ -242,8 +247,8 @@ rig_open_workers(struct rig *rig, unsigned n_workers, uint32_t flows, uint32_t p
 	if (pool == NULL)
 		die("no packet pool: %s", rte_strerror(rte_errno));
 	rig->events = open_ring("events", 0, sizeof(struct flow_event), EVENTS);
-	for (uint16_t id = 0; id < n_workers; id++)
-		open_worker(rig, id, flows);
+	for (unsigned id = 0; id < n_workers; id++)
+		open_worker(rig, (uint16_t)id, flows);
 }
 
 void
@@ -458,6 +463,7 @@ answer_resolutions(struct rig *rig, unsigned device)
 		if (length != 0 && !rig->deaf[device])
 			replies[n++] = make_mbuf(reply, length);
 	}
+	rig->running = rig->receiver;
 	for (unsigned i = 0; i < n; i++) {
 		struct worker *worker = &rig->workers[rig->receiver];
 		worker_input(worker, (uint8_t)device, &replies[i], 1, rig->now_ms);
@@ -480,6 +486,7 @@ run_inboxes(struct rig *rig)
 		any = true;
 		if ((rig->handed_to >> i & 1) == 0)
 			die("worker %u was given something and nobody would have woken it", i);
+		rig->running = i;
 		worker_input_handed_over(&rig->workers[i], mbufs, (uint16_t)n, rig->now_ms);
 		worker_flush(&rig->workers[i]);
 	}
@@ -508,6 +515,7 @@ receive(struct rig *rig, unsigned device, struct rte_mbuf **mbufs, uint16_t n)
 {
 	struct worker *worker = &rig->workers[rig->receiver];
 
+	rig->running = rig->receiver;
 	worker_input(worker, (uint8_t)device, mbufs, n, rig->now_ms);
 	worker_flush(worker);
 	rig_settle(rig);
@@ -624,6 +632,7 @@ rig_advance(struct rig *rig, uint32_t ms)
 	while (ms-- != 0) {
 		rig->now_ms++;
 		for (unsigned i = 0; i < rig->n_workers; i++) {
+			rig->running = i;
 			worker_time(&rig->workers[i], rig->now_ms);
 			worker_flush(&rig->workers[i]);
 		}

@@ -47,9 +47,12 @@ struct segment {
 	uint16_t payload_length;
 };
 
+struct rig;
+
 struct rig_queue {
 	struct rte_mbuf *mbufs[RIG_QUEUE];
 	unsigned head, tail;
+	const struct rig *rig;
 	uint16_t refuse; /* as if the device's queue were full: so many frames aren't taken */
 };
 
@@ -60,6 +63,7 @@ struct rig {
 	struct rig_queue sent[RIG_DEVICES]; /* what the workers transmitted */
 	bool deaf[RIG_DEVICES];             /* no station answers ARP or ND there */
 	unsigned n_workers, receiver;       /* receiver: the worker that gets what arrives */
+	unsigned running;                   /* the worker that is in a call now */
 	uint32_t handed_to;                 /* bit i: worker i would have been woken */
 	union {
 		struct worker worker; /* the first, or only one */
@@ -123,8 +127,8 @@ unsigned rig_waiting(const struct rig *rig, unsigned device);
 /* Lets several frames arrive in one burst; at most WORKER_BURST. */
 void rig_receive_burst(struct rig *rig, unsigned device, const struct segment *segments, uint16_t n);
 
-/* Lets everything happen that follows at once: packets handed over, ARP and ND answered. Done by the calls above and below; needed after
- * calling a worker directly. */
+/* Lets everything happen that follows at once: packets handed over, ARP and ND answered. Done by the calls above and
+ * below; needed after calling a worker directly. */
 void rig_settle(struct rig *rig);
 
 /* Turns the clock on, tick by tick of 1 ms. */

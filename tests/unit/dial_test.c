@@ -204,7 +204,7 @@ test_refused(void)
 		endpoint->ack += 1;
 		talk_say(&talk, LEG_ENDPOINT, TCP_RST | TCP_ACK, NULL, 0);
 		talk_say(&talk, LEG_ENDPOINT, TCP_RST, NULL, 0);
-		CU_ASSERT_EQUAL(rig.stats.reasons[REASON_TCP_WINDOW], 2 * (host - 9u));
+		CU_ASSERT_EQUAL(rig.stats.reasons[REASON_TCP_WINDOW], 2 * (uint64_t)(host - 9u));
 		CU_ASSERT_TRUE(talk_silent(&talk));
 		endpoint->ack -= 1;
 		talk_say(&talk, LEG_ENDPOINT, TCP_RST | TCP_ACK, NULL, 0);
@@ -343,7 +343,7 @@ test_absurd_mss(void)
 		endpoint->mss = sizes[i];
 		talk_answer(&talk);
 		CU_ASSERT_EQUAL(rig.learned.mss, sizes[i]);
-		for (uint16_t at = 0; at < TALK_HELLO + 1448; at = (uint16_t)(at + talk.heard.payload_length)) {
+		for (uint32_t at = 0; at < TALK_HELLO + 1448; at += talk.heard.payload_length) {
 			CU_ASSERT_TRUE_FATAL(talk_hear(&talk, LEG_ENDPOINT));
 			CU_ASSERT_TRUE_FATAL(talk.heard.payload_length >= 1 &&
 					     talk.heard.payload_length <= DIAL_MSS_MIN - 12);
@@ -467,6 +467,34 @@ test_held_bytes_repeated(void)
 	rig_advance(&rig, 10000);
 	CU_ASSERT_TRUE(talk_silent(&talk));
 	CU_ASSERT_EQUAL(rig.stats.retransmissions, 2);
+	cut();
+}
+
+/* Held bytes, repeated, acknowledged what the endpoint had said meanwhile, whether it had reached the client or not:
+ * lost for good. */
+static void
+test_held_bytes_acknowledge_what_arrived(void)
+{
+	begin();
+	hello_owned();
+	talk_answer(&talk);
+	CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_ENDPOINT, TCP_ACK | TCP_PSH, TALK_HELLO));
+	endpoint->ack -= TALK_HELLO;
+	uint32_t says = endpoint->seq;
+	talk_say(&talk, LEG_ENDPOINT, TCP_ACK, NULL, 300);
+	rig_advance(&rig, HELD_RTO_MS + TICK);
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_ENDPOINT));
+	CU_ASSERT_EQUAL(talk.heard.payload_length, OWNED);
+	CU_ASSERT_EQUAL(talk.heard.ack, says);
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_CLIENT));
+	CU_ASSERT_EQUAL(talk.heard.payload_length, 300);
+	talk_say(&talk, LEG_CLIENT, TCP_ACK, NULL, 0);
+	rig_advance(&rig, 2 * HELD_RTO_MS + TICK);
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_ENDPOINT));
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_ENDPOINT));
+	CU_ASSERT_EQUAL(talk.heard.payload_length, OWNED);
+	CU_ASSERT_EQUAL(talk.heard.ack, says + 300);
+	endpoint->ack += TALK_HELLO - OWNED;
 	cut();
 }
 
@@ -637,6 +665,7 @@ main(void)
 		{"zero window with bytes of ours", test_zero_window_with_bytes_of_ours},
 		{"zero window is probed", test_zero_window_is_probed},
 		{"held bytes are repeated", test_held_bytes_repeated},
+		{"held bytes acknowledge what arrived", test_held_bytes_acknowledge_what_arrived},
 		{"held bytes are given up", test_held_bytes_given_up},
 		{"RST crosses the ACK of held bytes", test_reset_crosses_ack_of_held_bytes},
 		{"client resets while connecting", test_client_resets_while_connecting},

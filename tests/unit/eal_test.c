@@ -58,7 +58,8 @@ test_arguments(void)
 		 {NULL, (char *)"iface=eth1", (char *)"iface=t"},
 		 true,
 		 "posternd --lcores=0@2,1@3,2@5 --main-lcore=0 --file-prefix=p --no-telemetry --log-level=notice "
-		 "--in-memory -m 32 --vdev=net_af_xdp0,iface=eth1,busy_budget=0 --vdev=net_tap1,iface=t --no-pci --iova-mode=va"},
+		 "--in-memory -m 32 --vdev=net_af_xdp0,iface=eth1,busy_budget=0 --vdev=net_tap1,iface=t --no-pci "
+		 "--iova-mode=va"},
 		{{"0000:01:00.0", "net_null0"},
 		 {(char *)"a=1", NULL},
 		 true,

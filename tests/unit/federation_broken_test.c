@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Every broken file under tests/data gives exactly the diagnostics beside it, and every code is given by some file. */
-#include "unit.h"
+#include "tests/unit/unit.h"
 
 #include <glob.h>
 #include <stdio.h>

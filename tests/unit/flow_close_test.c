@@ -39,7 +39,7 @@ ended(enum reason reason, uint64_t sent, uint64_t received, uint32_t duration_ms
 	CU_ASSERT_EQUAL(event.local_port, 443);
 	CU_ASSERT_EQUAL(event.endpoint_port, 8443);
 	CU_ASSERT_EQUAL(event.out_port, endpoint->gate_port);
-	CU_ASSERT_EQUAL(event.listener_live, 1);
+	CU_ASSERT_EQUAL(event.listener, 1);
 	CU_ASSERT_EQUAL(event.endpoint, 2);
 	CU_ASSERT_EQUAL(event.service, 10);
 	CU_ASSERT_TRUE(ip_addr_equal(&event.client, &client->addr));
@@ -200,6 +200,23 @@ test_abort_all(void)
 	end();
 }
 
+/* A connection in the middle of a dial was never taken off the count of active ones, and its endpoint not told. */
+static void
+test_abort_while_connecting(void)
+{
+	begin(false, false);
+	CU_ASSERT_TRUE(talk_open(&talk));
+	talk_hello(&talk);
+	CU_ASSERT_TRUE(talk_hear_syn(&talk));
+	worker_abort_all(&rig.worker, REASON_SHUTDOWN);
+	rig_settle(&rig);
+	CU_ASSERT_TRUE(talk_hear_reset(&talk, LEG_CLIENT));
+	CU_ASSERT_TRUE(talk_hear_reset(&talk, LEG_ENDPOINT));
+	CU_ASSERT_EQUAL(rig.worker.live[2].active, 0);
+	CU_ASSERT_EQUAL(rig.worker.live[2].failed, 0);
+	end();
+}
+
 static void
 test_events_lost(void)
 {
@@ -222,18 +239,15 @@ test_events_lost(void)
 static void
 test_nobody_listens(void)
 {
-	/* No events wanted, nothing counted live. */
+	/* No events wanted. */
 	begin(false, false);
 	struct rte_ring *events = rig.worker.events;
-	struct live_counters *live = rig.worker.live;
 	rig.worker.events = NULL;
-	rig.worker.live = NULL;
 	CU_ASSERT_TRUE(talk_connect(&talk));
 	talk_say(&talk, LEG_CLIENT, TCP_RST, NULL, 0);
 	CU_ASSERT_TRUE(talk_hear_reset(&talk, LEG_ENDPOINT));
 	rig_advance(&rig, 4016);
 	rig.worker.events = events;
-	rig.worker.live = live;
 	CU_ASSERT_EQUAL(rig.stats.ended, 1);
 	CU_ASSERT_EQUAL(rig.stats.events_lost, 0);
 	end();
@@ -248,6 +262,7 @@ main(void)
 		{"idle", test_idle},
 		{"half closed", test_half_closed},
 		{"abort all", test_abort_all},
+		{"abort while connecting", test_abort_while_connecting},
 		{"events lost", test_events_lost},
 		{"nobody listens", test_nobody_listens},
 		CU_TEST_INFO_NULL,

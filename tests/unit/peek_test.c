@@ -91,7 +91,7 @@ test_byte_by_byte(void)
 	unsigned acks = 0;
 
 	begin(false);
-	for (uint16_t i = 0; i < TALK_HELLO; i++) {
+	for (uint16_t i = 0; i < (uint16_t)TALK_HELLO; i++) {
 		say(i, (uint16_t)(i + 1));
 		while (talk_hear(&talk, LEG_CLIENT)) {
 			acks++;
@@ -129,7 +129,7 @@ static void
 test_ack_lost(void)
 {
 	begin(false);
-	for (uint16_t i = 0; i < PEEK_ACK_SEGMENTS; i++)
+	for (uint16_t i = 0; i < (uint16_t)PEEK_ACK_SEGMENTS; i++)
 		say(i, (uint16_t)(i + 1));
 	CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_CLIENT, TCP_ACK, 0));
 	for (unsigned i = 0; i < 2; i++) {
@@ -243,7 +243,7 @@ test_just_fits(void)
 {
 	begin(false);
 	rig.hello_length = HOLD_MAX;
-	for (uint16_t at = 0; at < HOLD_MAX; at = (uint16_t)(at + 1024))
+	for (uint16_t at = 0; at < (uint16_t)HOLD_MAX; at = (uint16_t)(at + 1024))
 		say(at, (uint16_t)(at + 1024));
 	while (talk_hear(&talk, LEG_CLIENT))
 		CU_ASSERT_EQUAL(talk.heard.flags, TCP_ACK);

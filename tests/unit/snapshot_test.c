@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the documents mean once compiled: routing, the border of AUTO_PASSTHROUGH, endpoints, networks, policies; and
  * 100,000 services. */
-#include "unit.h"
+#include "tests/unit/unit.h"
 
 #include <glob.h>
 #include <stdio.h>

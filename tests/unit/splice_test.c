@@ -534,6 +534,52 @@ test_fin_out_of_order(void)
 }
 
 static void
+test_fin_of_a_stranger(void)
+{
+	/* Somebody who guessed a number within the window injects a FIN: the connection goes on behind it, and ends by
+	 * its own FINs. */
+	begin(false, false);
+	CU_ASSERT_TRUE(talk_connect(&talk));
+	struct segment forged = talk_segment(&talk, LEG_CLIENT, TCP_ACK | TCP_FIN);
+	forged.seq += 50;
+	rig_receive(&rig, RIG_WAN, &forged);
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_ENDPOINT));
+	endpoint->ack = talk_flow(&talk)->leg[LEG_ENDPOINT].ack;
+	talk_say(&talk, LEG_CLIENT, TCP_ACK, NULL, 400);
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_ENDPOINT));
+	endpoint->ack = talk.heard.seq + 400;
+	talk_say(&talk, LEG_ENDPOINT, TCP_ACK | TCP_FIN, NULL, 0);
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_CLIENT));
+	CU_ASSERT_EQUAL(rig.stats.states[FLOW_SPLICED], 1);
+	CU_ASSERT_EQUAL(rig.stats.reasons[REASON_TCP_WINDOW], 0);
+	talk_say(&talk, LEG_CLIENT, TCP_ACK | TCP_FIN, NULL, 0);
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_ENDPOINT));
+	talk_say(&talk, LEG_ENDPOINT, TCP_ACK, NULL, 0);
+	CU_ASSERT_EQUAL(rig.stats.states[FLOW_CLOSING], 1);
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_CLIENT));
+	rig_advance(&rig, 4016);
+	end();
+}
+
+static void
+test_dropped_is_not_tracked(void)
+{
+	/* A packet without the timestamps that were agreed on is dropped, and leaves no trace. */
+	begin(false, false);
+	CU_ASSERT_TRUE(talk_connect(&talk));
+	struct flow_leg before = talk_flow(&talk)->leg[LEG_CLIENT];
+	struct segment bare = talk_segment(&talk, LEG_CLIENT, TCP_ACK | TCP_FIN);
+	bare.options_length = 0;
+	bare.seq += 50;
+	bare.window += 100;
+	rig_receive(&rig, RIG_WAN, &bare);
+	CU_ASSERT_EQUAL(rig.stats.reasons[REASON_TCP_TIMESTAMP_MISSING], 1);
+	CU_ASSERT_EQUAL(memcmp(&before, &talk_flow(&talk)->leg[LEG_CLIENT], sizeof(before)), 0);
+	cut();
+	end();
+}
+
+static void
 test_syn_on_closing(void)
 {
 	begin(false, false);
@@ -608,6 +654,29 @@ test_syn_ack_again(void)
 			CU_ASSERT_PTR_NULL(talk_option(&talk.heard, TCP_OPTION_TIMESTAMPS));
 		}
 		CU_ASSERT_TRUE(talk_exchange(&talk, 10));
+		cut();
+		end();
+	}
+}
+
+/* A challenge acknowledged what had passed, not what had arrived: a SYN-ACK that came late made the endpoint forget
+ * what the client still missed. */
+static void
+test_challenge_acknowledges_what_arrived(void)
+{
+	for (unsigned leg = 0; leg < LEG_COUNT; leg++) {
+		begin(false, false);
+		CU_ASSERT_TRUE(talk_connect(&talk));
+		CU_ASSERT_TRUE(talk_exchange(&talk, 10));
+		uint32_t arrived = talk.side[leg].seq;
+		talk_say(&talk, leg, TCP_ACK, NULL, 500);
+		CU_ASSERT_TRUE(talk_hear(&talk, leg_other(leg)));
+		struct segment syn = talk_segment(&talk, leg, leg == LEG_CLIENT ? TCP_SYN : TCP_SYN | TCP_ACK);
+		rig_receive(&rig, talk.side[leg].device, &syn);
+		CU_ASSERT_TRUE(talk_hear(&talk, leg));
+		CU_ASSERT_EQUAL(talk.heard.flags, TCP_ACK);
+		CU_ASSERT_EQUAL(talk.heard.seq, talk.side[leg].ack);
+		CU_ASSERT_EQUAL(talk.heard.ack, arrived);
 		cut();
 		end();
 	}
@@ -717,6 +786,8 @@ main(void)
 		{"split", test_split},
 		{"split without buffers", test_split_without_buffers},
 		{"outside of the window", test_outside_of_window},
+		{"a FIN of a stranger", test_fin_of_a_stranger},
+		{"what is dropped is not tracked", test_dropped_is_not_tracked},
 		{"reset", test_reset},
 		{"reset between acknowledged and sent", test_reset_between_acknowledged_and_sent},
 		{"half close", test_close_half},
@@ -725,6 +796,7 @@ main(void)
 		{"SYN on closing", test_syn_on_closing},
 		{"SYN on established", test_syn_on_established},
 		{"SYN-ACK again", test_syn_ack_again},
+		{"a challenge acknowledges what arrived", test_challenge_acknowledges_what_arrived},
 		{"challenges are limited", test_challenges_are_limited},
 		{"neighbour forgotten", test_neighbour_forgotten},
 		{"neighbour gone", test_neighbour_gone},

@@ -46,7 +46,7 @@ broken_documents() {
 }
 
 flows_at_least() {
-	[ "$(ctl flows -o json | jq '.flows | length')" -ge "$1" ]
+	[ "$(ctl flows -o json | jq length)" -ge "$1" ]
 }
 
 # ended NAME PID LOG: a process in the background must have succeeded.

@@ -11,5 +11,5 @@ scenario_storm() {
 }
 
 no_flows() {
-	[ "$(ctl flows -o json | jq '.flows | length')" = 0 ]
+	[ "$(ctl flows -o json | jq length)" = 0 ]
 }
