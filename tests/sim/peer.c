@@ -610,11 +610,11 @@ take_payload(struct peer *peer, const struct segment *segment, int64_t seq)
 		if (peer->other == NULL || peer->fin_at != 1 + peer->other->traits.length)
 			peer->wrong = true;
 	}
-	if (end > peer->expected && begin > peer->expected) {
+	if (begin > peer->expected && begin < end) {
 		note_early(peer, (uint32_t)begin, (uint32_t)end);
 		return true;
 	}
-	if (end > peer->expected)
+	if (end > peer->expected && begin <= peer->expected)
 		peer->expected = (uint32_t)end;
 	unsigned used = 0;
 	while (used < peer->n_early && peer->early[used].begin <= peer->expected) {

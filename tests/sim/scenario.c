@@ -362,7 +362,7 @@ pick_slots(void)
 void
 scenario_open(uint64_t seed)
 {
-	memset(&world, 0, offsetof(struct world, connections));
+	memset((char *)&world + sizeof(world.rig), 0, sizeof(world) - sizeof(world.rig));
 	world.seed = seed;
 	world.random = seed * UINT64_C(0x9e3779b97f4a7c15) + 77;
 	random_64(&world.random);
