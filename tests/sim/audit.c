@@ -206,11 +206,11 @@ options_fault(struct connection *connection, unsigned leg, const struct segment 
 
 	if (said->timestamps != to->timestamps)
 		return said->timestamps ? "timestamps that weren't negotiated" : "no timestamps though they were negotiated";
-	/* The client goes on echoing the gateway's SYN-ACK for a moment, which is older than anything of the endpoint's: to that, it
-	 * is as if the handshake had taken as long as the client's did. */
-	if (leg == LEG_ENDPOINT && !connection->spliced)
-		connection->spliced_at_us = world.now_us;
-	uint32_t earlier = leg == LEG_CLIENT ? 0 : (uint32_t)((connection->spliced_at_us - from->syn_at_us) / 1000 + 1);
+	/* Each end goes on echoing the gateway's own clock for a moment, which is older than anything of the other end, and may tick
+	 * faster: to that it is as if the handshake had taken longer. */
+	const struct peer *client = &connection->peer[LEG_CLIENT];
+	uint64_t spliced_at = connection->spliced ? connection->spliced_at_us : world.now_us;
+	uint32_t earlier = (uint32_t)((spliced_at - client->syn_at_us) / 1000 + 1);
 	if (said->timestamps && ((int32_t)(said->tsecr - to->ts_first + earlier) < 0 ||
 				 (int32_t)(peer_clock(to, world.now_us) - said->tsecr) < 0))
 		return "the echo of a timestamp that its receiver never sent";
@@ -288,7 +288,7 @@ segment_fault(struct connection *connection, unsigned leg, const struct segment 
 	if (leg == LEG_CLIENT && promised < connection->gate_edge)
 		promised = connection->gate_edge;
 	if (leg == LEG_CLIENT && !connection->spliced)
-		promised = 1 + GATE_MAY_HOLD;
+		promised = 1 + GATE_MAY_HOLD + (INT64_C(1) << shift) - 1; /* rounded up: what doesn't fit isn't acknowledged */
 	if (segment->window == 1)
 		promised += (INT64_C(1) << shift) - 1;
 	if (edge > promised)
@@ -304,8 +304,10 @@ note(struct connection *connection, unsigned leg, const struct segment *segment,
 
 	if ((segment->flags & RST) != 0)
 		return;
-	if (leg == LEG_ENDPOINT)
+	if (leg == LEG_ENDPOINT && !connection->spliced) {
 		connection->spliced = true;
+		connection->spliced_at_us = world.now_us;
+	}
 	if (leg == LEG_CLIENT && !connection->spliced) {
 		int64_t ack = offset_of(segment->ack, to->traits.isn, to->una);
 		uint8_t shift = connection->gate_scaled[leg] && to->scales ? connection->gate_scale[leg] : 0;
