@@ -704,6 +704,14 @@ peer_abort(struct peer *peer, uint64_t now)
 	die(peer, PEER_ABORTED);
 }
 
+void
+peer_forget(struct peer *peer)
+{
+	if (!peer_is_over(peer))
+		die(peer, PEER_ABORTED);
+	peer->expire_at = PEER_NEVER;
+}
+
 static void
 input_syn_sent(struct peer *peer, const struct segment *segment, const struct heard *heard, uint64_t now)
 {

@@ -143,6 +143,8 @@ uint64_t peer_due(const struct peer *peer);
 /* A router on the way says that a segment was larger than fits; mss: what fits. */
 void peer_too_big(struct peer *peer, uint16_t mss);
 void peer_abort(struct peer *peer, uint64_t now);
+/* Its host has rebooted, or gives its port to another: nothing more comes from it. */
+void peer_forget(struct peer *peer);
 /* A segment to somebody who has no such connection: the RST in answer, or false. */
 bool peer_refuse(const struct segment *segment, struct segment *answer);
 

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "tests/sim/audit.h"
 #include "tests/sim/world.h"
 #include "tests/unit/random.h"
 
@@ -41,6 +42,14 @@ is_bad(const struct connection *connection, unsigned endpoint)
 	return habit == ENDPOINT_REFUSES || habit == ENDPOINT_BLACK_HOLE || habit == ENDPOINT_UNREACHABLE;
 }
 
+/* Whether a decision is to be made on bytes that the connection's client really sent. */
+static bool
+is_of(const struct connection *connection, const struct decide_input *input)
+{
+	const struct peer *client = &connection->peer[LEG_CLIENT];
+	return input->length <= client->written && memcmp(input->bytes, peer_stream(client, 0), input->length) == 0;
+}
+
 static enum decision
 decide(void *context, unsigned worker, const struct decide_input *input, struct dial *dial, enum reason *reason,
        char sni[SNI_TEXT_MAX])
@@ -53,8 +62,14 @@ decide(void *context, unsigned worker, const struct decide_input *input, struct 
 		*reason = REASON_NO_ENDPOINT;
 		return DECISION_REFUSE;
 	}
-	const struct peer *client = &connection->peer[LEG_CLIENT];
-	if (input->length > client->written || memcmp(input->bytes, peer_stream(client, 0), input->length) != 0)
+	/* A late repeat of a hello, when the record of its connection is gone already, brings a good cookie all the same. */
+	const struct connection *previous = world_client(&input->client, input->client_port, true);
+	if (audit_is_over(connection) || (previous != NULL && is_of(previous, input) && !is_of(connection, input))) {
+		connection->haunted = true;
+		*reason = REASON_NO_ENDPOINT;
+		return DECISION_REFUSE;
+	}
+	if (!is_of(connection, input))
 		world_fail("connection %u: the decision is to be made on other bytes than were sent", connection->number);
 	if (input->length < connection->hello)
 		return DECISION_MORE;

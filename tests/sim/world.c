@@ -28,6 +28,7 @@ struct event {
 /* A segment on its way, or a frame of raw_length bytes that isn't one. */
 struct flight {
 	struct segment segment;
+	const struct connection *of; /* whose peer sent it; NULL: somebody else */
 	unsigned device;
 	uint16_t raw_length;
 	bool corrupt;
@@ -196,7 +197,8 @@ trace(const char *what, const struct segment *segment)
 
 /* Puts a copy of what is described on its way, as often as the link lets it. */
 static void
-launch(unsigned device, bool to_gate, const struct segment *segment, const uint8_t *raw, uint16_t raw_length)
+launch(unsigned device, bool to_gate, const struct connection *of, const struct segment *segment, const uint8_t *raw,
+       uint16_t raw_length)
 {
 	struct link *link = &world.links[device];
 	bool calm = world.now_us >= world.calm_at_us;
@@ -229,6 +231,7 @@ launch(unsigned device, bool to_gate, const struct segment *segment, const uint8
 		}
 		unsigned index = free_flights[--n_free];
 		struct flight *flight = &flights[index];
+		flight->of = of;
 		flight->device = device;
 		flight->raw_length = raw_length;
 		flight->corrupt = to_gate && !calm && happens(link->corrupt);
@@ -248,7 +251,7 @@ static void
 from_peer(struct peer *peer, const struct segment *segment)
 {
 	trace(peer->leg == LEG_CLIENT ? "client" : "endpoint", segment);
-	launch(peer->leg == LEG_CLIENT ? RIG_WAN : RIG_LAN, true, segment, NULL, 0);
+	launch(peer->leg == LEG_CLIENT ? RIG_WAN : RIG_LAN, true, peer->connection, segment, NULL, 0);
 }
 
 static void
@@ -271,7 +274,7 @@ router_says(unsigned device, const uint8_t *frame, uint16_t mtu)
 	uint8_t answer[ICMP_WIRE_MAX];
 	uint16_t length = icmp_wire_build(&world.rig, device, frame, mtu, answer);
 
-	launch(device, true, NULL, answer, length);
+	launch(device, true, NULL, NULL, answer, length);
 }
 
 /* Takes what the gateway has sent: each frame is audited, and goes on its way if it fits. */
@@ -287,7 +290,7 @@ drain(void)
 			world.packets++;
 			if (icmp_wire_is(frame)) {
 				audit_icmp(frame, length);
-				launch(device, false, NULL, frame, length);
+				launch(device, false, NULL, NULL, frame, length);
 				continue;
 			}
 			rig_parse(frame, length, &segment);
@@ -308,7 +311,7 @@ drain(void)
 				router_says(device, frame, 0);
 				continue;
 			}
-			launch(device, false, &segment, NULL, 0);
+			launch(device, false, NULL, &segment, NULL, 0);
 		}
 	}
 }
@@ -357,6 +360,17 @@ to_gate(struct flight *flight)
 	rig_receive_frame(&world.rig, flight->device, frame, length);
 }
 
+/* Whether a packet is of a connection that has made room for another one on the same ports. */
+static bool
+is_stale(const struct flight *flight)
+{
+	if (flight->of == NULL)
+		return false;
+	if (flight->device == RIG_WAN)
+		return world.slots[flight->of->slot].current != flight->of->number + 1;
+	return world_endpoint(&flight->segment.source, flight->segment.destination_port) != flight->of;
+}
+
 /* All that comes to the gateway on the same device within a burst. */
 static void
 burst_to_gate(uint32_t first)
@@ -373,6 +387,8 @@ burst_to_gate(uint32_t first)
 		indices[n++] = next_event().index;
 	bool plain = true;
 	for (uint32_t i = 0; i < n; i++)
+		world.stale = world.stale || is_stale(&flights[indices[i]]);
+	for (uint32_t i = 0; i < n; i++)
 		plain = plain && flights[indices[i]].raw_length == 0 && !flights[indices[i]].corrupt;
 	if (n > 1 && plain) {
 		for (uint32_t i = 0; i < n; i++)
@@ -385,6 +401,7 @@ burst_to_gate(uint32_t first)
 	for (uint32_t i = 0; i < n; i++)
 		free_flights[n_free++] = (uint16_t)indices[i];
 	after_gate();
+	world.stale = false;
 }
 
 /* --- peers ------------------------------------------------------------------------------------------------------- */
@@ -398,7 +415,7 @@ host_refuses(unsigned device, const struct segment *segment)
 	if (!peer_refuse(segment, &answer))
 		return;
 	trace("host", &answer);
-	launch(device, true, &answer, NULL, 0);
+	launch(device, true, NULL, &answer, NULL, 0);
 }
 
 static void
@@ -437,7 +454,7 @@ endpoint_input(const struct segment *segment)
 					 .ack = segment->seq - ANSWER_IN_VAIN,
 					 .window = 1000};
 		trace("endpoint", &answer);
-		launch(RIG_LAN, true, &answer, NULL, 0);
+		launch(RIG_LAN, true, NULL, &answer, NULL, 0);
 		return;
 	}
 	if (peer == NULL || !is_syn || habit == ENDPOINT_REFUSES) {
@@ -494,6 +511,7 @@ start(struct connection *connection)
 		connection->peer[LEG_CLIENT].traits.isn = last->traits.isn + last->traits.length + 100000 + world_below(1 << 20);
 		connection->peer[LEG_CLIENT].traits.ts_base = last->traits.ts_base + 1;
 		connection->peer[LEG_CLIENT].traits.ts_shift = last->traits.ts_shift;
+		peer_forget(&world.connections[before - 1].peer[LEG_CLIENT]);
 	}
 	world.slots[connection->slot].previous = before;
 	world.slots[connection->slot].current = connection->number + 1;

@@ -75,6 +75,7 @@ struct connection {
 	bool may_fail_dial; /* an endpoint that may be tried isn't a good one, or the links aren't */
 	bool may_idle;	    /* so long without a packet that the gateway may end it */
 	bool challenged, deafened;
+	bool haunted;	    /* an old packet began a connection in its name; it was refused */
 };
 
 struct bind {
@@ -90,6 +91,7 @@ struct world {
 	uint64_t steps;
 	bool verbose, failed;
 	bool fifo; /* nothing overtakes anything on its way to the gateway */
+	bool stale; /* a packet of a connection that is gone is being worked on */
 	uint32_t burst_us; /* what comes to a device within this time is one burst */
 	struct link links[RIG_DEVICES];
 	struct connection connections[WORLD_CONNECTIONS_MAX];
