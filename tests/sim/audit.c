@@ -204,7 +204,9 @@ options_fault(struct connection *connection, unsigned leg, const struct segment 
 {
 	const struct peer *to = &connection->peer[leg], *from = &connection->peer[leg_other(leg)];
 
-	if (said->timestamps != to->timestamps)
+	/* A challenge to a SYN has none: it mustn't choose what the receiver remembers (splice.c). */
+	bool challenge = world.syn && segment->payload_length == 0 && !said->timestamps;
+	if (said->timestamps != to->timestamps && !challenge)
 		return said->timestamps ? "timestamps that weren't negotiated" : "no timestamps though they were negotiated";
 	/* Each end goes on echoing the gateway's own clock for a moment, which is older than anything of the other end, and may tick
 	 * faster: to that it is as if the handshake had taken longer. */

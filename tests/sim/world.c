@@ -15,6 +15,7 @@ enum {
 	EVENTS_MAX = 32768,
 	PAYLOAD_MAX = 1500,
 	GATE_SLEEP_MAX_MS = 200,
+	STEPS_MAX = 3000000,
 	ANSWER_IN_VAIN = 0x5eed /* far from any number that is expected */
 };
 
@@ -386,8 +387,10 @@ burst_to_gate(uint32_t first)
 	       flights[events[0].index].device == device)
 		indices[n++] = next_event().index;
 	bool plain = true;
-	for (uint32_t i = 0; i < n; i++)
+	for (uint32_t i = 0; i < n; i++) {
 		world.stale = world.stale || is_stale(&flights[indices[i]]);
+		world.syn = world.syn || (flights[indices[i]].raw_length == 0 && (flights[indices[i]].segment.flags & 0x02) != 0);
+	}
 	for (uint32_t i = 0; i < n; i++)
 		plain = plain && flights[indices[i]].raw_length == 0 && !flights[indices[i]].corrupt;
 	if (n > 1 && plain) {
@@ -401,7 +404,7 @@ burst_to_gate(uint32_t first)
 	for (uint32_t i = 0; i < n; i++)
 		free_flights[n_free++] = (uint16_t)indices[i];
 	after_gate();
-	world.stale = false;
+	world.stale = world.syn = false;
 }
 
 /* --- peers ------------------------------------------------------------------------------------------------------- */
@@ -593,6 +596,8 @@ world_run(void)
 				world_fail("connection %u: a byte came that isn't the one that was sent", i);
 		if (world.now_us > world.limit_us)
 			audit_stuck();
+		if (world.steps == STEPS_MAX)
+			world_fail("packets go back and forth without end");
 	}
 	if (!world.failed)
 		audit_end();
