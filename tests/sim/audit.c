@@ -112,17 +112,17 @@ audit_bind(const struct segment *syn)
 		world_fail("a SYN to nobody");
 		return;
 	}
-	if (world.dialled == 0) {
+	unsigned i = 0;
+	while (i < world.n_dialled && world.connections[world.dialled[i]].endpoint != endpoint)
+		i++;
+	if (i == world.n_dialled) {
 		if (connection == NULL)
 			world_fail("a SYN that no decision asked for");
 		return;
 	}
-	connection = &world.connections[world.dialled - 1];
-	world.dialled = 0;
-	if (connection->endpoint != endpoint) {
-		world_fail("connection %u: a SYN to endpoint %u where %u was chosen", connection->number, endpoint, connection->endpoint);
-		return;
-	}
+	connection = &world.connections[world.dialled[i]];
+	world.n_dialled--;
+	memmove(&world.dialled[i], &world.dialled[i + 1], (world.n_dialled - i) * sizeof(world.dialled[0]));
 	if (world.n_binds == WORLD_BINDS_MAX) {
 		world_fail("more connections to endpoints than there can be");
 		return;

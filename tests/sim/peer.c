@@ -230,8 +230,9 @@ transmit(struct peer *peer, uint8_t flags, uint32_t at, uint16_t length, uint64_
 static void
 send_ack(struct peer *peer, uint64_t now)
 {
-	/* Where the window shrank below what was sent, an ACK from beyond it would be thrown away. */
-	uint32_t at = peer->edge < peer->next ? peer->edge : peer->next;
+	/* While it repeats, next is behind, and so would be an ACK from there: the other end would throw it away, with what it says. So would it
+	 * one from beyond its window, where that shrank below what was sent. */
+	uint32_t at = least(peer->edge, peer->highest);
 	transmit(peer, ACK, at > peer->una ? at : peer->una, 0, now);
 }
 

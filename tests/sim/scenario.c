@@ -88,7 +88,8 @@ decide(void *context, unsigned worker, const struct decide_input *input, struct 
 		connection->attempts++;
 		if (is_bad(connection, chosen) || (world.rig.offer.timestamps && !world.endpoints[chosen].traits.timestamps))
 			connection->may_fail_dial = true;
-		world.dialled = connection->number + 1;
+		if (world.n_dialled < WORLD_CONNECTIONS_MAX)
+			world.dialled[world.n_dialled++] = connection->number;
 		return DECISION_DIAL;
 	}
 	if (input->attempt == 0)

@@ -107,7 +107,7 @@ struct world {
 	unsigned n_endpoints;
 	struct bind binds[WORLD_BINDS_MAX];
 	unsigned n_binds;
-	unsigned dialled; /* connection whose SYN is expected next, plus 1 */
+	unsigned dialled[WORLD_CONNECTIONS_MAX], n_dialled; /* connections whose SYNs are to come, by the order of their decisions */
 	/* For the report. */
 	uint64_t completed, ended_early, refusals, packets;
 };
