@@ -538,7 +538,7 @@ take_ack(struct peer *peer, const struct segment *segment, const struct heard *h
 		if (peer->recover != 0 && peer->una >= peer->recover)
 			peer->recover = 0;
 		if (peer->recover != 0 && peer->una < peer->edge) { /* another one is missing */
-			uint32_t limit = peer->edge;
+			uint32_t limit = least(peer->edge, peer->highest);
 			if (sacked_at(peer, peer->una, &limit) == NULL)
 				send_piece(peer, peer->una, limit, now);
 		}
@@ -551,7 +551,7 @@ take_ack(struct peer *peer, const struct segment *segment, const struct heard *h
 		peer->recover = peer->highest;
 		peer->threshold = peer->congestion / 2 > 2u * peer->segment ? peer->congestion / 2 : 2u * peer->segment;
 		peer->congestion = peer->threshold;
-		uint32_t limit = peer->edge;
+		uint32_t limit = least(peer->edge, peer->highest);
 		if (sacked_at(peer, peer->una, &limit) == NULL)
 			send_piece(peer, peer->una, limit, now);
 	}
