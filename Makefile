@@ -94,6 +94,12 @@ $(BUILD)/tests/sim/sim: $(SIM) $(LIBRARY)
 sim: $(BUILD)/tests/sim/sim
 	$< --seeds $(SEEDS)
 
+FAULT_SEEDS ?= 1..1000
+sim-faults: export SIM_COMPILE = $(CC) $(ALL_CFLAGS) -c "$$source" -o "$$object"
+sim-faults: export SIM_LINK = $(CC) $(LDFLAGS) -o "$$program" "$$object" $(SIM) $(LIBRARY) $(DPDK_LIBS) $(LIB_LIBS)
+sim-faults: $(BUILD)/tests/sim/sim tests/sim/faults
+	@tests/sim/faults.sh $(FAULT_SEEDS) $(BUILD)/sim-faults
+
 # What the C files of the house are, tests and benchmarks included.
 C_FILES := $(sort $(wildcard $(ROOMS:%=%/*.c) tests/unit/*.c tests/sim/*.c tests/fuzz/*.c tests/e2e/*.c perf/*.c))
 H_FILES := $(sort $(wildcard $(ROOMS:%=%/*.h) tests/*/*.h perf/*.h))
@@ -191,5 +197,5 @@ clean:
 help:
 	@sed -n '3,/^$$/s/^#   //p' Makefile
 
-.PHONY: all unit asan lint fuzz e2e demo bench-splice footprint test install clean help $(UNIT_TESTS:%=%.run)
+.PHONY: all unit asan sim sim-faults lint fuzz e2e demo bench-splice footprint test install clean help $(UNIT_TESTS:%=%.run)
 .PHONY: $(FUZZERS:%=$(BUILD)/fuzz/%.run)

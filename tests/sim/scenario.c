@@ -273,7 +273,8 @@ plan_connection(unsigned number, unsigned slot, uint64_t start_at)
 		connection->hello = client.length + 1;
 		served->begin_after = 0;
 	}
-	connection->may_time_out = is_lossy(&world.links[RIG_WAN]) || hello_us > SLOW_HELLO_US ||
+	connection->may_time_out = is_lossy(&world.links[RIG_WAN]) || connection->hello > client.length ||
+				   connection->hello > HOLD_MAX || hello_us > SLOW_HELLO_US ||
 				   client.piece < connection->hello / 10 + 1 || world.links[RIG_WAN].reorder_us > 500 * MS;
 	connection->may_fail_dial = is_lossy(&world.links[RIG_LAN]);
 	connection->may_idle = false;
