@@ -458,7 +458,7 @@ may_end(const struct connection *connection, enum reason reason)
 		return broken;
 	case REASON_IDLE_TIMEOUT:
 	case REASON_HALF_CLOSED_TIMEOUT:
-		return connection->may_idle || broken || client->state == PEER_TIME_WAIT || endpoint->state == PEER_TIME_WAIT;
+		return connection->may_idle || broken;
 	case REASON_HOLD_UNDELIVERED:
 		return broken;
 	default:

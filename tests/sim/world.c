@@ -16,7 +16,7 @@ enum {
 	PAYLOAD_MAX = 1500,
 	GATE_SLEEP_MAX_MS = 200,
 	STEPS_MAX = 3000000,
-	ANSWER_IN_VAIN = 0x5eed /* far from any number that is expected */
+	FAR_AWAY = 0x50000000 /* from any number that is expected */
 };
 
 enum event_kind { EVENT_TO_GATE, EVENT_TO_PEER, EVENT_TIMER, EVENT_START };
@@ -453,8 +453,8 @@ endpoint_input(const struct segment *segment)
 					 .source_port = segment->destination_port,
 					 .destination_port = segment->source_port,
 					 .flags = 0x10,
-					 .seq = segment->ack + ANSWER_IN_VAIN,
-					 .ack = segment->seq - ANSWER_IN_VAIN,
+					 .seq = connection->served.isn + FAR_AWAY,
+					 .ack = segment->seq - FAR_AWAY,
 					 .window = 1000};
 		trace("endpoint", &answer);
 		launch(RIG_LAN, true, NULL, &answer, NULL, 0);
