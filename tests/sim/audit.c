@@ -112,6 +112,8 @@ audit_bind(const struct segment *syn)
 		world_fail("a SYN to nobody");
 		return;
 	}
+	if (connection != NULL && connection->bound && syn->seq == connection->gate_isn)
+		return; /* again */
 	unsigned i = 0;
 	while (i < world.n_dialled && world.connections[world.dialled[i]].endpoint != endpoint)
 		i++;
