@@ -62,7 +62,7 @@ read_said(const struct segment *segment, struct said *said)
 		} else if (option[0] == 5 && !syn && said->n_sacks == 0 && (option[1] - 2) % 8 == 0) {
 			said->n_sacks = (option[1] - 2u) / 8;
 			for (unsigned i = 0; i < 2 * said->n_sacks; i++)
-				said->sacks[i] = get_32(option + 2 + 4 * i);
+				said->sacks[i] = get_32(option + 2 + (size_t)4 * i);
 		} else if (option[0] == 2 && option[1] == 4 && syn) {
 			said->mss = (uint16_t)(option[2] << 8 | option[3]);
 		} else if (option[0] == 3 && option[1] == 3 && syn) {
@@ -223,8 +223,8 @@ options_fault(struct connection *connection, unsigned leg, const struct segment 
 	if (said->n_sacks != 0 && !(to->traits.sack && connection->gate_sack[leg]))
 		return "SACK that wasn't negotiated";
 	for (unsigned i = 0; i < said->n_sacks; i++) {
-		int64_t begin = offset_of(said->sacks[2 * i], to->traits.isn, to->una);
-		int64_t end = offset_of(said->sacks[2 * i + 1], to->traits.isn, to->una);
+		int64_t begin = offset_of(said->sacks[(size_t)2 * i], to->traits.isn, to->una);
+		int64_t end = offset_of(said->sacks[(size_t)2 * i + 1], to->traits.isn, to->una);
 		if (begin >= end || !has_received(from, begin, end))
 			return "a SACK block of what the other end hasn't got";
 	}

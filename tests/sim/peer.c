@@ -325,8 +325,9 @@ static void
 take_sacks(struct peer *peer, const struct peer_heard *heard)
 {
 	for (unsigned i = 0; i < heard->n_sacks; i++) {
-		int64_t begin = offset_of(peer_wire_get_32(heard->sacks + 8 * i), peer->traits.isn, peer->una);
-		int64_t end = offset_of(peer_wire_get_32(heard->sacks + 8 * i + 4), peer->traits.isn, peer->una);
+		int64_t begin = offset_of(peer_wire_get_32(heard->sacks + (size_t)8 * i), peer->traits.isn, peer->una);
+		int64_t end =
+			offset_of(peer_wire_get_32(heard->sacks + (size_t)8 * i + 4), peer->traits.isn, peer->una);
 		if (begin > peer->una && begin < end && end <= peer->highest)
 			note_sack(peer, (uint32_t)begin, (uint32_t)end);
 	}

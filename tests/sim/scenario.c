@@ -419,7 +419,7 @@ scenario_open(uint64_t seed)
 	pick_endpoints();
 	pick_offer();
 	pick_slots();
-	uint64_t starts[WORLD_SLOTS_MAX];
+	uint64_t starts[WORLD_SLOTS_MAX] = {0};
 	for (unsigned i = 0; i < world.n_slots; i++)
 		starts[i] = world.now_us + world_below(200 * MS);
 	world.n_connections = world.n_slots + world_below(2 * world.n_slots + 1);
