@@ -437,6 +437,8 @@ may_refuse(const struct connection *connection, enum reason reason)
 		return connection->may_time_out || client->state == PEER_ABORTED;
 	case REASON_HELLO_TOO_LARGE:
 		return connection->hello > GATE_MAY_HOLD;
+	case REASON_HELLO_NOT_TLS:
+		return connection->mistaken;
 	case REASON_CLIENT_CLOSED:
 		return connection->hello > client->traits.length;
 	case REASON_CLIENT_RESET:

@@ -50,6 +50,14 @@ is_of(const struct connection *connection, const struct decide_input *input)
 	return input->length <= client->written && memcmp(input->bytes, peer_stream(client, 0), input->length) == 0;
 }
 
+static bool
+begins_in_the_middle(const struct connection *connection, const struct decide_input *input)
+{
+	const struct peer *client = &connection->peer[LEG_CLIENT];
+	return !is_of(connection, input) &&
+	       memmem(peer_stream(client, 0), client->written, input->bytes, input->length) != NULL;
+}
+
 static enum decision
 decide(void *context, unsigned worker, const struct decide_input *input, struct dial *dial, enum reason *reason,
        char sni[SNI_TEXT_MAX])
@@ -68,6 +76,15 @@ decide(void *context, unsigned worker, const struct decide_input *input, struct 
 	if (audit_is_over(connection) || (previous != NULL && is_of(previous, input) && !is_of(connection, input))) {
 		connection->haunted = true;
 		*reason = REASON_NO_ENDPOINT;
+		return DECISION_REFUSE;
+	}
+	if (begins_in_the_middle(connection, input)) {
+		/* A segment that overtook the first fits the cookie by chance (syn_cookie.h). Its bytes are no hello.
+		 */
+		world.mistaken++;
+		connection->may_time_out = true;
+		connection->mistaken = true;
+		*reason = REASON_HELLO_NOT_TLS;
 		return DECISION_REFUSE;
 	}
 	if (!is_of(connection, input))
