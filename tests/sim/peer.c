@@ -14,7 +14,8 @@ enum {
 	MSS_DEFAULT_V6 = 1220,
 	SEGMENT_MIN = 512,
 	BLACK_HOLE_RETRIES = 3,
-	TIME_WAIT = 60000 * MS
+	TIME_WAIT = 60000 * MS,
+	ANSWER_GAP = 500 * MS
 };
 
 void (*peer_transmit)(struct peer *peer, const struct segment *segment);
@@ -639,6 +640,12 @@ peer_input(struct peer *peer, const struct segment *segment, uint64_t now)
 		if (length != 0 && segment->payload_length != 0 && seq + segment->payload_length <= peer->expected &&
 		    seq >= 1)
 			peer->duplicate = (struct peer_range){(uint32_t)seq, (uint32_t)seq + segment->payload_length};
+		/* Two ends that have lost sight of each other would answer such ACKs without end: as Linux does, but
+		 * twice a second.
+		 */
+		if (length == 0 && now < peer->quiet_until)
+			return;
+		peer->quiet_until = now + ANSWER_GAP;
 		send_ack(peer, now);
 		return;
 	}
