@@ -116,7 +116,7 @@ $(BUILD)/lint/format: $(C_FILES) $(H_FILES) .clang-format | $(BUILD)/lint/tools
 $(BUILD)/lint/includes: tests/include_rule.py $(C_FILES) $(H_FILES) | $(BUILD)/lint/tools
 	@$(CHECK) "lint include rule: its self-test" $@.log python3 $< --self-test
 	@$(CHECK) "lint include rule" $@.log python3 $< $(C_FILES) $(H_FILES) && touch $@
-$(BUILD)/lint/%.tidy: %.c $(BUILD)/%.o .clang-tidy | $(BUILD)/lint/tools
+$(BUILD)/lint/%.tidy: %.c $(BUILD)/%.o .clang-tidy tests/.clang-tidy | $(BUILD)/lint/tools
 	@mkdir -p $(@D)
 	@$(CHECK) "lint clang-tidy $<" $@.log clang-tidy --quiet $< -- $(filter-out -g -O2 $(WARNINGS),$(ALL_CFLAGS)) && touch $@
 $(BUILD)/lint/cppcheck: tests/cppcheck.suppressions $(C_FILES) $(H_FILES) | $(BUILD)/lint/tools
