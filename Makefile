@@ -95,6 +95,14 @@ $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(RIG) $(LIBRARY)
 	@echo "  LINK $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lcunit $(DPDK_LIBS) $(LIB_LIBS)
 
+# --- the simulation: seeds SEEDS=a..b of it -------------------------------------------------------------------------
+SEEDS ?= 1..1000
+SIM := $(addprefix $(BUILD)/tests/sim/,sim.o scenario.o world.o audit.o peer.o icmp_wire.o rig.o)
+$(BUILD)/tests/sim/sim: $(SIM) $(LIBRARY)
+	$(CC) $(LDFLAGS) -o $@ $^ $(DPDK_LIBS) $(LIB_LIBS)
+sim: $(BUILD)/tests/sim/sim
+	$< --seeds $(SEEDS)
+
 # What the C files of the house are, tests and benchmarks included.
 C_FILES := $(sort $(wildcard $(ROOMS:%=%/*.c) tests/unit/*.c tests/sim/*.c tests/fuzz/*.c tests/e2e/*.c perf/*.c))
 H_FILES := $(sort $(wildcard $(ROOMS:%=%/*.h) tests/*/*.h perf/*.h))
