@@ -120,7 +120,8 @@ audit_bind(const struct segment *syn)
 	connection = &world.connections[world.dialled - 1];
 	world.dialled = 0;
 	if (connection->endpoint != endpoint) {
-		world_fail("connection %u: a SYN to endpoint %u where %u was chosen", connection->number, endpoint, connection->endpoint);
+		world_fail("connection %u: a SYN to endpoint %u where %u was chosen", connection->number, endpoint,
+			   connection->endpoint);
 		return;
 	}
 	if (world.n_binds == WORLD_BINDS_MAX) {
@@ -175,7 +176,8 @@ audit_syn(struct connection *connection, unsigned leg, const struct segment *seg
 		if ((said->timestamps && !traits->timestamps) || (said->sack_permitted && !traits->sack) ||
 		    (said->scaled != (traits->scale != PEER_NO_SCALE)))
 			world_fail("connection %u: the SYN-ACK agrees to what the client didn't offer", number);
-		if (said->timestamps && said->tsecr != peer_clock(client, world.now_us) && (int32_t)(said->tsecr - client->ts_first) < 0)
+		if (said->timestamps && said->tsecr != peer_clock(client, world.now_us) &&
+		    (int32_t)(said->tsecr - client->ts_first) < 0)
 			world_fail("connection %u: the SYN-ACK echoes another timestamp", number);
 	} else {
 		if (segment->seq != connection->gate_isn)
@@ -186,8 +188,8 @@ audit_syn(struct connection *connection, unsigned leg, const struct segment *seg
 		if (said->mss > taken_mss(&client->traits, &client->addr) || said->mss > PORT_MTU - 40)
 			world_fail("connection %u: the SYN promises an MSS of %u", number, said->mss);
 		if (segment->window > client->offered - 1)
-			world_fail("connection %u: the SYN promises a window of %u, the client %u", number, segment->window,
-				   client->offered - 1);
+			world_fail("connection %u: the SYN promises a window of %u, the client %u", number,
+				   segment->window, client->offered - 1);
 	}
 	connection->gate_scaled[leg] = said->scaled;
 	connection->gate_scale[leg] = said->scale;
@@ -205,9 +207,10 @@ options_fault(struct connection *connection, unsigned leg, const struct segment 
 	const struct peer *to = &connection->peer[leg], *from = &connection->peer[leg_other(leg)];
 
 	if (said->timestamps != to->timestamps)
-		return said->timestamps ? "timestamps that weren't negotiated" : "no timestamps though they were negotiated";
-	/* Each end goes on echoing the gateway's own clock for a moment, which is older than anything of the other end, and may tick
-	 * faster: to that it is as if the handshake had taken longer. */
+		return said->timestamps ? "timestamps that weren't negotiated"
+					: "no timestamps though they were negotiated";
+	/* Each end goes on echoing the gateway's own clock for a moment, which is older than anything of the other end,
+	 * and may tick faster: to that it is as if the handshake had taken longer. */
 	const struct peer *client = &connection->peer[LEG_CLIENT];
 	uint64_t spliced_at = connection->spliced ? connection->spliced_at_us : world.now_us;
 	uint32_t earlier = (uint32_t)((spliced_at - client->syn_at_us) / 1000 + 1);
@@ -234,8 +237,8 @@ segment_fault(struct connection *connection, unsigned leg, const struct segment 
 {
 	const struct peer *to = &connection->peer[leg], *from = &connection->peer[leg_other(leg)];
 
-	/* What was under way when a connection began on ports that had been used is passed on when it may be a repeat of long ago, for its
-	 * receiver to judge; so it must look like one. */
+	/* What was under way when a connection began on ports that had been used is passed on when it may be a repeat
+	 * of long ago, for its receiver to judge; so it must look like one. */
 	if (world.stale && (int32_t)(segment->seq - to->irs) < 0)
 		return NULL;
 	if (to->state == PEER_NONE || to->state == PEER_SYN_SENT)
@@ -264,7 +267,9 @@ segment_fault(struct connection *connection, unsigned leg, const struct segment 
 			return "payload from beyond the stream";
 		if (memcmp(segment->payload, peer_stream(from, (uint32_t)seq - 1), segment->payload_length) != 0)
 			return "payload that isn't what was sent there";
-		int64_t unit = connection->gate_scaled[leg_other(leg)] ? INT64_C(1) << connection->gate_scale[leg_other(leg)] : 1;
+		int64_t unit = connection->gate_scaled[leg_other(leg)]
+				       ? INT64_C(1) << connection->gate_scale[leg_other(leg)]
+				       : 1;
 		int64_t edge = to->offered;
 		if (leg == LEG_ENDPOINT && edge < connection->gate_edge)
 			edge = connection->gate_edge;
@@ -292,7 +297,8 @@ segment_fault(struct connection *connection, unsigned leg, const struct segment 
 	if (leg == LEG_CLIENT && promised < connection->gate_edge)
 		promised = connection->gate_edge;
 	if (leg == LEG_CLIENT && !connection->spliced)
-		promised = 1 + GATE_MAY_HOLD + (INT64_C(1) << shift) - 1; /* rounded up: what doesn't fit isn't acknowledged */
+		promised = 1 + GATE_MAY_HOLD + (INT64_C(1) << shift) -
+			   1; /* rounded up: what doesn't fit isn't acknowledged */
 	if (segment->window == 1)
 		promised += (INT64_C(1) << shift) - 1;
 	if (edge > promised)
@@ -321,8 +327,9 @@ note(struct connection *connection, unsigned leg, const struct segment *segment,
 		if (edge > connection->gate_edge)
 			connection->gate_edge = (uint32_t)edge;
 	}
-	/* A challenge ACK has the timestamp of what it answers, and held bytes that of the dial, so they may be old ones: their numbers
-	 * are at or before what the receiver acknowledged last, or next in order, where that does no harm (RFC 7323 section 4.3). */
+	/* A challenge ACK has the timestamp of what it answers, and held bytes that of the dial, so they may be old
+	 * ones: their numbers are at or before what the receiver acknowledged last, or next in order, where that does
+	 * no harm (RFC 7323 section 4.3). */
 	int64_t end = offset_of(segment->seq, to->irs, to->expected) + segment->payload_length;
 	bool bare = (segment->payload_length == 0 && (segment->flags & FIN) == 0) ||
 		    (leg == LEG_ENDPOINT && end <= (int64_t)connection->gate_acked);
@@ -381,10 +388,10 @@ audit_segment(unsigned device, const struct segment *segment)
 		return;
 	if ((segment->flags & RST) != 0)
 		return; /* in answer to a packet that was old or strange; its receiver judges by its number */
-	world_fail("connection %u: a segment to the %s: %s (flags %02x, seq %u, ack %u, window %u, length %u)", connection->number,
-		   leg == LEG_CLIENT ? "client" : "endpoint", fault, segment->flags,
-		   segment->seq - connection->peer[leg].irs, segment->ack - connection->peer[leg].traits.isn, segment->window,
-		   segment->payload_length);
+	world_fail("connection %u: a segment to the %s: %s (flags %02x, seq %u, ack %u, window %u, length %u)",
+		   connection->number, leg == LEG_CLIENT ? "client" : "endpoint", fault, segment->flags,
+		   segment->seq - connection->peer[leg].irs, segment->ack - connection->peer[leg].traits.isn,
+		   segment->window, segment->payload_length);
 }
 
 void
@@ -450,13 +457,15 @@ may_end(const struct connection *connection, enum reason reason)
 
 	switch (reason) {
 	case REASON_CLOSED:
-		return client->expected == endpoint->traits.length + 2 && endpoint->expected == client->traits.length + 2;
+		return client->expected == endpoint->traits.length + 2 &&
+		       endpoint->expected == client->traits.length + 2;
 	case REASON_RESET_BY_CLIENT:
 	case REASON_RESET_BY_ENDPOINT:
 		return broken;
 	case REASON_IDLE_TIMEOUT:
 	case REASON_HALF_CLOSED_TIMEOUT:
-		return connection->may_idle || broken || client->state == PEER_TIME_WAIT || endpoint->state == PEER_TIME_WAIT;
+		return connection->may_idle || broken || client->state == PEER_TIME_WAIT ||
+		       endpoint->state == PEER_TIME_WAIT;
 	case REASON_HOLD_UNDELIVERED:
 		return broken;
 	default:
@@ -478,17 +487,19 @@ audit_events(void)
 		}
 		if (connection->haunted && event.kind == FLOW_REFUSED && event.endpoint == 0)
 			continue;
-		bool may = event.kind == FLOW_REFUSED ? may_refuse(connection, event.reason) : may_end(connection, event.reason);
+		bool may = event.kind == FLOW_REFUSED ? may_refuse(connection, event.reason)
+						      : may_end(connection, event.reason);
 		if (!may && previous != NULL) {
-			may = event.kind == FLOW_REFUSED ? may_refuse(previous, event.reason) : may_end(previous, event.reason);
+			may = event.kind == FLOW_REFUSED ? may_refuse(previous, event.reason)
+							 : may_end(previous, event.reason);
 			connection = previous;
 		}
 		if (!may)
-			world_fail("connection %u %s: %s", connection->number, event.kind == FLOW_REFUSED ? "refused" : "ended",
-				   reason_text(event.reason));
+			world_fail("connection %u %s: %s", connection->number,
+				   event.kind == FLOW_REFUSED ? "refused" : "ended", reason_text(event.reason));
 		if (world.verbose)
-			printf("      connection %u %s: %s\n", connection->number, event.kind == FLOW_REFUSED ? "refused" : "ended",
-			       reason_text(event.reason));
+			printf("      connection %u %s: %s\n", connection->number,
+			       event.kind == FLOW_REFUSED ? "refused" : "ended", reason_text(event.reason));
 		if (event.kind == FLOW_REFUSED) {
 			connection->refused = true;
 			world.refusals++;
@@ -509,7 +520,8 @@ static bool
 ended_early(const struct connection *connection)
 {
 	const struct peer *client = &connection->peer[LEG_CLIENT], *endpoint = &connection->peer[LEG_ENDPOINT];
-	return connection->refused || connection->excused || client->state >= PEER_ABORTED || endpoint->state >= PEER_ABORTED;
+	return connection->refused || connection->excused || client->state >= PEER_ABORTED ||
+	       endpoint->state >= PEER_ABORTED;
 }
 
 bool
@@ -526,9 +538,10 @@ describe(const struct connection *connection)
 
 	for (unsigned leg = 0; leg < LEG_COUNT; leg++) {
 		const struct peer *peer = &connection->peer[leg];
-		printf("  %s of connection %u: state %d, una %u, next %u, highest %u of %u, edge %u, expected %u, offered %u\n",
-		       leg == LEG_CLIENT ? "client" : "endpoint", connection->number, (int)peer->state, peer->una, peer->next,
-		       peer->highest, peer->traits.length, peer->edge, peer->expected, peer->offered);
+		printf("  %s of connection %u: state %d, una %u, next %u, highest %u of %u, edge %u, expected %u, "
+		       "offered %u\n",
+		       leg == LEG_CLIENT ? "client" : "endpoint", connection->number, (int)peer->state, peer->una,
+		       peer->next, peer->highest, peer->traits.length, peer->edge, peer->expected, peer->offered);
 	}
 	for (uint32_t i = 1; i <= flow_table_touched(flows); i++)
 		if (flow_table_get(flows, i)->state != FLOW_FREE)
@@ -544,8 +557,9 @@ audit_stuck(void)
 			describe(&world.connections[i]);
 		}
 	if (!world.failed) {
-		world_fail("the gateway keeps something: %u flows, %u timers, %u holds", flow_table_used(&world.rig.worker.flows),
-			   world.rig.worker.wheel.armed, world.rig.worker.holds.used);
+		world_fail("the gateway keeps something: %u flows, %u timers, %u holds",
+			   flow_table_used(&world.rig.worker.flows), world.rig.worker.wheel.armed,
+			   world.rig.worker.holds.used);
 		describe(&world.connections[0]);
 	}
 }
@@ -561,18 +575,18 @@ audit_end(void)
 			continue;
 		}
 		world.ended_early++;
-		/* Then somebody broke it off who had a reason to: an application, or the gateway with an event that was judged above. A
-		 * RST alone is none. */
-		if (!connection->refused && !connection->excused && client->state != PEER_ABORTED && endpoint->state != PEER_ABORTED &&
-		    !connection->may_time_out)
+		/* Then somebody broke it off who had a reason to: an application, or the gateway with an event that was
+		 * judged above. A RST alone is none. */
+		if (!connection->refused && !connection->excused && client->state != PEER_ABORTED &&
+		    endpoint->state != PEER_ABORTED && !connection->may_time_out)
 			world_fail("connection %u was reset for no reason", i);
 	}
 	const struct worker_stats *stats = &world.rig.stats;
 	if (stats->events_lost != 0)
 		world_fail("events were lost");
 	/* Good packets are never taken for bad ones. */
-	if (stats->reasons[REASON_TCP_CHECKSUM] + stats->reasons[REASON_IP_CHECKSUM] != 0 && world.links[0].corrupt == 0 &&
-	    world.links[1].corrupt == 0)
+	if (stats->reasons[REASON_TCP_CHECKSUM] + stats->reasons[REASON_IP_CHECKSUM] != 0 &&
+	    world.links[0].corrupt == 0 && world.links[1].corrupt == 0)
 		world_fail("a good packet was taken for a damaged one");
 	unsigned lost = rte_mempool_in_use_count(world.rig.worker.pool);
 	if (lost != 0)

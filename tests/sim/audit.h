@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What must hold at every step. The auditor sees both ends of each connection as they are, and so can say of every packet that the gateway sends
- * whether its receiver should get it:
+ * What must hold at every step. The auditor sees both ends of each connection as they are, and so can say of every
+ * packet that the gateway sends whether its receiver should get it:
  *
  * - its payload is what the other end really sent at that place in its stream, and it was sent already;
- * - it acknowledges nothing that the other end hasn't got, but for bytes that the gateway itself took over before the endpoint answered;
+ * - it acknowledges nothing that the other end hasn't got, but for bytes that the gateway itself took over before the
+ * endpoint answered;
  * - its SACK blocks name only what the other end has;
  * - its window promises no more than the other end does, but for rounding up to one unit (splice.h);
- * - its options are those that were negotiated on that leg, its timestamps echo one that the receiver sent, and don't go back;
+ * - its options are those that were negotiated on that leg, its timestamps echo one that the receiver sent, and don't
+ * go back;
  * - it isn't larger than what its receiver takes.
  *
  * Of connections: how they end is how they may end. Of the gateway, when all is over: nothing is left.

@@ -44,7 +44,8 @@ pseudo_sum(const uint8_t *ip, uint16_t length)
 }
 
 uint16_t
-icmp_wire_build(const struct rig *rig, unsigned device, const uint8_t *frame, uint16_t mtu, uint8_t answer[ICMP_WIRE_MAX])
+icmp_wire_build(const struct rig *rig, unsigned device, const uint8_t *frame, uint16_t mtu,
+		uint8_t answer[ICMP_WIRE_MAX])
 {
 	bool v4 = is_v4(frame);
 	const uint8_t *quoted = frame + ETHERNET;
@@ -94,7 +95,8 @@ icmp_wire_parse(const uint8_t *frame, uint16_t length, struct icmp_wire_error *e
 	if (length < ETHERNET + 2 * header + 8 + QUOTE)
 		return false;
 	uint16_t l4 = (uint16_t)(length - ETHERNET - header);
-	error->checksum_good = rig_sum(v4 ? 0 : pseudo_sum(ip, l4), icmp, l4) == 0xffff && (!v4 || rig_sum(0, ip, 20) == 0xffff);
+	error->checksum_good =
+		rig_sum(v4 ? 0 : pseudo_sum(ip, l4), icmp, l4) == 0xffff && (!v4 || rig_sum(0, ip, 20) == 0xffff);
 	if (v4 ? icmp[0] != 3 || icmp[1] != 4 : icmp[0] != 2)
 		return false;
 	if (v4) {

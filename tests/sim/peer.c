@@ -210,10 +210,9 @@ transmit(struct peer *peer, uint8_t flags, uint32_t at, uint16_t length, uint64_
 		if (peer->timestamps)
 			segment.options_length = write_timestamps(peer, segment.options, ack, now);
 		if (peer->sack && ack)
-			segment.options_length =
-				(uint8_t)(segment.options_length +
-					  write_sacks(peer, segment.options + segment.options_length,
-						      (uint8_t)(40 - segment.options_length)));
+			segment.options_length = (uint8_t)(segment.options_length +
+							   write_sacks(peer, segment.options + segment.options_length,
+								       (uint8_t)(40 - segment.options_length)));
 		if (peer->traits.urgent && length != 0) {
 			segment.flags |= URG;
 			segment.urgent = length;
@@ -270,17 +269,19 @@ send_piece(struct peer *peer, uint32_t at, uint32_t limit, uint64_t now)
 {
 	uint32_t bytes_end = 1 + peer->written, end = least(limit, sendable(peer));
 	/* The options of this segment, SACK blocks included, have their place in what the other takes. */
-	uint8_t options = (uint8_t)(option_space(peer) +
-				    (peer->sack && peer->n_early + (peer->duplicate.begin != peer->duplicate.end) != 0
-					     ? 4 + 8 * least(peer->n_early + (peer->duplicate.begin != peer->duplicate.end),
-							     (36u - option_space(peer)) / 8)
-					     : 0));
+	uint8_t options =
+		(uint8_t)(option_space(peer) +
+			  (peer->sack && peer->n_early + (peer->duplicate.begin != peer->duplicate.end) != 0
+				   ? 4 + 8 * least(peer->n_early + (peer->duplicate.begin != peer->duplicate.end),
+						   (36u - option_space(peer)) / 8)
+				   : 0));
 	uint32_t most = peer->segment > options + 8u ? peer->segment - options : 8;
 	uint32_t stop = least(least(end, bytes_end), at + least(most, peer->traits.piece));
 	uint16_t length = (uint16_t)(stop > at ? stop - at : 0);
 	uint8_t flags = ACK;
 
-	if (peer->closing && end > bytes_end && at + length == bytes_end && (length == 0 || peer->traits.fin_style == 0))
+	if (peer->closing && end > bytes_end && at + length == bytes_end &&
+	    (length == 0 || peer->traits.fin_style == 0))
 		flags |= FIN;
 	if (length != 0 && at + length == bytes_end)
 		flags |= PSH;
@@ -521,9 +522,10 @@ take_ack(struct peer *peer, const struct segment *segment, const struct heard *h
 			peer->next = peer->una;
 		peer->backoff = 0;
 		peer->repeats = 0;
-		peer->congestion += peer->congestion < peer->threshold
-					    ? news
-					    : (uint32_t)((uint64_t)peer->segment * peer->segment / peer->congestion) + 1;
+		peer->congestion +=
+			peer->congestion < peer->threshold
+				? news
+				: (uint32_t)((uint64_t)peer->segment * peer->segment / peer->congestion) + 1;
 		peer->congestion = least(peer->congestion, CONGESTION_MAX);
 		unsigned kept = 0;
 		for (unsigned i = 0; i < peer->n_sacked; i++)
@@ -573,7 +575,8 @@ note_early(struct peer *peer, uint32_t begin, uint32_t end)
 	list[n++] = (struct peer_range){begin, end};
 	for (; i < peer->n_early; i++)
 		list[n++] = peer->early[i];
-	if (n > PEER_EARLY_MAX) /* forgotten: it is allowed to, as long as it hasn't told anybody … so the last goes, untold */
+	if (n > PEER_EARLY_MAX) /* forgotten: it is allowed to, as long as it hasn't told anybody … so the last goes,
+				   untold */
 		return;
 	memcpy(peer->early, list, n * sizeof(list[0]));
 	peer->n_early = n;
@@ -597,7 +600,8 @@ take_payload(struct peer *peer, const struct segment *segment, int64_t seq)
 		begin = 1;
 	if (begin < end) {
 		if (peer->other == NULL || end - 1 > peer->other->traits.length ||
-		    memcmp(segment->payload + (begin - seq), peer_stream(peer->other, (uint32_t)begin - 1), (size_t)(end - begin)) != 0)
+		    memcmp(segment->payload + (begin - seq), peer_stream(peer->other, (uint32_t)begin - 1),
+			   (size_t)(end - begin)) != 0)
 			peer->wrong = true;
 		if (begin < peer->expected)
 			peer->duplicate = (struct peer_range){(uint32_t)begin, least((uint32_t)end, peer->expected)};
@@ -628,7 +632,8 @@ take_payload(struct peer *peer, const struct segment *segment, int64_t seq)
 	}
 	if (peer->fin_known && peer->fin_at == peer->expected && peer->n_early == 0)
 		peer->expected++;
-	return peer->expected == before || used != 0 || peer->n_early != 0 || (peer->fin_known && peer->expected > peer->fin_at);
+	return peer->expected == before || used != 0 || peer->n_early != 0 ||
+	       (peer->fin_known && peer->expected > peer->fin_at);
 }
 
 static uint32_t
@@ -680,18 +685,20 @@ check_end(struct peer *peer, uint64_t now)
 {
 	if (peer->state != PEER_OPEN || !peer->closing || peer->una <= 1 + peer->written || !has_their_fin(peer))
 		return;
-	/* Who was closed second may forget at once; who knows, doesn't ask, and waits in any case: it costs nothing here. */
+	/* Who was closed second may forget at once; who knows, doesn't ask, and waits in any case: it costs nothing
+	 * here. */
 	peer->state = PEER_TIME_WAIT;
 	peer->expire_at = now + TIME_WAIT;
-	peer->retransmit_at = peer->probe_at = peer->write_at = peer->read_at = peer->close_at = peer->keepalive_at = PEER_NEVER;
+	peer->retransmit_at = peer->probe_at = peer->write_at = peer->read_at = peer->close_at = peer->keepalive_at =
+		PEER_NEVER;
 }
 
 static void
 die(struct peer *peer, enum peer_state state)
 {
 	peer->state = state;
-	peer->retransmit_at = peer->probe_at = peer->ack_at = peer->write_at = peer->read_at = peer->close_at = peer->keepalive_at =
-		peer->expire_at = PEER_NEVER;
+	peer->retransmit_at = peer->probe_at = peer->ack_at = peer->write_at = peer->read_at = peer->close_at =
+		peer->keepalive_at = peer->expire_at = PEER_NEVER;
 }
 
 void
@@ -775,8 +782,9 @@ peer_input(struct peer *peer, const struct segment *segment, uint64_t now)
 		}
 	}
 	bool closed = peer->offered == peer->expected;
-	bool acceptable = closed ? seq == peer->expected
-				 : seq <= peer->offered && (length == 0 ? seq >= peer->expected : seq + length > peer->expected);
+	bool acceptable =
+		closed ? seq == peer->expected
+		       : seq <= peer->offered && (length == 0 ? seq >= peer->expected : seq + length > peer->expected);
 	if (is_reset) {
 		if (seq == peer->expected)
 			die(peer, PEER_RESET);
@@ -792,7 +800,8 @@ peer_input(struct peer *peer, const struct segment *segment, uint64_t now)
 		return;
 	}
 	if (!acceptable) {
-		if (length != 0 && segment->payload_length != 0 && seq + segment->payload_length <= peer->expected && seq >= 1)
+		if (length != 0 && segment->payload_length != 0 && seq + segment->payload_length <= peer->expected &&
+		    seq >= 1)
 			peer->duplicate = (struct peer_range){(uint32_t)seq, (uint32_t)seq + segment->payload_length};
 		send_ack(peer, now);
 		return;
@@ -811,8 +820,9 @@ peer_input(struct peer *peer, const struct segment *segment, uint64_t now)
 		peer->state = PEER_OPEN;
 		peer->backoff = 0;
 		peer->rto_us = peer->syn_repeated ? RTO_FIRST
-						  : (uint32_t)(3 * (now - peer->syn_at_us) < RTO_MIN ? RTO_MIN
-												     : 3 * (now - peer->syn_at_us));
+						  : (uint32_t)(3 * (now - peer->syn_at_us) < RTO_MIN
+								       ? RTO_MIN
+								       : 3 * (now - peer->syn_at_us));
 		peer->retransmit_at = PEER_NEVER;
 		peer->wl_seq = 0;
 		application_opened(peer, now);
@@ -914,8 +924,9 @@ peer_timers(struct peer *peer, uint64_t now)
 uint64_t
 peer_due(const struct peer *peer)
 {
-	const uint64_t at[] = {peer->retransmit_at, peer->probe_at, peer->ack_at, peer->write_at,
-			       peer->read_at, peer->closing ? PEER_NEVER : peer->close_at, peer->keepalive_at, peer->expire_at};
+	const uint64_t at[] = {peer->retransmit_at, peer->probe_at, peer->ack_at,
+			       peer->write_at,      peer->read_at,  peer->closing ? PEER_NEVER : peer->close_at,
+			       peer->keepalive_at,  peer->expire_at};
 	uint64_t due = PEER_NEVER;
 
 	for (unsigned i = 0; i < sizeof(at) / sizeof(at[0]); i++)
@@ -947,7 +958,8 @@ peer_refuse(const struct segment *segment, struct segment *answer)
 		answer->seq = segment->ack;
 	} else {
 		answer->flags |= ACK;
-		answer->ack = segment->seq + segment->payload_length + ((segment->flags & SYN) != 0) + ((segment->flags & FIN) != 0);
+		answer->ack = segment->seq + segment->payload_length + ((segment->flags & SYN) != 0) +
+			      ((segment->flags & FIN) != 0);
 	}
 	return true;
 }

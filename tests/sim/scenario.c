@@ -62,7 +62,8 @@ decide(void *context, unsigned worker, const struct decide_input *input, struct 
 		*reason = REASON_NO_ENDPOINT;
 		return DECISION_REFUSE;
 	}
-	/* A late repeat of a hello, when the record of its connection is gone already, brings a good cookie all the same. */
+	/* A late repeat of a hello, when the record of its connection is gone already, brings a good cookie all the
+	 * same. */
 	const struct connection *previous = world_client(&input->client, input->client_port, true);
 	if (audit_is_over(connection) || (previous != NULL && is_of(previous, input) && !is_of(connection, input))) {
 		connection->haunted = true;
@@ -70,7 +71,8 @@ decide(void *context, unsigned worker, const struct decide_input *input, struct 
 		return DECISION_REFUSE;
 	}
 	if (!is_of(connection, input))
-		world_fail("connection %u: the decision is to be made on other bytes than were sent", connection->number);
+		world_fail("connection %u: the decision is to be made on other bytes than were sent",
+			   connection->number);
 	if (input->length < connection->hello)
 		return DECISION_MORE;
 	unsigned first = world_below(world.n_endpoints);
@@ -86,7 +88,8 @@ decide(void *context, unsigned worker, const struct decide_input *input, struct 
 				      .connect_timeout_ms = 1500};
 		connection->endpoint = chosen;
 		connection->attempts++;
-		if (is_bad(connection, chosen) || (world.rig.offer.timestamps && !world.endpoints[chosen].traits.timestamps))
+		if (is_bad(connection, chosen) ||
+		    (world.rig.offer.timestamps && !world.endpoints[chosen].traits.timestamps))
 			connection->may_fail_dial = true;
 		world.dialled = connection->number + 1;
 		return DECISION_DIAL;
@@ -107,7 +110,8 @@ learned(void *context, unsigned worker, uint32_t endpoint, const struct tcp_prof
 		world_fail("options were learned from an endpoint that doesn't exist");
 		return;
 	}
-	if (profile->mss != traits->mss || (profile->timestamps && !traits->timestamps) || (profile->sack && !traits->sack))
+	if (profile->mss != traits->mss || (profile->timestamps && !traits->timestamps) ||
+	    (profile->sack && !traits->sack))
 		world_fail("options were learned of endpoint %u that it doesn't have", endpoint - WORLD_FIRST_LIVE);
 }
 
@@ -273,7 +277,8 @@ plan_connection(unsigned number, unsigned slot, uint64_t start_at)
 		served->begin_after = 0;
 	}
 	connection->may_time_out = is_lossy(&world.links[RIG_WAN]) || hello_us > SLOW_HELLO_US ||
-				   client.piece < connection->hello / 10 + 1 || world.links[RIG_WAN].reorder_us > 500 * MS;
+				   client.piece < connection->hello / 10 + 1 ||
+				   world.links[RIG_WAN].reorder_us > 500 * MS;
 	connection->may_fail_dial = is_lossy(&world.links[RIG_LAN]);
 	connection->may_idle = false;
 
@@ -406,7 +411,8 @@ scenario_open(uint64_t seed)
 	pick_link(&world.links[RIG_WAN], weather);
 	pick_link(&world.links[RIG_LAN], weather);
 	world.calm_at_us = world.now_us + (uint64_t)world_below(CALM_MAX_S * SECOND);
-	world.fifo = world.links[0].reorder + world.links[1].reorder + world.links[0].repeat + world.links[1].repeat == 0;
+	world.fifo =
+		world.links[0].reorder + world.links[1].reorder + world.links[0].repeat + world.links[1].repeat == 0;
 	world.burst_us = CHOOSE(0, 0, 50, 1000);
 	pick_endpoints();
 	pick_offer();

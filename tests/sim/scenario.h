@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From a seed to a world: topology, options of each peer, traffic, segmentation, faults, and the gateway's decisions. */
+/* From a seed to a world: topology, options of each peer, traffic, segmentation, faults, and the gateway's decisions.
+ */
 #ifndef POSTERN_TESTS_SIM_SCENARIO_H
 #define POSTERN_TESTS_SIM_SCENARIO_H
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The simulation's program: runs seeds one after another, each a world of its own (world.h, scenario.h), and says how that went.
+ * The simulation's program: runs seeds one after another, each a world of its own (world.h, scenario.h), and says how
+ * that went.
  *
  *   sim --seed N [-v]     one seed; -v prints every packet
  *   sim --seeds A..B      all from A to B; stops at the first that fails, and says how to replay it
@@ -22,7 +23,8 @@ enum { MEGABYTES = 96 };
 static void
 say_where(void)
 {
-	printf("sim: seed %llu, step %llu: the process ends\n", (unsigned long long)world.seed, (unsigned long long)world.steps);
+	printf("sim: seed %llu, step %llu: the process ends\n", (unsigned long long)world.seed,
+	       (unsigned long long)world.steps);
 	fflush(stdout);
 }
 
@@ -63,7 +65,8 @@ main(int argc, char **argv)
 		if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc && sscanf(argv[i + 1], "%llu", &first) == 1) {
 			last = first;
 			i++;
-		} else if (strcmp(argv[i], "--seeds") == 0 && i + 1 < argc && sscanf(argv[i + 1], "%llu..%llu", &first, &last) == 2) {
+		} else if (strcmp(argv[i], "--seeds") == 0 && i + 1 < argc &&
+			   sscanf(argv[i + 1], "%llu..%llu", &first, &last) == 2) {
 			i++;
 		} else if (strcmp(argv[i], "-v") == 0) {
 			verbose = true;
@@ -94,7 +97,8 @@ main(int argc, char **argv)
 	}
 	clock_gettime(CLOCK_MONOTONIC, &end);
 	double seconds = (double)(end.tv_sec - begin.tv_sec) + (double)(end.tv_nsec - begin.tv_nsec) / 1e9;
-	printf("sim: seeds %llu..%llu: %llu connections without a violation, %llu complete, %llu ended early (%llu refused), %llu "
+	printf("sim: seeds %llu..%llu: %llu connections without a violation, %llu complete, %llu ended early (%llu "
+	       "refused), %llu "
 	       "packets; %.1f s, %.0f connections/s\n",
 	       first, last, (unsigned long long)connections, (unsigned long long)completed, (unsigned long long)early,
 	       (unsigned long long)refusals, (unsigned long long)packets, seconds, (double)connections / seconds);

@@ -52,8 +52,9 @@ world_fail(const char *format, ...)
 	if (world.failed)
 		return;
 	world.failed = true;
-	printf("sim: seed %llu, step %llu, %llu.%06llu s: ", (unsigned long long)world.seed, (unsigned long long)world.steps,
-	       (unsigned long long)(world.now_us / 1000000), (unsigned long long)(world.now_us % 1000000));
+	printf("sim: seed %llu, step %llu, %llu.%06llu s: ", (unsigned long long)world.seed,
+	       (unsigned long long)world.steps, (unsigned long long)(world.now_us / 1000000),
+	       (unsigned long long)(world.now_us % 1000000));
 	va_start(arguments, format);
 	vprintf(format, arguments);
 	va_end(arguments);
@@ -186,10 +187,11 @@ trace(const char *what, const struct segment *segment)
 	}
 	uint32_t seq_base = sender != NULL ? sender->traits.isn : receiver != NULL ? receiver->irs : 0;
 	uint32_t ack_base = sender != NULL ? sender->irs : receiver != NULL ? receiver->traits.isn : 0;
-	printf("%5llu %10.3f ms %-8s #%-2d %s %u > %s %u %s seq %u ack %u win %u len %u opt", (unsigned long long)world.steps,
-	       (double)world.now_us / 1000, what, connection == NULL ? -1 : (int)connection->number, from, segment->source_port,
-	       to, segment->destination_port, flags, segment->seq - seq_base, (segment->flags & 0x10) != 0 ? segment->ack - ack_base : 0,
-	       segment->window, segment->payload_length);
+	printf("%5llu %10.3f ms %-8s #%-2d %s %u > %s %u %s seq %u ack %u win %u len %u opt",
+	       (unsigned long long)world.steps, (double)world.now_us / 1000, what,
+	       connection == NULL ? -1 : (int)connection->number, from, segment->source_port, to,
+	       segment->destination_port, flags, segment->seq - seq_base,
+	       (segment->flags & 0x10) != 0 ? segment->ack - ack_base : 0, segment->window, segment->payload_length);
 	for (unsigned i = 0; i < segment->options_length; i++)
 		printf("%s%02x", i % 4 == 0 ? " " : "", segment->options[i]);
 	putchar('\n');
@@ -382,8 +384,8 @@ burst_to_gate(uint32_t first)
 
 	turn_gate(false);
 	indices[n++] = first;
-	while (world.burst_us != 0 && n < WORKER_BURST && n_events != 0 && events[0].kind == EVENT_TO_GATE && events[0].at <= end &&
-	       flights[events[0].index].device == device)
+	while (world.burst_us != 0 && n < WORKER_BURST && n_events != 0 && events[0].kind == EVENT_TO_GATE &&
+	       events[0].at <= end && flights[events[0].index].device == device)
 		indices[n++] = next_event().index;
 	bool plain = true;
 	for (uint32_t i = 0; i < n; i++)
@@ -485,7 +487,8 @@ to_peer(struct flight *flight)
 		endpoint_input(&flight->segment);
 		return;
 	}
-	struct connection *connection = world_client(&flight->segment.destination, flight->segment.destination_port, false);
+	struct connection *connection =
+		world_client(&flight->segment.destination, flight->segment.destination_port, false);
 	if (connection == NULL || connection->peer[LEG_CLIENT].state == PEER_NONE) {
 		host_refuses(RIG_WAN, &flight->segment);
 		return;
@@ -508,7 +511,8 @@ start(struct connection *connection)
 	}
 	if (before != 0) { /* RFC 6191: the next number is above what the last connection used */
 		const struct peer *last = &world.connections[before - 1].peer[LEG_CLIENT];
-		connection->peer[LEG_CLIENT].traits.isn = last->traits.isn + last->traits.length + 100000 + world_below(1 << 20);
+		connection->peer[LEG_CLIENT].traits.isn =
+			last->traits.isn + last->traits.length + 100000 + world_below(1 << 20);
 		connection->peer[LEG_CLIENT].traits.ts_base = last->traits.ts_base + 1;
 		connection->peer[LEG_CLIENT].traits.ts_shift = last->traits.ts_shift;
 		peer_forget(&world.connections[before - 1].peer[LEG_CLIENT]);

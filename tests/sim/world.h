@@ -4,9 +4,9 @@
  *
  *   clients ── link[RIG_WAN] ── gateway (rig.h) ── link[RIG_LAN] ── endpoints
  *
- * Everything that happens is an event in a heap, ordered by time and then by when it was planned; the worker is turned on whenever
- * a packet comes, and when its wheel says so. Nothing depends on anything but the seed. Time is in microseconds; the worker sees
- * milliseconds.
+ * Everything that happens is an event in a heap, ordered by time and then by when it was planned; the worker is turned
+ * on whenever a packet comes, and when its wheel says so. Nothing depends on anything but the seed. Time is in
+ * microseconds; the worker sees milliseconds.
  */
 #ifndef POSTERN_TESTS_SIM_WORLD_H
 #define POSTERN_TESTS_SIM_WORLD_H
@@ -30,19 +30,20 @@ struct link {
 	uint32_t delay_us;
 	uint32_t loss, repeat, reorder, corrupt;
 	uint32_t reorder_us; /* what comes late comes so much later at most */
-	uint32_t burst;	     /* chance that a loss takes all of the next burst_us with it */
+	uint32_t burst;      /* chance that a loss takes all of the next burst_us with it */
 	uint32_t burst_us;
 	uint64_t lost_until;
 	uint64_t last_at[2]; /* by direction: what isn't reordered comes after that */
-	uint16_t mtu;	     /* of the path beyond the gateway's own 1500 */
-	bool tells;	     /* by ICMP, that a packet was too big; else it is a black hole */
+	uint16_t mtu;        /* of the path beyond the gateway's own 1500 */
+	bool tells;          /* by ICMP, that a packet was too big; else it is a black hole */
 };
 
 enum endpoint_habit {
 	ENDPOINT_ANSWERS,
 	ENDPOINT_REFUSES,    /* RST to every SYN */
 	ENDPOINT_BLACK_HOLE, /* nothing */
-	ENDPOINT_CHALLENGES, /* has an old connection of the same ports: an ACK with other numbers, until that was reset */
+	ENDPOINT_CHALLENGES, /* has an old connection of the same ports: an ACK with other numbers, until that was reset
+			      */
 	ENDPOINT_DEAF_ONCE,  /* doesn't hear the first SYN */
 	ENDPOINT_UNREACHABLE /* a router says so by ICMP */
 };
@@ -50,7 +51,7 @@ enum endpoint_habit {
 struct endpoint {
 	struct ip_addr addr;
 	enum endpoint_habit habit;
-	bool removed; /* by the operator: no new connections */
+	bool removed;              /* by the operator: no new connections */
 	struct peer_traits traits; /* its host's; what its application does is the connection's */
 };
 
@@ -58,7 +59,7 @@ struct connection {
 	struct peer peer[LEG_COUNT];
 	unsigned slot, number; /* client port; index */
 	uint64_t start_at;
-	uint32_t hello;		   /* bytes until the decision can be made */
+	uint32_t hello;            /* bytes until the decision can be made */
 	struct peer_traits served; /* what the endpoint's application will do */
 	/* What the auditor knows of the gateway's part. */
 	bool started, bound, spliced, refused, excused, gate_scales[LEG_COUNT];
@@ -66,16 +67,16 @@ struct connection {
 	bool gate_sack[LEG_COUNT], gate_timestamps[LEG_COUNT], gate_scaled[LEG_COUNT];
 	uint64_t spliced_at_us;
 	uint32_t gate_edge, gate_acked; /* what it promised and acknowledged to the client by itself; offsets */
-	uint32_t gate_isn;		/* of its SYN to the endpoint */
+	uint32_t gate_isn;              /* of its SYN to the endpoint */
 	uint32_t last_tsval[LEG_COUNT];
 	bool tsval_known[LEG_COUNT];
 	unsigned endpoint, attempts; /* the endpoint dialled last */
 	uint16_t gate_port;
 	bool may_time_out;  /* the hello may be too slow, or lost */
 	bool may_fail_dial; /* an endpoint that may be tried isn't a good one, or the links aren't */
-	bool may_idle;	    /* so long without a packet that the gateway may end it */
+	bool may_idle;      /* so long without a packet that the gateway may end it */
 	bool challenged, deafened;
-	bool haunted;	    /* an old packet began a connection in its name; it was refused */
+	bool haunted; /* an old packet began a connection in its name; it was refused */
 };
 
 struct bind {
@@ -90,8 +91,8 @@ struct world {
 	uint64_t now_us, gate_at_us, calm_at_us, limit_us;
 	uint64_t steps;
 	bool verbose, failed;
-	bool fifo; /* nothing overtakes anything on its way to the gateway */
-	bool stale; /* a packet of a connection that is gone is being worked on */
+	bool fifo;         /* nothing overtakes anything on its way to the gateway */
+	bool stale;        /* a packet of a connection that is gone is being worked on */
 	uint32_t burst_us; /* what comes to a device within this time is one burst */
 	struct link links[RIG_DEVICES];
 	struct connection connections[WORLD_CONNECTIONS_MAX];
