@@ -26,6 +26,11 @@ ROOMS := platform dataplane federation gateway
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
+ifeq ($(filter -j%,$(MAKEFLAGS)),)
+MAKEFLAGS += -j$(shell nproc)
+endif
+# What is run is shown in short; V=1 shows all of it.
+Q := $(if $(V),,@)
 .SUFFIXES:
 
 # Made by the dependency script: where the libraries are. Make remakes it when it is missing, and starts over.
@@ -67,24 +72,36 @@ all: $(BUILD)/posternd $(BUILD)/posternctl
 
 $(BUILD)/%.o: %.c $(BUILD)/config.mk
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+	@echo "  CC   $<"
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
 $(LIBRARY): $(OBJECTS)
 	@rm -f $@
-	$(AR) crs $@ $^
+	$(Q)$(AR) crs $@ $^
 
 $(BUILD)/posternd: $(BUILD)/gateway/posternd.o $(LIBRARY)
-	$(CC) $(LDFLAGS) -o $@ $^ $(DPDK_LIBS) $(LIB_LIBS)
+	@echo "  LINK $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(DPDK_LIBS) $(LIB_LIBS)
 
 # The tool links no DPDK: it talks to the daemon, and checks files by itself.
 $(BUILD)/posternctl: $(BUILD)/gateway/posternctl.o $(LIBRARY)
-	$(CC) $(LDFLAGS) -o $@ $^ $(CTL_LIBS)
+	@echo "  LINK $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(CTL_LIBS)
 
 # The simulated world around a worker, for unit tests and benchmarks as well.
 RIG := $(BUILD)/tests/sim/rig.o $(BUILD)/tests/sim/talk.o
 
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(RIG) $(LIBRARY)
-	$(CC) $(LDFLAGS) -o $@ $^ -lcunit $(DPDK_LIBS) $(LIB_LIBS)
+	@echo "  LINK $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lcunit $(DPDK_LIBS) $(LIB_LIBS)
+
+# --- the simulation: seeds SEEDS=a..b of it -------------------------------------------------------------------------
+SEEDS ?= 1..1000
+SIM := $(addprefix $(BUILD)/tests/sim/,sim.o scenario.o world.o audit.o peer.o icmp_wire.o rig.o)
+$(BUILD)/tests/sim/sim: $(SIM) $(LIBRARY)
+	$(CC) $(LDFLAGS) -o $@ $^ $(DPDK_LIBS) $(LIB_LIBS)
+sim: $(BUILD)/tests/sim/sim
+	$< --seeds $(SEEDS)
 
 # What the C files of the house are, tests and benchmarks included.
 C_FILES := $(sort $(wildcard $(ROOMS:%=%/*.c) tests/unit/*.c tests/sim/*.c tests/fuzz/*.c tests/e2e/*.c perf/*.c))
@@ -139,7 +156,8 @@ FUZZ_FLAGS = $(filter-out -O2 -O1,$(ALL_CFLAGS)) -O1 -g -fno-omit-frame-pointer 
 .SECONDEXPANSION:
 $(BUILD)/fuzz/%_fuzz: tests/fuzz/%_fuzz.c $$(FUZZ_$$*_SOURCES) $(H_FILES) | $(BUILD)/test-tools
 	@mkdir -p $(@D)
-	clang $(FUZZ_FLAGS) -o $@ $(filter %.c,$^) $(FUZZ_$*_LIBS)
+	@echo "  FUZZ $@"
+	$(Q)clang $(FUZZ_FLAGS) -o $@ $(filter %.c,$^) $(FUZZ_$*_LIBS)
 $(FUZZERS:%=$(BUILD)/fuzz/%.run): $(BUILD)/fuzz/%.run: $(BUILD)/fuzz/%_fuzz
 	@mkdir -p $(BUILD)/fuzz/$*/found $(BUILD)/fuzz/$*/corpus
 	@$(CHECK) "fuzz $*, $(FUZZ_SECONDS) s" $(BUILD)/fuzz/$*/log $< -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 \
@@ -149,7 +167,8 @@ fuzz: $(FUZZERS:%=$(BUILD)/fuzz/%.run)
 # --- end to end, demo, benchmarks -----------------------------------------------------------------------------------
 E2E_TOOLS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/e2e/*.c))
 $(BUILD)/tests/e2e/%: $(BUILD)/tests/e2e/%.o
-	$(CC) $(LDFLAGS) -o $@ $^ -lssl -lcrypto -lpthread
+	@echo "  LINK $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lssl -lcrypto -lpthread
 
 e2e: all $(E2E_TOOLS) | $(BUILD)/test-tools
 	@BUILD=$(BUILD) tests/e2e/run.sh $(E2E)
@@ -162,7 +181,8 @@ $(BUILD)/test-tools: platform/dependencies.sh
 	@sh platform/dependencies.sh test && touch $@
 
 $(BUILD)/perf/%: $(BUILD)/perf/%.o $(RIG) $(LIBRARY)
-	$(CC) $(LDFLAGS) -o $@ $^ $(DPDK_LIBS) $(LIB_LIBS)
+	@echo "  LINK $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(DPDK_LIBS) $(LIB_LIBS)
 bench-splice: $(BUILD)/perf/splice_bench
 	$<
 footprint: all | $(BUILD)/test-tools

@@ -349,8 +349,13 @@ dial_held_fired(struct worker *worker, uint32_t index)
 		return;
 	}
 	worker->stats->retransmissions++;
+	/* What is too large for the path is lost every time, and not every router says why. The client would send
+	 * smaller segments by and by; these bytes are ours to send. */
+	struct flow_leg *endpoint = &flow->leg[LEG_ENDPOINT];
+	if (flow->retries == HELD_BLACK_HOLE_RETRIES && endpoint->mss > HELD_BLACK_HOLE_MSS)
+		endpoint->mss = HELD_BLACK_HOLE_MSS;
 	/* Into a closed window goes one byte, or it would never be heard of again (RFC 9293 section 3.8.6.1). */
-	bool closed = seq_at_most(flow->leg[LEG_ENDPOINT].edge, flow->leg[LEG_ENDPOINT].ack);
+	bool closed = seq_at_most(endpoint->edge, endpoint->ack);
 	uint16_t sent = send_held(worker, flow, hold, acked, closed ? (uint16_t)(acked + 1) : hold->acked, closed);
 	if (sent > hold->sent && !closed) /* a probe is meant to be refused */
 		hold->sent = sent;

@@ -24,6 +24,9 @@ enum {
 	DIAL_SYN_RTO_MS = 1000, /* RFC 6298 section 2.1; doubled each time */
 	HELD_RTO_MS = 300,      /* doubled each time */
 	HELD_RETRIES_MAX = 8,
+	HELD_BLACK_HOLE_RETRIES =
+		3, /* without all having arrived: from then on in segments of HELD_BLACK_HOLE_MSS at most */
+	HELD_BLACK_HOLE_MSS = 1024, /* RFC 4821 section 7.2 */
 	DIAL_MSS_MIN = 88 /* less in a SYN-ACK is taken as this: with any options there must be room for payload (Linux:
 			     TCP_MIN_MSS) */
 };

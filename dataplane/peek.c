@@ -17,7 +17,8 @@ send_ack(struct worker *worker, struct flow *flow, struct hold *hold)
 	struct flow_leg *client = &flow->leg[LEG_CLIENT];
 	uint8_t options[TCP_OPTIONS_MAX];
 	struct tcp_options ours = {.wscale = TCP_WSCALE_NONE};
-	uint32_t room = HOLD_MAX - hold->end;
+	uint32_t room =
+		HOLD_MAX - hold->end; /* rounded up: the end of a hello that just fits mustn't wait for a window */
 
 	if ((client->flags & LEG_TS) != 0) {
 		ours.timestamps = true;
@@ -28,7 +29,7 @@ send_ack(struct worker *worker, struct flow *flow, struct hold *hold)
 		.flags = TCP_ACK,
 		.seq = client->ack,
 		.ack = hold->client_isn + 1 + hold->end,
-		.window = (uint16_t)(room >> client->announced),
+		.window = (uint16_t)((room + (1u << client->announced) - 1) >> client->announced),
 		.options = options,
 		.options_length = tcp_options_write(&ours, options),
 	};
@@ -144,7 +145,10 @@ peek_input(struct worker *worker, uint32_t index, const struct packet *packet, s
 	if ((packet->flags & TCP_SYN) != 0) {
 		/* RFC 5961 section 4.2: a challenge ACK; if the client really began anew, it answers with a RST. */
 		worker_drop(worker, mbuf, REASON_TCP_STATE);
-		send_ack(worker, flow, hold);
+		if (worker->rst_allowance != 0) {
+			worker->rst_allowance--;
+			send_ack(worker, flow, hold);
+		}
 		return;
 	}
 	if (packet->ack != client->ack) {

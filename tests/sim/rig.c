@@ -545,9 +545,8 @@ rig_receive(struct rig *rig, unsigned device, const struct segment *segment)
 	rig_receive_burst(rig, device, segment, 1);
 }
 
-/* Takes a frame apart; ends the process when it isn't one that its receiver would accept. */
-static void
-parse(const uint8_t *frame, uint16_t length, struct segment *segment)
+void
+rig_parse(const uint8_t *frame, uint16_t length, struct segment *segment)
 {
 	const uint8_t *ip = frame + 14;
 	bool v4 = get_16(frame + 12) == 0x0800;
@@ -617,7 +616,7 @@ rig_next(struct rig *rig, unsigned device, struct segment *segment, uint8_t *fra
 
 	if (length == 0)
 		return false;
-	parse(frame, length, segment);
+	rig_parse(frame, length, segment);
 	return true;
 }
 

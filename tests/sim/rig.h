@@ -119,6 +119,8 @@ uint16_t rig_build(const struct rig *rig, unsigned device, const struct segment 
 bool rig_next(struct rig *rig, unsigned device, struct segment *segment, uint8_t *frame);
 /* The same for what isn't TCP: only its MACs are looked at. Returns its length, 0 when there is none. */
 uint16_t rig_next_frame(struct rig *rig, unsigned device, uint8_t *frame);
+/* Takes a frame with a TCP segment apart, as rig_next does. *segment points into frame. */
+void rig_parse(const uint8_t *frame, uint16_t length, struct segment *segment);
 /* How many frames wait. */
 unsigned rig_waiting(const struct rig *rig, unsigned device);
 

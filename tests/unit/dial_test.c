@@ -498,6 +498,41 @@ test_held_bytes_acknowledge_what_arrived(void)
 	cut();
 }
 
+/* A path that takes smaller packets than the endpoint's MSS promised, and no router that says so: what was repeated as
+ * it was never arrived. */
+static void
+test_held_bytes_through_a_black_hole(void)
+{
+	enum { SEGMENTS = 9, LENGTH = 1000 };
+	uint32_t longest = 0;
+
+	begin();
+	rig.hello_length = SEGMENTS * LENGTH;
+	CU_ASSERT_TRUE(talk_open(&talk));
+	for (unsigned i = 0; i < SEGMENTS; i++)
+		talk_say(&talk, LEG_CLIENT, TCP_ACK, NULL, LENGTH);
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_CLIENT));
+	CU_ASSERT_TRUE(talk_hear_syn(&talk));
+	talk_answer(&talk);
+	uint32_t begins = endpoint->ack;
+	for (uint32_t i = 0; i <= HELD_BLACK_HOLE_RETRIES; i++) {
+		for (longest = 0; talk_hear(&talk, LEG_ENDPOINT);)
+			if (talk.heard.payload_length > longest)
+				longest = talk.heard.payload_length;
+		if (i < HELD_BLACK_HOLE_RETRIES) {
+			CU_ASSERT_EQUAL(longest, 1448);
+			rig_advance(&rig, (HELD_RTO_MS << i) + TICK);
+		}
+	}
+	CU_ASSERT_EQUAL(longest, HELD_BLACK_HOLE_MSS - 12);
+	struct segment ack = talk_segment(&talk, LEG_ENDPOINT, TCP_ACK);
+	ack.ack = begins + SEGMENTS * LENGTH;
+	rig_receive(&rig, RIG_LAN, &ack);
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_CLIENT));
+	CU_ASSERT_EQUAL(rig.worker.holds.used, 0);
+	cut();
+}
+
 static void
 test_held_bytes_given_up(void)
 {
@@ -666,6 +701,7 @@ main(void)
 		{"zero window is probed", test_zero_window_is_probed},
 		{"held bytes are repeated", test_held_bytes_repeated},
 		{"held bytes acknowledge what arrived", test_held_bytes_acknowledge_what_arrived},
+		{"held bytes go through a black hole", test_held_bytes_through_a_black_hole},
 		{"held bytes are given up", test_held_bytes_given_up},
 		{"RST crosses the ACK of held bytes", test_reset_crosses_ack_of_held_bytes},
 		{"client resets while connecting", test_client_resets_while_connecting},

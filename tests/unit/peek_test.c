@@ -97,7 +97,7 @@ test_byte_by_byte(void)
 			acks++;
 			CU_ASSERT_EQUAL(talk.heard.flags, TCP_ACK);
 			CU_ASSERT_EQUAL(talk.heard.ack, client->seq);
-			CU_ASSERT_EQUAL(talk.heard.window, (HOLD_MAX - i - 1) >> 7);
+			CU_ASSERT_EQUAL(talk.heard.window, (HOLD_MAX - i - 1 + 127) >> 7);
 		}
 		CU_ASSERT_EQUAL(acks, (i + 1u == TALK_HELLO ? i : i + 1u) / PEEK_ACK_SEGMENTS);
 	}
@@ -236,6 +236,27 @@ test_too_large(void)
 	say(at, (uint16_t)(at + 1448));
 	CU_ASSERT_EQUAL(rig.stats.reasons[REASON_HOLD_BEYOND], 1);
 	refused(REASON_HELLO_TOO_LARGE);
+}
+
+/* The client scales by 7: with fewer than 128 bytes to go a window that was rounded down would be none, and the hello
+ * would end in probes of a byte each. */
+static void
+test_window_for_the_end(void)
+{
+	uint16_t window = 0;
+
+	begin(false);
+	rig.hello_length = HOLD_MAX;
+	for (uint16_t at = 0; at < (uint16_t)(HOLD_MAX - 64); at = (uint16_t)(at + 1020))
+		say(at, (uint16_t)(at + 1020));
+	while (talk_hear(&talk, LEG_CLIENT))
+		window = talk.heard.window;
+	CU_ASSERT_EQUAL(window, 1);
+	say(HOLD_MAX - 64, HOLD_MAX);
+	CU_ASSERT_TRUE(talk_hear_syn(&talk));
+	talk_say(&talk, LEG_CLIENT, TCP_RST, NULL, 0);
+	CU_ASSERT_TRUE(talk_hear_reset(&talk, LEG_ENDPOINT));
+	end();
 }
 
 static void
@@ -437,6 +458,7 @@ main(void)
 		{"repeats after the splice", test_repeats_after_the_splice},
 		{"too large", test_too_large},
 		{"just fits", test_just_fits},
+		{"a window for the end of the hello", test_window_for_the_end},
 		{"silent", test_silent},
 		{"too slow", test_too_slow},
 		{"FIN", test_fin},

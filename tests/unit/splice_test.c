@@ -325,6 +325,33 @@ test_split(void)
 }
 
 static void
+test_split_urgent(void)
+{
+	/* The pointer counts from the piece that it stands in, and a piece behind it has none. */
+	static const uint16_t urgent[3] = {700, 164, 0};
+	uint8_t payload[1460];
+
+	begin(false, false);
+	client->timestamps = false;
+	endpoint->mss = 536;
+	CU_ASSERT_TRUE(talk_connect(&talk));
+	talk_pattern(5, payload, sizeof(payload));
+	struct segment segment = talk_segment(&talk, LEG_CLIENT, TCP_ACK | TCP_URG);
+	segment.urgent = 700;
+	segment.payload = payload;
+	segment.payload_length = sizeof(payload);
+	rig_receive(&rig, RIG_WAN, &segment);
+	for (unsigned i = 0; i < 3; i++) {
+		CU_ASSERT_TRUE(talk_hear(&talk, LEG_ENDPOINT));
+		CU_ASSERT_EQUAL(talk.heard.flags, TCP_ACK | (urgent[i] != 0 ? TCP_URG : 0));
+		CU_ASSERT_EQUAL(talk.heard.urgent, urgent[i]);
+	}
+	client->seq += sizeof(payload);
+	cut();
+	end();
+}
+
+static void
 test_split_without_buffers(void)
 {
 	begin(false, false);
@@ -784,6 +811,7 @@ main(void)
 		{"header fields", test_header_fields},
 		{"options not negotiated", test_options_not_negotiated},
 		{"split", test_split},
+		{"split with urgent data", test_split_urgent},
 		{"split without buffers", test_split_without_buffers},
 		{"outside of the window", test_outside_of_window},
 		{"a FIN of a stranger", test_fin_of_a_stranger},

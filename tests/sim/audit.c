@@ -1,0 +1,594 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/sim/audit.h"
+
+#include <rte_mbuf.h>
+#include <stdio.h>
+
+#include "tests/sim/icmp_wire.h"
+
+enum {
+	FIN = 0x01,
+	SYN = 0x02,
+	RST = 0x04,
+	ACK = 0x10,
+	ECN = 0xc0,
+	PORT_MTU = 1500,
+	GATE_MAY_HOLD = 16384,
+	MSS_DEFAULT_V4 = 536,
+	MSS_DEFAULT_V6 = 1220,
+	OPENED_LIVE = 1
+};
+
+/* The options of a segment that the gateway sent. */
+struct said {
+	bool timestamps, sack_permitted, scaled;
+	uint32_t tsval, tsecr;
+	uint16_t mss;
+	uint8_t scale;
+	unsigned n_sacks;
+	uint32_t sacks[8];
+};
+
+static uint32_t
+get_32(const uint8_t *at)
+{
+	return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+/* NULL, or what is wrong with them. */
+static const char *
+read_said(const struct segment *segment, struct said *said)
+{
+	bool syn = (segment->flags & SYN) != 0;
+	unsigned at = 0;
+
+	*said = (struct said){0};
+	while (at < segment->options_length) {
+		const uint8_t *option = segment->options + at;
+		if (option[0] == 1) {
+			at++;
+			continue;
+		}
+		if (option[0] == 0)
+			break;
+		unsigned left = segment->options_length - at;
+		if (left < 2 || option[1] < 2 || option[1] > left)
+			return "malformed options";
+		at += option[1];
+		if (option[0] == 8 && option[1] == 10 && !said->timestamps) {
+			said->timestamps = true;
+			said->tsval = get_32(option + 2);
+			said->tsecr = get_32(option + 6);
+		} else if (option[0] == 5 && !syn && said->n_sacks == 0 && (option[1] - 2) % 8 == 0) {
+			said->n_sacks = (option[1] - 2u) / 8;
+			for (unsigned i = 0; i < 2 * said->n_sacks; i++)
+				said->sacks[i] = get_32(option + 2 + 4 * i);
+		} else if (option[0] == 2 && option[1] == 4 && syn) {
+			said->mss = (uint16_t)(option[2] << 8 | option[3]);
+		} else if (option[0] == 3 && option[1] == 3 && syn) {
+			said->scaled = true;
+			said->scale = option[2];
+		} else if (option[0] == 4 && option[1] == 2 && syn) {
+			said->sack_permitted = true;
+		} else {
+			return "an option that has no place there";
+		}
+	}
+	return NULL;
+}
+
+static int64_t
+offset_of(uint32_t wire, uint32_t base, uint32_t near)
+{
+	return (int64_t)near + (int32_t)(wire - base - near);
+}
+
+static uint16_t
+taken_mss(const struct peer_traits *traits, const struct ip_addr *addr)
+{
+	return traits->mss != 0 ? traits->mss : ip_addr_is_v4(addr) ? MSS_DEFAULT_V4 : MSS_DEFAULT_V6;
+}
+
+static bool
+has_received(const struct peer *peer, int64_t begin, int64_t end)
+{
+	if (begin >= 1 && end <= peer->expected)
+		return true;
+	for (unsigned i = 0; i < peer->n_early; i++)
+		if (begin >= peer->early[i].begin && end <= peer->early[i].end)
+			return true;
+	return false;
+}
+
+/* --- the handshakes ---------------------------------------------------------------------------------------------- */
+
+void
+audit_bind(const struct segment *syn)
+{
+	unsigned endpoint = world_endpoint_index(&syn->destination);
+	struct connection *connection = world_endpoint(&syn->destination, syn->source_port);
+
+	if (endpoint == world.n_endpoints) {
+		world_fail("a SYN to nobody");
+		return;
+	}
+	if (world.dialled == 0) {
+		if (connection == NULL)
+			world_fail("a SYN that no decision asked for");
+		return;
+	}
+	connection = &world.connections[world.dialled - 1];
+	world.dialled = 0;
+	if (connection->endpoint != endpoint) {
+		world_fail("connection %u: a SYN to endpoint %u where %u was chosen", connection->number, endpoint,
+			   connection->endpoint);
+		return;
+	}
+	if (world.n_binds == WORLD_BINDS_MAX) {
+		world_fail("more connections to endpoints than there can be");
+		return;
+	}
+	world.binds[world.n_binds++] =
+		(struct bind){endpoint, syn->source_port, connection->number, connection->attempts};
+	connection->gate_port = syn->source_port;
+	connection->gate_isn = syn->seq;
+	connection->bound = true;
+	connection->challenged = connection->deafened = false;
+	/* The endpoint's host is what it is; what it serves is the connection's. */
+	struct peer_traits traits = world.endpoints[endpoint].traits;
+	struct peer_traits *served = &connection->served;
+	served->mss = traits.mss;
+	served->scale = traits.scale;
+	served->sack = traits.sack;
+	served->timestamps = traits.timestamps;
+	served->ecn = traits.ecn;
+	served->oddities = traits.oddities;
+	served->ts_base = traits.ts_base;
+	served->ts_shift = traits.ts_shift;
+	served->largest = traits.largest;
+	struct peer *peer = &connection->peer[LEG_ENDPOINT];
+	uint32_t noise = peer->noise;
+	uint64_t armed_at = peer->armed_at;
+	peer_init(peer, served);
+	peer->armed_at = armed_at; /* an event of an attempt before may be on its way, and finds nothing to do */
+	if (peer->traits.opens_at_us != 0)
+		peer->traits.opens_at_us += world.now_us;
+	peer->noise = noise;
+	peer->leg = LEG_ENDPOINT;
+	peer->connection = connection;
+	peer->other = &connection->peer[LEG_CLIENT];
+	connection->tsval_known[LEG_ENDPOINT] = false;
+}
+
+static void
+audit_syn(struct connection *connection, unsigned leg, const struct segment *segment, const struct said *said)
+{
+	struct peer *to = &connection->peer[leg];
+	const struct peer_traits *traits = &to->traits;
+	const struct peer *client = &connection->peer[LEG_CLIENT];
+	unsigned number = connection->number;
+
+	if (segment->payload_length != 0 || (segment->flags & (FIN | ECN)) != 0)
+		world_fail("connection %u: a SYN with more than belongs there", number);
+	if (leg == LEG_CLIENT) {
+		if (segment->ack != traits->isn + 1)
+			world_fail("connection %u: a SYN-ACK for another SYN", number);
+		if ((said->timestamps && !traits->timestamps) || (said->sack_permitted && !traits->sack) ||
+		    (said->scaled != (traits->scale != PEER_NO_SCALE)))
+			world_fail("connection %u: the SYN-ACK agrees to what the client didn't offer", number);
+		if (said->timestamps && said->tsecr != peer_clock(client, world.now_us) &&
+		    (int32_t)(said->tsecr - client->ts_first) < 0)
+			world_fail("connection %u: the SYN-ACK echoes another timestamp", number);
+	} else {
+		if (segment->seq != connection->gate_isn)
+			world_fail("connection %u: a repeated SYN with another number", number);
+		if (said->timestamps != client->timestamps || said->scaled != client->scales ||
+		    (said->scaled && said->scale != client->traits.scale) || said->sack_permitted != client->sack)
+			world_fail("connection %u: the SYN's options aren't what the client's leg has", number);
+		if (said->mss > taken_mss(&client->traits, &client->addr) || said->mss > PORT_MTU - 40)
+			world_fail("connection %u: the SYN promises an MSS of %u", number, said->mss);
+		if (segment->window > client->offered - 1)
+			world_fail("connection %u: the SYN promises a window of %u, the client %u", number,
+				   segment->window, client->offered - 1);
+	}
+	connection->gate_scaled[leg] = said->scaled;
+	connection->gate_scale[leg] = said->scale;
+	connection->gate_sack[leg] = said->sack_permitted;
+	connection->gate_timestamps[leg] = said->timestamps;
+	if (leg == LEG_CLIENT && 1u + segment->window > connection->gate_edge)
+		connection->gate_edge = 1u + segment->window;
+}
+
+/* --- segments ---------------------------------------------------------------------------------------------------- */
+
+static const char *
+options_fault(struct connection *connection, unsigned leg, const struct segment *segment, const struct said *said)
+{
+	const struct peer *to = &connection->peer[leg], *from = &connection->peer[leg_other(leg)];
+
+	if (said->timestamps != to->timestamps)
+		return said->timestamps ? "timestamps that weren't negotiated"
+					: "no timestamps though they were negotiated";
+	/* Each end goes on echoing the gateway's own clock for a moment, which is older than anything of the other end,
+	 * and may tick faster: to that it is as if the handshake had taken longer. */
+	const struct peer *client = &connection->peer[LEG_CLIENT];
+	uint64_t spliced_at = connection->spliced ? connection->spliced_at_us : world.now_us;
+	uint32_t earlier = (uint32_t)((spliced_at - client->syn_at_us) / 1000 + 1);
+	if (said->timestamps && ((int32_t)(said->tsecr - to->ts_first + earlier) < 0 ||
+				 (int32_t)(peer_clock(to, world.now_us) - said->tsecr) < 0))
+		return "the echo of a timestamp that its receiver never sent";
+	if (said->n_sacks != 0 && !(to->traits.sack && connection->gate_sack[leg]))
+		return "SACK that wasn't negotiated";
+	for (unsigned i = 0; i < said->n_sacks; i++) {
+		int64_t begin = offset_of(said->sacks[2 * i], to->traits.isn, to->una);
+		int64_t end = offset_of(said->sacks[2 * i + 1], to->traits.isn, to->una);
+		if (begin >= end || !has_received(from, begin, end))
+			return "a SACK block of what the other end hasn't got";
+	}
+	if (segment->payload_length != 0 &&
+	    segment->payload_length + segment->options_length > taken_mss(&to->traits, &to->addr))
+		return "more than its receiver's MSS";
+	return NULL;
+}
+
+/* What is wrong with a segment, no SYN, to a leg of a connection; NULL: nothing. */
+static const char *
+segment_fault(struct connection *connection, unsigned leg, const struct segment *segment, const struct said *said)
+{
+	const struct peer *to = &connection->peer[leg], *from = &connection->peer[leg_other(leg)];
+
+	/* What was under way when a connection began on ports that had been used is passed on when it may be a repeat
+	 * of long ago, for its receiver to judge; so it must look like one. */
+	if (world.stale && (int32_t)(segment->seq - to->irs) < 0)
+		return NULL;
+	if (to->state == PEER_NONE || to->state == PEER_SYN_SENT)
+		return "before its receiver knows of the connection";
+	int64_t seq = offset_of(segment->seq, to->irs, to->expected);
+	int64_t end = seq + segment->payload_length;
+	int64_t ack = offset_of(segment->ack, to->traits.isn, to->una);
+
+	if ((segment->flags & ECN) != 0 || segment->reserved != 0)
+		return "bits that were never negotiated";
+	if ((segment->flags & RST) != 0)
+		return seq < 0 || seq > (int64_t)to->offered + 1 ? "a RST out of its receiver's window" : NULL;
+	if ((segment->flags & ACK) == 0)
+		return "neither ACK nor RST";
+	const char *fault = options_fault(connection, leg, segment, said);
+	if (fault != NULL)
+		return fault;
+
+	/* What it brings. */
+	bool fin = (segment->flags & FIN) != 0;
+	uint32_t sent = from->state == PEER_NONE ? 1 : from->highest;
+	if (seq < 0 || end + fin > (int64_t)sent)
+		return "numbers that the other end hasn't used";
+	if (segment->payload_length != 0) {
+		if (seq < 1 || end - 1 > from->traits.length)
+			return "payload from beyond the stream";
+		if (memcmp(segment->payload, peer_stream(from, (uint32_t)seq - 1), segment->payload_length) != 0)
+			return "payload that isn't what was sent there";
+		int64_t unit = connection->gate_scaled[leg_other(leg)]
+				       ? INT64_C(1) << connection->gate_scale[leg_other(leg)]
+				       : 1;
+		int64_t edge = to->offered;
+		if (leg == LEG_ENDPOINT && edge < connection->gate_edge)
+			edge = connection->gate_edge;
+		if (end > edge + unit)
+			return "payload from beyond its receiver's window";
+	}
+	if (fin && end != 1 + (int64_t)from->traits.length)
+		return "a FIN in the wrong place";
+	if (!fin && end > 1 + (int64_t)from->traits.length + 1)
+		return "numbers beyond the FIN";
+
+	/* What it acknowledges and promises. */
+	int64_t has = from->state == PEER_NONE ? 1 : from->expected;
+	if (leg == LEG_CLIENT && !connection->spliced) {
+		if (ack > 1 + GATE_MAY_HOLD || ack > to->highest)
+			return "an acknowledgment of what the gateway can't have taken over";
+	} else if (ack > has && (leg == LEG_ENDPOINT || ack > connection->gate_acked)) {
+		return "an acknowledgment of what the other end hasn't got";
+	}
+	if (ack < 1)
+		return "an acknowledgment of nothing";
+	uint8_t shift = connection->gate_scaled[leg] && to->scales ? connection->gate_scale[leg] : 0;
+	int64_t edge = ack + ((int64_t)segment->window << shift);
+	int64_t promised = from->state == PEER_NONE ? 1 : from->offered;
+	if (leg == LEG_CLIENT && promised < connection->gate_edge)
+		promised = connection->gate_edge;
+	if (leg == LEG_CLIENT && !connection->spliced)
+		promised = 1 + GATE_MAY_HOLD + (INT64_C(1) << shift) -
+			   1; /* rounded up: what doesn't fit isn't acknowledged */
+	if (segment->window == 1)
+		promised += (INT64_C(1) << shift) - 1;
+	if (edge > promised)
+		return "a window that the other end didn't promise";
+	return NULL;
+}
+
+/* What a segment that is as it should be tells of the gateway. */
+static void
+note(struct connection *connection, unsigned leg, const struct segment *segment, const struct said *said)
+{
+	struct peer *to = &connection->peer[leg];
+
+	if ((segment->flags & RST) != 0 || world.stale)
+		return;
+	if (leg == LEG_ENDPOINT && !connection->spliced) {
+		connection->spliced = true;
+		connection->spliced_at_us = world.now_us;
+	}
+	if (leg == LEG_CLIENT && !connection->spliced) {
+		int64_t ack = offset_of(segment->ack, to->traits.isn, to->una);
+		uint8_t shift = connection->gate_scaled[leg] && to->scales ? connection->gate_scale[leg] : 0;
+		int64_t edge = ack + ((int64_t)segment->window << shift);
+		if (ack > connection->gate_acked)
+			connection->gate_acked = (uint32_t)ack;
+		if (edge > connection->gate_edge)
+			connection->gate_edge = (uint32_t)edge;
+	}
+	/* A challenge ACK has the timestamp of what it answers, and held bytes that of the dial, so they may be old
+	 * ones: their numbers are at or before what the receiver acknowledged last, or next in order, where that does
+	 * no harm (RFC 7323 section 4.3). */
+	int64_t end = offset_of(segment->seq, to->irs, to->expected) + segment->payload_length;
+	bool bare = (segment->payload_length == 0 && (segment->flags & FIN) == 0) ||
+		    (leg == LEG_ENDPOINT && end <= (int64_t)connection->gate_acked);
+	if (!said->timestamps || !world.fifo)
+		return;
+	if (connection->tsval_known[leg] && (int32_t)(said->tsval - connection->last_tsval[leg]) < 0) {
+		if (!bare)
+			world_fail("connection %u: a timestamp that goes back, to the %s", connection->number,
+				   leg == LEG_CLIENT ? "client" : "endpoint");
+		return;
+	}
+	connection->tsval_known[leg] = true;
+	connection->last_tsval[leg] = said->tsval;
+}
+
+void
+audit_segment(unsigned device, const struct segment *segment)
+{
+	unsigned leg = device == RIG_WAN ? LEG_CLIENT : LEG_ENDPOINT;
+	struct connection *connection, *previous = NULL;
+	struct said said;
+
+	if (leg == LEG_CLIENT) {
+		connection = world_client(&segment->destination, segment->destination_port, false);
+		previous = world_client(&segment->destination, segment->destination_port, true);
+	} else {
+		connection = world_endpoint(&segment->destination, segment->source_port);
+	}
+	const char *fault = read_said(segment, &said);
+	if (fault != NULL) {
+		world_fail("a segment to the %s with %s", leg == LEG_CLIENT ? "client" : "endpoint", fault);
+		return;
+	}
+	if (connection == NULL) {
+		/* A RST to what is left of an attempt that was given up. */
+		if (leg == LEG_CLIENT || (segment->flags & RST) == 0)
+			world_fail("a segment to nobody");
+		return;
+	}
+	uint16_t most = (uint16_t)(PORT_MTU - (ip_addr_is_v4(&segment->destination) ? 40 : 60));
+	if (segment->payload_length + segment->options_length > most)
+		fault = "more than the MTU";
+	else if ((segment->flags & SYN) != 0)
+		audit_syn(connection, leg, segment, &said);
+	else if (leg == LEG_ENDPOINT && connection->peer[leg].state == PEER_NONE)
+		fault = (segment->flags & RST) != 0 ? NULL : "before there is a connection";
+	else
+		fault = segment_fault(connection, leg, segment, &said);
+	if (fault == NULL) {
+		if ((segment->flags & SYN) == 0)
+			note(connection, leg, segment, &said);
+		return;
+	}
+	/* It may be about the connection that had the client's port before. */
+	if (previous != NULL && segment_fault(previous, leg, segment, &said) == NULL)
+		return;
+	if ((segment->flags & RST) != 0)
+		return; /* in answer to a packet that was old or strange; its receiver judges by its number */
+	world_fail("connection %u: a segment to the %s: %s (flags %02x, seq %u, ack %u, window %u, length %u)",
+		   connection->number, leg == LEG_CLIENT ? "client" : "endpoint", fault, segment->flags,
+		   segment->seq - connection->peer[leg].irs, segment->ack - connection->peer[leg].traits.isn,
+		   segment->window, segment->payload_length);
+}
+
+void
+audit_icmp(const uint8_t *frame, uint16_t length)
+{
+	struct icmp_wire_error error;
+
+	if (!icmp_wire_parse(frame, length, &error) || !error.checksum_good) {
+		world_fail("an ICMP message that is malformed");
+		return;
+	}
+	const struct connection *connection = world_client(&error.peer, error.peer_port, false);
+	unsigned leg = LEG_CLIENT;
+	if (connection == NULL) {
+		connection = world_endpoint(&error.peer, error.gate_port);
+		leg = LEG_ENDPOINT;
+	}
+	if (connection == NULL) {
+		world_fail("an ICMP message about no connection");
+		return;
+	}
+	const struct peer *peer = &connection->peer[leg];
+	int64_t seq = offset_of(error.seq, peer->traits.isn, peer->una);
+	if (seq < 1 || seq >= (int64_t)peer->highest || !ip_addr_equal(&error.gate, &peer->gate))
+		world_fail("connection %u: an ICMP message that quotes what was never sent", connection->number);
+	if (error.mtu < (ip_addr_is_v4(&error.peer) ? 552 : 1280))
+		world_fail("connection %u: an ICMP message with an MTU of %u", connection->number, error.mtu);
+}
+
+/* --- ends -------------------------------------------------------------------------------------------------------- */
+
+/* Whether a connection may be refused for that. */
+static bool
+may_refuse(const struct connection *connection, enum reason reason)
+{
+	const struct peer *client = &connection->peer[LEG_CLIENT];
+
+	switch (reason) {
+	case REASON_HELLO_TIMEOUT:
+		return connection->may_time_out || client->state == PEER_ABORTED;
+	case REASON_HELLO_TOO_LARGE:
+		return connection->hello > GATE_MAY_HOLD;
+	case REASON_CLIENT_CLOSED:
+		return connection->hello > client->traits.length;
+	case REASON_CLIENT_RESET:
+		return client->state == PEER_ABORTED || client->state == PEER_RESET;
+	case REASON_CONNECT_TIMEOUT:
+	case REASON_CONNECT_REFUSED:
+	case REASON_CONNECT_UNREACHABLE:
+	case REASON_NO_ENDPOINT:
+	case REASON_ENDPOINT_OPTIONS:
+		return connection->may_fail_dial;
+	default:
+		return false;
+	}
+}
+
+static bool
+may_end(const struct connection *connection, enum reason reason)
+{
+	const struct peer *client = &connection->peer[LEG_CLIENT], *endpoint = &connection->peer[LEG_ENDPOINT];
+	bool broken = client->state >= PEER_CLOSED || endpoint->state >= PEER_CLOSED;
+
+	switch (reason) {
+	case REASON_CLOSED:
+		return client->expected == endpoint->traits.length + 2 &&
+		       endpoint->expected == client->traits.length + 2;
+	case REASON_RESET_BY_CLIENT:
+	case REASON_RESET_BY_ENDPOINT:
+		return broken;
+	case REASON_IDLE_TIMEOUT:
+	case REASON_HALF_CLOSED_TIMEOUT:
+		return connection->may_idle || broken || client->state == PEER_TIME_WAIT ||
+		       endpoint->state == PEER_TIME_WAIT;
+	case REASON_HOLD_UNDELIVERED:
+		return broken;
+	default:
+		return false;
+	}
+}
+
+void
+audit_events(void)
+{
+	struct flow_event event;
+
+	while (rig_event(&world.rig, &event)) {
+		struct connection *connection = world_client(&event.client, event.client_port, false);
+		struct connection *previous = world_client(&event.client, event.client_port, true);
+		if (connection == NULL) {
+			world_fail("the end of a connection that nobody began: %s", reason_text(event.reason));
+			return;
+		}
+		if (connection->haunted && event.kind == FLOW_REFUSED && event.endpoint == 0)
+			continue;
+		bool may = event.kind == FLOW_REFUSED ? may_refuse(connection, event.reason)
+						      : may_end(connection, event.reason);
+		if (!may && previous != NULL) {
+			may = event.kind == FLOW_REFUSED ? may_refuse(previous, event.reason)
+							 : may_end(previous, event.reason);
+			connection = previous;
+		}
+		if (!may)
+			world_fail("connection %u %s: %s", connection->number,
+				   event.kind == FLOW_REFUSED ? "refused" : "ended", reason_text(event.reason));
+		if (world.verbose)
+			printf("      connection %u %s: %s\n", connection->number,
+			       event.kind == FLOW_REFUSED ? "refused" : "ended", reason_text(event.reason));
+		if (event.kind == FLOW_REFUSED) {
+			connection->refused = true;
+			world.refusals++;
+		} else if (event.reason == REASON_IDLE_TIMEOUT || event.reason == REASON_HALF_CLOSED_TIMEOUT) {
+			connection->excused = true;
+		}
+	}
+}
+
+static bool
+is_complete(const struct connection *connection)
+{
+	const struct peer *client = &connection->peer[LEG_CLIENT], *endpoint = &connection->peer[LEG_ENDPOINT];
+	return client->expected == endpoint->traits.length + 2 && endpoint->expected == client->traits.length + 2;
+}
+
+static bool
+ended_early(const struct connection *connection)
+{
+	const struct peer *client = &connection->peer[LEG_CLIENT], *endpoint = &connection->peer[LEG_ENDPOINT];
+	return connection->refused || connection->excused || client->state >= PEER_ABORTED ||
+	       endpoint->state >= PEER_ABORTED;
+}
+
+bool
+audit_is_over(const struct connection *connection)
+{
+	const struct peer *client = &connection->peer[LEG_CLIENT], *endpoint = &connection->peer[LEG_ENDPOINT];
+	return ended_early(connection) || (peer_is_over(client) && peer_is_over(endpoint));
+}
+
+static void
+describe(const struct connection *connection)
+{
+	const struct flow_table *flows = &world.rig.worker.flows;
+
+	for (unsigned leg = 0; leg < LEG_COUNT; leg++) {
+		const struct peer *peer = &connection->peer[leg];
+		printf("  %s of connection %u: state %d, una %u, next %u, highest %u of %u, edge %u, expected %u, "
+		       "offered %u\n",
+		       leg == LEG_CLIENT ? "client" : "endpoint", connection->number, (int)peer->state, peer->una,
+		       peer->next, peer->highest, peer->traits.length, peer->edge, peer->expected, peer->offered);
+	}
+	for (uint32_t i = 1; i <= flow_table_touched(flows); i++)
+		if (flow_table_get(flows, i)->state != FLOW_FREE)
+			printf("  flow %u: %s\n", i, flow_state_text(flow_table_get(flows, i)->state));
+}
+
+void
+audit_stuck(void)
+{
+	for (unsigned i = 0; i < world.n_connections && !world.failed; i++)
+		if (!audit_is_over(&world.connections[i])) {
+			world_fail("connection %u makes no progress", i);
+			describe(&world.connections[i]);
+		}
+	if (!world.failed) {
+		world_fail("the gateway keeps something: %u flows, %u timers, %u holds",
+			   flow_table_used(&world.rig.worker.flows), world.rig.worker.wheel.armed,
+			   world.rig.worker.holds.used);
+		describe(&world.connections[0]);
+	}
+}
+
+void
+audit_end(void)
+{
+	for (unsigned i = 0; i < world.n_connections; i++) {
+		const struct connection *connection = &world.connections[i];
+		const struct peer *client = &connection->peer[LEG_CLIENT], *endpoint = &connection->peer[LEG_ENDPOINT];
+		if (is_complete(connection)) {
+			world.completed++;
+			continue;
+		}
+		world.ended_early++;
+		/* Then somebody broke it off who had a reason to: an application, or the gateway with an event that was
+		 * judged above. A RST alone is none. */
+		if (!connection->refused && !connection->excused && client->state != PEER_ABORTED &&
+		    endpoint->state != PEER_ABORTED && !connection->may_time_out)
+			world_fail("connection %u was reset for no reason", i);
+	}
+	const struct worker_stats *stats = &world.rig.stats;
+	if (stats->events_lost != 0)
+		world_fail("events were lost");
+	/* Good packets are never taken for bad ones. */
+	if (stats->reasons[REASON_TCP_CHECKSUM] + stats->reasons[REASON_IP_CHECKSUM] != 0 &&
+	    world.links[0].corrupt == 0 && world.links[1].corrupt == 0)
+		world_fail("a good packet was taken for a damaged one");
+	unsigned lost = rte_mempool_in_use_count(world.rig.worker.pool);
+	if (lost != 0)
+		world_fail("%u packet buffers were lost", lost);
+}

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The simulation's program: runs seeds one after another, each a world of its own (world.h, scenario.h), and says how
+ * that went.
+ *
+ *   sim --seed N [-v]     one seed; -v prints every packet
+ *   sim --seeds A..B      all from A to B; stops at the first that fails, and says how to replay it
+ *
+ * Ends with 0 when nothing was found.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/sim/scenario.h"
+#include "tests/sim/world.h"
+
+enum { MEGABYTES = 96 };
+
+/* For what ends the process without coming back: an abort, a signal, a sanitizer's finding. */
+static void
+say_where(void)
+{
+	printf("sim: seed %llu, step %llu: the process ends\n", (unsigned long long)world.seed,
+	       (unsigned long long)world.steps);
+	fflush(stdout);
+}
+
+static void
+on_signal(int number)
+{
+	say_where();
+	signal(number, SIG_DFL);
+	raise(number);
+}
+
+__attribute__((weak)) void __sanitizer_set_death_callback(void (*callback)(void));
+
+static bool
+run(uint64_t seed, bool verbose)
+{
+	scenario_open(seed);
+	world.verbose = verbose;
+	world_run();
+	scenario_close();
+	return !world.failed;
+}
+
+static int
+usage(void)
+{
+	fputs("usage: sim --seed N [-v] | --seeds A..B\n", stderr);
+	return 2;
+}
+
+int
+main(int argc, char **argv)
+{
+	unsigned long long first = 1, last = 100;
+	bool verbose = false;
+
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc && sscanf(argv[i + 1], "%llu", &first) == 1) {
+			last = first;
+			i++;
+		} else if (strcmp(argv[i], "--seeds") == 0 && i + 1 < argc &&
+			   sscanf(argv[i + 1], "%llu..%llu", &first, &last) == 2) {
+			i++;
+		} else if (strcmp(argv[i], "-v") == 0) {
+			verbose = true;
+		} else {
+			return usage();
+		}
+	}
+	signal(SIGABRT, on_signal);
+	signal(SIGSEGV, on_signal);
+	if (__sanitizer_set_death_callback != NULL)
+		__sanitizer_set_death_callback(say_where);
+	if (!rig_start_eal(MEGABYTES))
+		return 2;
+
+	struct timespec begin, end;
+	uint64_t connections = 0, completed = 0, early = 0, refusals = 0, packets = 0;
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	for (unsigned long long seed = first; seed <= last; seed++) {
+		if (!run(seed, verbose)) {
+			printf("sim: replay it with %s --seed %llu -v\n", argv[0], seed);
+			return 1;
+		}
+		connections += world.n_connections;
+		completed += world.completed;
+		early += world.ended_early;
+		refusals += world.refusals;
+		packets += world.packets;
+	}
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	double seconds = (double)(end.tv_sec - begin.tv_sec) + (double)(end.tv_nsec - begin.tv_nsec) / 1e9;
+	printf("sim: seeds %llu..%llu: %llu connections without a violation, %llu complete, %llu ended early (%llu "
+	       "refused), %llu "
+	       "packets; %.1f s, %.0f connections/s\n",
+	       first, last, (unsigned long long)connections, (unsigned long long)completed, (unsigned long long)early,
+	       (unsigned long long)refusals, (unsigned long long)packets, seconds, (double)connections / seconds);
+	return 0;
+}

@@ -1,0 +1,603 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/sim/world.h"
+
+#include <rte_mbuf.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tests/sim/audit.h"
+#include "tests/sim/icmp_wire.h"
+#include "tests/unit/random.h"
+
+enum {
+	FLIGHTS_MAX = 8192,
+	EVENTS_MAX = 32768,
+	PAYLOAD_MAX = 1500,
+	GATE_SLEEP_MAX_MS = 200,
+	ANSWER_IN_VAIN = 0x5eed /* far from any number that is expected */
+};
+
+enum event_kind { EVENT_TO_GATE, EVENT_TO_PEER, EVENT_TIMER, EVENT_START };
+
+struct event {
+	uint64_t at, order;
+	uint32_t kind, index;
+};
+
+/* A segment on its way, or a frame of raw_length bytes that isn't one. */
+struct flight {
+	struct segment segment;
+	const struct connection *of; /* whose peer sent it; NULL: somebody else */
+	unsigned device;
+	uint16_t raw_length;
+	bool corrupt;
+	uint8_t bytes[PAYLOAD_MAX];
+};
+
+struct world world;
+
+static struct event events[EVENTS_MAX];
+static unsigned n_events;
+static uint64_t event_order;
+static struct flight flights[FLIGHTS_MAX];
+static uint16_t free_flights[FLIGHTS_MAX];
+static unsigned n_free;
+
+void
+world_fail(const char *format, ...)
+{
+	va_list arguments;
+
+	if (world.failed)
+		return;
+	world.failed = true;
+	printf("sim: seed %llu, step %llu, %llu.%06llu s: ", (unsigned long long)world.seed,
+	       (unsigned long long)world.steps, (unsigned long long)(world.now_us / 1000000),
+	       (unsigned long long)(world.now_us % 1000000));
+	va_start(arguments, format);
+	vprintf(format, arguments);
+	va_end(arguments);
+	putchar('\n');
+	fflush(stdout);
+}
+
+uint32_t
+world_below(uint32_t bound)
+{
+	return random_below(&world.random, bound);
+}
+
+bool
+world_chance(unsigned percent)
+{
+	return world_below(100) < percent;
+}
+
+static bool
+happens(uint32_t chance)
+{
+	return chance != 0 && world_below(65536) < chance;
+}
+
+/* --- the heap of events ------------------------------------------------------------------------------------------ */
+
+static bool
+earlier(const struct event *a, const struct event *b)
+{
+	return a->at != b->at ? a->at < b->at : a->order < b->order;
+}
+
+static void
+plan(uint64_t at, enum event_kind kind, uint32_t index)
+{
+	if (n_events == EVENTS_MAX) {
+		world_fail("too many events at once");
+		return;
+	}
+	struct event event = {at, event_order++, kind, index};
+	unsigned i = n_events++;
+	for (; i != 0 && earlier(&event, &events[(i - 1) / 2]); i = (i - 1) / 2)
+		events[i] = events[(i - 1) / 2];
+	events[i] = event;
+}
+
+static struct event
+next_event(void)
+{
+	struct event first = events[0], last = events[--n_events];
+	unsigned i = 0;
+
+	for (unsigned child = 1; child < n_events; child = 2 * i + 1) {
+		if (child + 1 < n_events && earlier(&events[child + 1], &events[child]))
+			child++;
+		if (!earlier(&events[child], &last))
+			break;
+		events[i] = events[child];
+		i = child;
+	}
+	events[i] = last;
+	return first;
+}
+
+/* --- who is who -------------------------------------------------------------------------------------------------- */
+
+unsigned
+world_endpoint_index(const struct ip_addr *addr)
+{
+	unsigned i = 0;
+
+	while (i < world.n_endpoints && !ip_addr_equal(&world.endpoints[i].addr, addr))
+		i++;
+	return i;
+}
+
+struct connection *
+world_client(const struct ip_addr *addr, uint16_t port, bool previous)
+{
+	for (unsigned i = 0; i < world.n_slots; i++)
+		if (world.slots[i].port == port && ip_addr_equal(&world.slots[i].addr, addr)) {
+			unsigned number = previous ? world.slots[i].previous : world.slots[i].current;
+			return number == 0 ? NULL : &world.connections[number - 1];
+		}
+	return NULL;
+}
+
+struct connection *
+world_endpoint(const struct ip_addr *addr, uint16_t gate_port)
+{
+	unsigned endpoint = world_endpoint_index(addr);
+
+	for (unsigned i = world.n_binds; i != 0; i--) {
+		const struct bind *bind = &world.binds[i - 1];
+		if (bind->endpoint != endpoint || bind->port != gate_port)
+			continue;
+		struct connection *connection = &world.connections[bind->connection];
+		return connection->attempts == bind->attempt ? connection : NULL;
+	}
+	return NULL;
+}
+
+/* --- links ------------------------------------------------------------------------------------------------------- */
+
+static void
+trace(const char *what, const struct segment *segment)
+{
+	char from[IP_ADDR_TEXT_MAX], to[IP_ADDR_TEXT_MAX], flags[9];
+	unsigned n = 0;
+
+	if (!world.verbose)
+		return;
+	for (unsigned i = 0; i < 8; i++)
+		if ((segment->flags >> i & 1) != 0)
+			flags[n++] = "FSRPAUEC"[i];
+	flags[n] = 0;
+	ip_addr_format(&segment->source, from);
+	ip_addr_format(&segment->destination, to);
+	struct connection *connection = world_client(&segment->source, segment->source_port, false);
+	const struct peer *sender = NULL, *receiver = NULL;
+	if (connection != NULL) {
+		sender = &connection->peer[LEG_CLIENT];
+	} else if ((connection = world_client(&segment->destination, segment->destination_port, false)) != NULL) {
+		receiver = &connection->peer[LEG_CLIENT];
+	} else if ((connection = world_endpoint(&segment->source, segment->destination_port)) != NULL) {
+		sender = &connection->peer[LEG_ENDPOINT];
+	} else if ((connection = world_endpoint(&segment->destination, segment->source_port)) != NULL) {
+		receiver = &connection->peer[LEG_ENDPOINT];
+	}
+	uint32_t seq_base = sender != NULL ? sender->traits.isn : receiver != NULL ? receiver->irs : 0;
+	uint32_t ack_base = sender != NULL ? sender->irs : receiver != NULL ? receiver->traits.isn : 0;
+	printf("%5llu %10.3f ms %-8s #%-2d %s %u > %s %u %s seq %u ack %u win %u len %u opt",
+	       (unsigned long long)world.steps, (double)world.now_us / 1000, what,
+	       connection == NULL ? -1 : (int)connection->number, from, segment->source_port, to,
+	       segment->destination_port, flags, segment->seq - seq_base,
+	       (segment->flags & 0x10) != 0 ? segment->ack - ack_base : 0, segment->window, segment->payload_length);
+	for (unsigned i = 0; i < segment->options_length; i++)
+		printf("%s%02x", i % 4 == 0 ? " " : "", segment->options[i]);
+	putchar('\n');
+}
+
+/* Puts a copy of what is described on its way, as often as the link lets it. */
+static void
+launch(unsigned device, bool to_gate, const struct connection *of, const struct segment *segment, const uint8_t *raw,
+       uint16_t raw_length)
+{
+	struct link *link = &world.links[device];
+	bool calm = world.now_us >= world.calm_at_us;
+
+	if (!calm && world.now_us < link->lost_until) {
+		if (segment != NULL)
+			trace("lost", segment);
+		return;
+	}
+	if (!calm && happens(link->loss)) {
+		if (happens(link->burst))
+			link->lost_until = world.now_us + link->burst_us;
+		if (segment != NULL)
+			trace("lost", segment);
+		return;
+	}
+	unsigned copies = !calm && happens(link->repeat) ? 2 : 1;
+	while (copies-- != 0) {
+		uint64_t at = world.now_us + link->delay_us;
+		if (!calm && happens(link->reorder)) {
+			at += world_below(link->reorder_us) + 1;
+		} else {
+			if (at < link->last_at[to_gate])
+				at = link->last_at[to_gate];
+			link->last_at[to_gate] = at;
+		}
+		if (n_free == 0) {
+			world_fail("too many packets on their way at once");
+			return;
+		}
+		unsigned index = free_flights[--n_free];
+		struct flight *flight = &flights[index];
+		flight->of = of;
+		flight->device = device;
+		flight->raw_length = raw_length;
+		flight->corrupt = to_gate && !calm && happens(link->corrupt);
+		if (segment != NULL) {
+			flight->segment = *segment;
+			flight->segment.payload = flight->bytes;
+			if (segment->payload_length != 0)
+				memcpy(flight->bytes, segment->payload, segment->payload_length);
+		} else {
+			memcpy(flight->bytes, raw, raw_length);
+		}
+		plan(at, to_gate ? EVENT_TO_GATE : EVENT_TO_PEER, index);
+	}
+}
+
+static void
+from_peer(struct peer *peer, const struct segment *segment)
+{
+	trace(peer->leg == LEG_CLIENT ? "client" : "endpoint", segment);
+	launch(peer->leg == LEG_CLIENT ? RIG_WAN : RIG_LAN, true, peer->connection, segment, NULL, 0);
+}
+
+static void
+arm(struct peer *peer)
+{
+	struct connection *connection = peer->connection;
+	uint64_t due = peer_due(peer);
+
+	if (due >= peer->armed_at)
+		return;
+	peer->armed_at = due < world.now_us ? world.now_us : due;
+	plan(peer->armed_at, EVENT_TIMER, connection->number * LEG_COUNT + peer->leg);
+}
+
+/* --- the gateway ------------------------------------------------------------------------------------------------- */
+
+static void
+router_says(unsigned device, const uint8_t *frame, uint16_t mtu)
+{
+	uint8_t answer[ICMP_WIRE_MAX];
+	uint16_t length = icmp_wire_build(&world.rig, device, frame, mtu, answer);
+
+	launch(device, true, NULL, NULL, answer, length);
+}
+
+/* Takes what the gateway has sent: each frame is audited, and goes on its way if it fits. */
+static void
+drain(void)
+{
+	uint8_t frame[RIG_FRAME];
+	struct segment segment;
+
+	for (unsigned device = 0; device < RIG_DEVICES; device++) {
+		uint16_t length;
+		while ((length = rig_next_frame(&world.rig, device, frame)) != 0) {
+			world.packets++;
+			if (icmp_wire_is(frame)) {
+				audit_icmp(frame, length);
+				launch(device, false, NULL, NULL, frame, length);
+				continue;
+			}
+			rig_parse(frame, length, &segment);
+			if (device == RIG_LAN && (segment.flags & 0x12) == 0x02)
+				audit_bind(&segment);
+			trace("gate", &segment);
+			audit_segment(device, &segment);
+			struct link *link = &world.links[device];
+			if (length - 14 > link->mtu) {
+				trace("too big", &segment);
+				if (link->tells)
+					router_says(device, frame, link->mtu);
+				continue;
+			}
+			unsigned endpoint = device == RIG_LAN ? world_endpoint_index(&segment.destination) : 0;
+			if (device == RIG_LAN && endpoint < world.n_endpoints &&
+			    world.endpoints[endpoint].habit == ENDPOINT_UNREACHABLE) {
+				router_says(device, frame, 0);
+				continue;
+			}
+			launch(device, false, NULL, &segment, NULL, 0);
+		}
+	}
+}
+
+/* Lets the gateway know what time it is, and has what follows from that happen. */
+static void
+turn_gate(bool always)
+{
+	uint64_t now_ms = world.now_us / 1000;
+
+	if (now_ms != world.rig.now_ms || always) {
+		world.rig.now_ms = now_ms;
+		worker_time(&world.rig.worker, now_ms);
+		worker_flush(&world.rig.worker);
+		rig_settle(&world.rig);
+		drain();
+	}
+}
+
+static void
+after_gate(void)
+{
+	uint32_t sleep = timer_wheel_sleep(&world.rig.worker.wheel, (uint32_t)world.rig.now_ms, GATE_SLEEP_MAX_MS);
+
+	drain();
+	audit_events();
+	world.gate_at_us = (world.rig.now_ms + (sleep == 0 ? 1 : sleep)) * 1000;
+}
+
+static void
+to_gate(struct flight *flight)
+{
+	uint8_t frame[RIG_FRAME];
+
+	if (flight->raw_length == 0 && !flight->corrupt) {
+		rig_receive(&world.rig, flight->device, &flight->segment);
+		return;
+	}
+	uint16_t length = flight->raw_length;
+	if (length != 0)
+		memcpy(frame, flight->bytes, length);
+	else
+		length = rig_build(&world.rig, flight->device, &flight->segment, frame);
+	if (flight->corrupt) /* any bit but those of the MAC addresses, which the sender's own device would get wrong */
+		frame[12 + world_below(length - 12u)] ^= (uint8_t)(1u << world_below(8));
+	rig_receive_frame(&world.rig, flight->device, frame, length);
+}
+
+/* Whether a packet is of a connection that has made room for another one on the same ports. */
+static bool
+is_stale(const struct flight *flight)
+{
+	if (flight->of == NULL)
+		return false;
+	if (flight->device == RIG_WAN)
+		return world.slots[flight->of->slot].current != flight->of->number + 1;
+	return world_endpoint(&flight->segment.source, flight->segment.destination_port) != flight->of;
+}
+
+/* All that comes to the gateway on the same device within a burst. */
+static void
+burst_to_gate(uint32_t first)
+{
+	struct segment segments[WORKER_BURST];
+	uint32_t indices[WORKER_BURST], n = 0;
+	unsigned device = flights[first].device;
+	uint64_t end = world.now_us + world.burst_us;
+
+	turn_gate(false);
+	indices[n++] = first;
+	while (world.burst_us != 0 && n < WORKER_BURST && n_events != 0 && events[0].kind == EVENT_TO_GATE &&
+	       events[0].at <= end && flights[events[0].index].device == device)
+		indices[n++] = next_event().index;
+	bool plain = true;
+	for (uint32_t i = 0; i < n; i++)
+		world.stale = world.stale || is_stale(&flights[indices[i]]);
+	for (uint32_t i = 0; i < n; i++)
+		plain = plain && flights[indices[i]].raw_length == 0 && !flights[indices[i]].corrupt;
+	if (n > 1 && plain) {
+		for (uint32_t i = 0; i < n; i++)
+			segments[i] = flights[indices[i]].segment;
+		rig_receive_burst(&world.rig, device, segments, (uint16_t)n);
+	} else {
+		for (uint32_t i = 0; i < n; i++)
+			to_gate(&flights[indices[i]]);
+	}
+	for (uint32_t i = 0; i < n; i++)
+		free_flights[n_free++] = (uint16_t)indices[i];
+	after_gate();
+	world.stale = false;
+}
+
+/* --- peers ------------------------------------------------------------------------------------------------------- */
+
+/* As a host without that connection does. */
+static void
+host_refuses(unsigned device, const struct segment *segment)
+{
+	struct segment answer;
+
+	if (!peer_refuse(segment, &answer))
+		return;
+	trace("host", &answer);
+	launch(device, true, NULL, &answer, NULL, 0);
+}
+
+static void
+endpoint_input(const struct segment *segment)
+{
+	unsigned index = world_endpoint_index(&segment->destination);
+	struct connection *connection = world_endpoint(&segment->destination, segment->source_port);
+	struct peer *peer = connection == NULL ? NULL : &connection->peer[LEG_ENDPOINT];
+
+	if (index == world.n_endpoints || world.endpoints[index].habit == ENDPOINT_BLACK_HOLE)
+		return;
+	enum endpoint_habit habit = world.endpoints[index].habit;
+	if (peer != NULL && peer->state != PEER_NONE) {
+		peer_input(peer, segment, world.now_us);
+		arm(peer);
+		return;
+	}
+	bool is_syn = (segment->flags & 0x16) == 0x02;
+	if (connection != NULL && habit == ENDPOINT_DEAF_ONCE && !connection->deafened) {
+		connection->deafened = true;
+		return;
+	}
+	if (connection != NULL && habit == ENDPOINT_CHALLENGES && !connection->challenged) {
+		if ((segment->flags & 0x04) != 0) {
+			connection->challenged = true;
+			return;
+		}
+		if (!is_syn)
+			return;
+		struct segment answer = {.source = segment->destination,
+					 .destination = segment->source,
+					 .source_port = segment->destination_port,
+					 .destination_port = segment->source_port,
+					 .flags = 0x10,
+					 .seq = segment->ack + ANSWER_IN_VAIN,
+					 .ack = segment->seq - ANSWER_IN_VAIN,
+					 .window = 1000};
+		trace("endpoint", &answer);
+		launch(RIG_LAN, true, NULL, &answer, NULL, 0);
+		return;
+	}
+	if (peer == NULL || !is_syn || habit == ENDPOINT_REFUSES) {
+		host_refuses(RIG_LAN, segment);
+		return;
+	}
+	peer->addr = segment->destination;
+	peer->gate = segment->source;
+	peer->port = segment->destination_port;
+	peer->gate_port = segment->source_port;
+	peer_accept(peer, segment, world.now_us);
+	arm(peer);
+}
+
+static void
+to_peer(struct flight *flight)
+{
+	if (flight->raw_length != 0) {
+		struct icmp_wire_error error;
+		if (!icmp_wire_parse(flight->bytes, flight->raw_length, &error) || flight->device != RIG_WAN)
+			return;
+		struct connection *connection = world_client(&error.peer, error.peer_port, false);
+		if (connection != NULL)
+			peer_too_big(&connection->peer[LEG_CLIENT], error.mss);
+		return;
+	}
+	if (flight->device == RIG_LAN) {
+		endpoint_input(&flight->segment);
+		return;
+	}
+	struct connection *connection =
+		world_client(&flight->segment.destination, flight->segment.destination_port, false);
+	if (connection == NULL || connection->peer[LEG_CLIENT].state == PEER_NONE) {
+		host_refuses(RIG_WAN, &flight->segment);
+		return;
+	}
+	peer_input(&connection->peer[LEG_CLIENT], &flight->segment, world.now_us);
+	arm(&connection->peer[LEG_CLIENT]);
+}
+
+/* --- the run ----------------------------------------------------------------------------------------------------- */
+
+/* A connection begins on its client's port, when the one before it there is over. */
+static void
+start(struct connection *connection)
+{
+	unsigned before = world.slots[connection->slot].current;
+
+	if (before != 0 && !audit_is_over(&world.connections[before - 1])) {
+		plan(world.now_us + 20000, EVENT_START, connection->number);
+		return;
+	}
+	if (before != 0) { /* RFC 6191: the next number is above what the last connection used */
+		const struct peer *last = &world.connections[before - 1].peer[LEG_CLIENT];
+		connection->peer[LEG_CLIENT].traits.isn =
+			last->traits.isn + last->traits.length + 100000 + world_below(1 << 20);
+		connection->peer[LEG_CLIENT].traits.ts_base = last->traits.ts_base + 1;
+		connection->peer[LEG_CLIENT].traits.ts_shift = last->traits.ts_shift;
+		peer_forget(&world.connections[before - 1].peer[LEG_CLIENT]);
+	}
+	world.slots[connection->slot].previous = before;
+	world.slots[connection->slot].current = connection->number + 1;
+	connection->started = true;
+	struct peer *client = &connection->peer[LEG_CLIENT];
+	if (client->traits.opens_at_us != 0)
+		client->traits.opens_at_us += world.now_us;
+	client->addr = world.slots[connection->slot].addr;
+	client->gate = world.slots[connection->slot].gate;
+	client->port = world.slots[connection->slot].port;
+	client->gate_port = WORLD_LISTEN_PORT;
+	peer_connect(client, world.now_us);
+	arm(client);
+}
+
+static void
+act(const struct event *event)
+{
+	switch ((enum event_kind)event->kind) {
+	case EVENT_TO_GATE:
+		burst_to_gate(event->index);
+		return;
+	case EVENT_TO_PEER:
+		to_peer(&flights[event->index]);
+		free_flights[n_free++] = (uint16_t)event->index;
+		return;
+	case EVENT_START:
+		start(&world.connections[event->index]);
+		return;
+	case EVENT_TIMER: {
+		struct peer *peer = &world.connections[event->index / LEG_COUNT].peer[event->index % LEG_COUNT];
+		if (peer->armed_at != event->at)
+			return; /* it was moved */
+		peer->armed_at = PEER_NEVER;
+		peer_timers(peer, world.now_us);
+		arm(peer);
+		return;
+	}
+	}
+}
+
+static bool
+all_over(void)
+{
+	for (unsigned i = 0; i < world.n_connections; i++)
+		if (!world.connections[i].started || !audit_is_over(&world.connections[i]))
+			return false;
+	return rig_is_empty(&world.rig);
+}
+
+void
+world_run(void)
+{
+	peer_transmit = from_peer;
+	n_events = 0;
+	event_order = 0;
+	n_free = 0;
+	for (unsigned i = 0; i < FLIGHTS_MAX; i++)
+		free_flights[n_free++] = (uint16_t)(FLIGHTS_MAX - 1 - i);
+	for (unsigned i = 0; i < world.n_connections; i++)
+		plan(world.connections[i].start_at, EVENT_START, i);
+	world.gate_at_us = world.now_us;
+
+	while (!world.failed) {
+		world.steps++;
+		if (n_events == 0 || world.gate_at_us <= events[0].at) {
+			world.now_us = world.gate_at_us;
+			turn_gate(true);
+			after_gate();
+			if (all_over())
+				break;
+		} else {
+			struct event event = next_event();
+			world.now_us = event.at;
+			act(&event);
+		}
+		for (unsigned i = 0; i < world.n_connections; i++)
+			if (world.connections[i].peer[0].wrong || world.connections[i].peer[1].wrong)
+				world_fail("connection %u: a byte came that isn't the one that was sent", i);
+		if (world.now_us > world.limit_us)
+			audit_stuck();
+	}
+	if (!world.failed)
+		audit_end();
+}
