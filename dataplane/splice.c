@@ -236,11 +236,14 @@ answer_syn(struct worker *worker, uint32_t index, unsigned leg, const struct pac
 }
 
 /* Whether a RST would be obeyed by its receiver: RFC 5961 asks for exactly the next number it expects, and that lies
- * between what it acknowledged and what has passed. */
+ * between what it acknowledged and what has passed. Once there was a FIN, its own number will do as well: a process
+ * that is gone answers what it got last, which may be of before its FIN was heard, and Linux obeys that. */
 static bool
 reset_is_exact(const struct flow_leg *in, const struct flow_leg *out, const struct packet *packet)
 {
-	return seq_at_most(out->ack, packet->seq + in->seq_delta) && seq_at_most(packet->seq, in->seq_end);
+	uint32_t least = out->ack - ((in->flags & LEG_FIN) != 0 ? 1 : 0);
+
+	return seq_at_most(least, packet->seq + in->seq_delta) && seq_at_most(packet->seq, in->seq_end);
 }
 
 /* Whether the receiver could take the packet: its sequence numbers lie where the receiver has said that it takes them,

@@ -479,6 +479,32 @@ test_reset_between_acknowledged_and_sent(void)
 }
 
 static void
+test_reset_at_fin(void)
+{
+	/* A server closes and is gone; the client's last bytes crossed its FIN, and the RST that answers them has the
+	 * FIN's number, though the FIN was acknowledged since. One before that is too old. */
+	for (unsigned leg = 0; leg < LEG_COUNT; leg++)
+		for (uint32_t before = 1; before <= 2; before++) {
+			begin(false, true);
+			CU_ASSERT_TRUE(talk_connect(&talk));
+			CU_ASSERT_TRUE(talk_exchange(&talk, 100));
+			unsigned other = leg_other(leg);
+			talk_say(&talk, leg, TCP_ACK | TCP_FIN, NULL, 0);
+			CU_ASSERT_TRUE(talk_hear_exactly(&talk, other, TCP_ACK | TCP_FIN, 0));
+			talk_say(&talk, other, TCP_ACK, NULL, 0);
+			CU_ASSERT_TRUE(talk_hear_exactly(&talk, leg, TCP_ACK, 0));
+			struct segment segment = talk_segment(&talk, leg, TCP_RST);
+			segment.seq -= before;
+			rig_receive(&rig, talk.side[leg].device, &segment);
+			CU_ASSERT_TRUE(talk_hear(&talk, other));
+			CU_ASSERT_EQUAL(talk.heard.flags, TCP_RST);
+			CU_ASSERT_EQUAL(rig.stats.states[FLOW_CLOSING], before == 1);
+			cut();
+			end();
+		}
+}
+
+static void
 test_close_half(void)
 {
 	for (unsigned first = 0; first < LEG_COUNT; first++) {
@@ -818,6 +844,7 @@ main(void)
 		{"what is dropped is not tracked", test_dropped_is_not_tracked},
 		{"reset", test_reset},
 		{"reset between acknowledged and sent", test_reset_between_acknowledged_and_sent},
+		{"reset at the number of a FIN", test_reset_at_fin},
 		{"half close", test_close_half},
 		{"simultaneous close", test_close_simultaneous},
 		{"FIN out of order", test_fin_out_of_order},
