@@ -2,9 +2,11 @@
 #
 #   make            posternd and posternctl, in build/
 #   make demo       two clusters and a gateway in network namespaces; under a minute once built
-#   make test       everything that CI runs: the five below, one after another; ends with "N passed, N failed"
+#   make test       everything that CI runs: the six below, one after another; ends with "N passed, N failed"
 #   make unit       the unit tests
 #   make asan       the unit tests again, under the address and undefined-behaviour sanitizers
+#   make sim        the simulation of the data plane, seeds SEEDS=a..b; "make sim-check" those that make test runs, "make sim-faults"
+#                   plants faults in the data plane and expects the simulation to find them
 #   make lint       clang-format, clang-tidy, cppcheck, the one-way include rule
 #   make fuzz       each fuzz target over its kept corpus; FUZZ_SECONDS=60 for each
 #   make e2e        the scenarios of tests/e2e in network namespaces, as root; E2E="name…" picks some, E2E_QUICK=1 shrinks them
@@ -95,13 +97,21 @@ $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(RIG) $(LIBRARY)
 	@echo "  LINK $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lcunit $(DPDK_LIBS) $(LIB_LIBS)
 
-# --- the simulation: seeds SEEDS=a..b of it -------------------------------------------------------------------------
-SEEDS ?= 1..1000
-SIM := $(addprefix $(BUILD)/tests/sim/,sim.o scenario.o world.o audit.o peer.o icmp_wire.o rig.o)
+# --- the simulation: SEEDS=a..b of it; the seeds that every test run takes; and the proof that it finds what is wrong --
+SEEDS ?= 1..10000
+SIM_CHECK_SEEDS ?= 1..4000
+FAULT_SEEDS ?= 1..1000
+SIM := $(addprefix $(BUILD)/tests/sim/,sim.o scenario.o world.o audit.o peer.o peer_wire.o icmp_wire.o rig.o)
 $(BUILD)/tests/sim/sim: $(SIM) $(LIBRARY)
 	$(CC) $(LDFLAGS) -o $@ $^ $(DPDK_LIBS) $(LIB_LIBS)
 sim: $(BUILD)/tests/sim/sim
 	$< --seeds $(SEEDS)
+sim-check: $(BUILD)/tests/sim/sim
+	@$(CHECK) "$(if $(SANITIZE),asan,sim) seeds $(SIM_CHECK_SEEDS)" $<.log $< --seeds $(SIM_CHECK_SEEDS)
+sim-faults: export SIM_COMPILE = $(CC) $(ALL_CFLAGS) -c "$$source" -o "$$object"
+sim-faults: export SIM_LINK = $(CC) $(LDFLAGS) -o "$$program" "$$object" $(SIM) $(LIBRARY) $(DPDK_LIBS) $(LIB_LIBS)
+sim-faults: $(BUILD)/tests/sim/sim tests/sim/faults
+	@tests/sim/faults.sh $(FAULT_SEEDS) $(BUILD)/sim-faults
 
 # What the C files of the house are, tests and benchmarks included.
 C_FILES := $(sort $(wildcard $(ROOMS:%=%/*.c) tests/unit/*.c tests/sim/*.c tests/fuzz/*.c tests/e2e/*.c perf/*.c))
@@ -118,7 +128,8 @@ $(UNIT_TESTS:%=%.run): %.run: %
 	@$(CHECK) "$(if $(SANITIZE),asan,unit) $(*F)" $<.log $<
 
 asan:
-	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan SANITIZE=address,undefined CFLAGS="-O1 -g" unit
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan SANITIZE=address,undefined CFLAGS="-O1 -g" \
+		SIM_CHECK_SEEDS=1..400 unit sim-check
 
 # --- lint: a stamp for each file, remade when the file, one of its headers or the rules changed ---------------------
 # clang-tidy reads what runs, and the tools; unit tests and fuzz targets have the compiler, cppcheck and their sanitizers.
@@ -205,5 +216,5 @@ clean:
 help:
 	@sed -n '3,/^$$/s/^#   //p' Makefile
 
-.PHONY: all unit asan lint fuzz e2e demo bench-splice footprint test install clean help $(UNIT_TESTS:%=%.run)
+.PHONY: all unit asan sim sim-check sim-faults lint fuzz e2e demo bench-splice footprint test install clean help $(UNIT_TESTS:%=%.run)
 .PHONY: $(FUZZERS:%=$(BUILD)/fuzz/%.run)

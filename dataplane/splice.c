@@ -269,11 +269,14 @@ track(struct flow_leg *in, struct flow_leg *out, const struct packet *packet)
 
 	if ((packet->flags & TCP_RST) != 0)
 		return;
-	uint32_t edge = packet->ack + ((uint32_t)packet->window << in->wscale);
-	if (seq_before(in->ack, packet->ack))
+	/* A window says something together with the newest acknowledgment only: an old packet, of a connection before
+	 * on the same ports even, would move the edge to anywhere. */
+	if (likely(seq_at_most(in->ack, packet->ack))) {
+		uint32_t edge = packet->ack + ((uint32_t)packet->window << in->wscale);
 		in->ack = packet->ack;
-	if (seq_before(in->edge, edge))
-		in->edge = edge;
+		if (seq_before(in->edge, edge))
+			in->edge = edge;
+	}
 	if (unlikely((out->flags & LEG_FIN) != 0) && packet->ack - out->seq_delta == out->seq_end)
 		out->flags |= LEG_FIN_ACKED;
 

@@ -2,7 +2,8 @@
 /*
  * The MAC over the tuple is SipHash of the key's three words and of what the cookie says (its low byte and the period).
  * The second one is SipHash of all 64 bits of the first and the client's ISN, so a cookie costs six words and not nine;
- * SipHash covers the number of words, so neither is ever the other. Of each, 12 bits go into the cookie.
+ * SipHash covers the number of words, so neither is ever the other. 6 bits of the first and 18 of the second go into
+ * the cookie.
  */
 #include "dataplane/syn_cookie.h"
 
@@ -19,8 +20,9 @@ enum {
 	MSS_COUNT = 8,
 	OPTIONS_MASK = 0xff, /* the three above */
 	ISN_MAC_SHIFT = 8,
-	TUPLE_MAC_SHIFT = 20,
-	MAC_MASK = 0xfff
+	ISN_MAC_MASK = 0x3ffff,
+	TUPLE_MAC_SHIFT = 26,
+	TUPLE_MAC_MASK = 0x3f
 };
 
 /* 216: the least that BSD stacks go down to; 536, 1220: the defaults of IPv4 and IPv6; 1360, 1400: tunnels; 1440, 1460:
@@ -128,7 +130,8 @@ syn_cookie_make(const uint64_t secret[2], const struct flow_key *key, uint32_t c
 	uint64_t tuple = mac_tuple(secret, key, encoded, now_ms / SYN_COOKIE_PERIOD_MS);
 	uint64_t isn = mac_isn(secret, tuple, client_isn);
 
-	return (uint32_t)(tuple & MAC_MASK) << TUPLE_MAC_SHIFT | (uint32_t)(isn & MAC_MASK) << ISN_MAC_SHIFT | encoded;
+	return (uint32_t)(tuple & TUPLE_MAC_MASK) << TUPLE_MAC_SHIFT | (uint32_t)(isn & ISN_MAC_MASK) << ISN_MAC_SHIFT |
+	       encoded;
 }
 
 enum syn_cookie_verdict
@@ -142,9 +145,9 @@ syn_cookie_check(const uint64_t secret[2], const struct flow_key *key, uint32_t 
 	for (unsigned age = 0; age < 2; age++) {
 		uint64_t tuple = mac_tuple(secret, key, encoded, period - age);
 
-		if ((tuple & MAC_MASK) != cookie >> TUPLE_MAC_SHIFT)
+		if ((tuple & TUPLE_MAC_MASK) != cookie >> TUPLE_MAC_SHIFT)
 			continue;
-		if ((mac_isn(secret, tuple, client_isn) & MAC_MASK) == (cookie >> ISN_MAC_SHIFT & MAC_MASK)) {
+		if ((mac_isn(secret, tuple, client_isn) & ISN_MAC_MASK) == (cookie >> ISN_MAC_SHIFT & ISN_MAC_MASK)) {
 			*options = options_decode(encoded);
 			return SYN_COOKIE_GOOD;
 		}

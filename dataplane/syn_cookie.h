@@ -3,7 +3,7 @@
  * SYN cookies: the initial sequence number of our SYN-ACK carries what we would otherwise have to remember about a SYN
  * (RFC 4987 section 3.6), so a peer that hasn't proved its address costs no memory.
  *
- *    31          20 19           8 7    5 4     1  0
+ *    31          26 25           8 7    5 4     1  0
  *   ┌──────────────┬──────────────┬──────┬───────┬────┐
  *   │ MAC over the │ MAC, and the │ MSS  │ scale │SACK│
  *   │ tuple        │ client's ISN │ index│ 15=no │    │
@@ -15,7 +15,9 @@
  *
  * There are two MACs so that data which overtakes the handshake's last ACK can be told from a guess: the tuple's half
  * fits, the ISN's half doesn't, and the segment is dropped in silence instead of being answered with a RST that would
- * kill an honest connection. To pass, a guess must still match all 24 bits.
+ * kill an honest connection. To pass, a guess must still match all 24 bits. The ISN's half has most of them: where it
+ * fits by chance, 1 in 2^18, a stream is taken to begin in its middle. Where the tuple's does, 1 in 2^6, a stranger
+ * hears nothing instead of a RST.
  */
 #ifndef POSTERN_DATAPLANE_SYN_COOKIE_H
 #define POSTERN_DATAPLANE_SYN_COOKIE_H

@@ -112,18 +112,19 @@ audit_bind(const struct segment *syn)
 		world_fail("a SYN to nobody");
 		return;
 	}
-	if (world.dialled == 0) {
+	if (connection != NULL && connection->bound && syn->seq == connection->gate_isn)
+		return; /* again */
+	unsigned i = 0;
+	while (i < world.n_dialled && world.connections[world.dialled[i]].endpoint != endpoint)
+		i++;
+	if (i == world.n_dialled) {
 		if (connection == NULL)
 			world_fail("a SYN that no decision asked for");
 		return;
 	}
-	connection = &world.connections[world.dialled - 1];
-	world.dialled = 0;
-	if (connection->endpoint != endpoint) {
-		world_fail("connection %u: a SYN to endpoint %u where %u was chosen", connection->number, endpoint,
-			   connection->endpoint);
-		return;
-	}
+	connection = &world.connections[world.dialled[i]];
+	world.n_dialled--;
+	memmove(&world.dialled[i], &world.dialled[i + 1], (world.n_dialled - i) * sizeof(world.dialled[0]));
 	if (world.n_binds == WORLD_BINDS_MAX) {
 		world_fail("more connections to endpoints than there can be");
 		return;
@@ -206,7 +207,9 @@ options_fault(struct connection *connection, unsigned leg, const struct segment 
 {
 	const struct peer *to = &connection->peer[leg], *from = &connection->peer[leg_other(leg)];
 
-	if (said->timestamps != to->timestamps)
+	/* A challenge to a SYN has none: it mustn't choose what the receiver remembers (splice.c). */
+	bool challenge = world.syn && segment->payload_length == 0 && !said->timestamps;
+	if (said->timestamps != to->timestamps && !challenge)
 		return said->timestamps ? "timestamps that weren't negotiated"
 					: "no timestamps though they were negotiated";
 	/* Each end goes on echoing the gateway's own clock for a moment, which is older than anything of the other end,
@@ -464,8 +467,7 @@ may_end(const struct connection *connection, enum reason reason)
 		return broken;
 	case REASON_IDLE_TIMEOUT:
 	case REASON_HALF_CLOSED_TIMEOUT:
-		return connection->may_idle || broken || client->state == PEER_TIME_WAIT ||
-		       endpoint->state == PEER_TIME_WAIT;
+		return connection->may_idle || broken;
 	case REASON_HOLD_UNDELIVERED:
 		return broken;
 	default:

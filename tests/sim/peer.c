@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/sim/peer.h"
 
-#include <stdlib.h>
-
-#include "tests/unit/random.h"
+#include "tests/sim/peer_wire.h"
 
 enum {
 	MS = 1000,
@@ -16,62 +14,15 @@ enum {
 	MSS_DEFAULT_V6 = 1220,
 	SEGMENT_MIN = 512,
 	BLACK_HOLE_RETRIES = 3,
-	TIME_WAIT = 60000 * MS,
-	FIN = 0x01,
-	SYN = 0x02,
-	RST = 0x04,
-	PSH = 0x08,
-	ACK = 0x10,
-	URG = 0x20,
-	ECE = 0x40,
-	CWR = 0x80
+	TIME_WAIT = 60000 * MS
 };
 
 void (*peer_transmit)(struct peer *peer, const struct segment *segment);
-
-const uint8_t *
-peer_noise(void)
-{
-	static uint8_t *noise;
-
-	if (noise == NULL) {
-		uint64_t seed = 1;
-		noise = malloc(PEER_NOISE + PEER_STREAM_MAX);
-		if (noise == NULL)
-			abort();
-		for (size_t i = 0; i < PEER_NOISE + PEER_STREAM_MAX; i += 8) {
-			uint64_t word = random_64(&seed);
-			memcpy(noise + i, &word, 8);
-		}
-	}
-	return noise;
-}
-
-const uint8_t *
-peer_stream(const struct peer *peer, uint32_t offset)
-{
-	return peer_noise() + peer->noise + offset;
-}
 
 static uint32_t
 least(uint32_t a, uint32_t b)
 {
 	return a < b ? a : b;
-}
-
-static uint32_t
-get_32(const uint8_t *at)
-{
-	return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
-}
-
-static void
-put_32(uint8_t *at, uint32_t value)
-{
-	at[0] = (uint8_t)(value >> 24);
-	at[1] = (uint8_t)(value >> 16);
-	at[2] = (uint8_t)(value >> 8);
-	at[3] = (uint8_t)value;
 }
 
 /* --- what it offers ---------------------------------------------------------------------------------------------- */
@@ -106,81 +57,6 @@ window(struct peer *peer, uint64_t now, bool syn)
 	return (uint16_t)units;
 }
 
-static uint8_t
-write_timestamps(const struct peer *peer, uint8_t *at, bool has_ack, uint64_t now)
-{
-	at[0] = at[1] = 1;
-	at[2] = 8;
-	at[3] = 10;
-	put_32(at + 4, peer_clock(peer, now));
-	put_32(at + 8, has_ack ? peer->ts_recent : 0);
-	return 12;
-}
-
-static uint8_t
-write_sacks(struct peer *peer, uint8_t *at, uint8_t space)
-{
-	unsigned most = (space - 4u) / 8, n = 0;
-	uint8_t *block = at + 4;
-
-	if (peer->duplicate.begin != peer->duplicate.end) {
-		put_32(block, peer->irs + peer->duplicate.begin);
-		put_32(block + 4, peer->irs + peer->duplicate.end);
-		block += 8;
-		n++;
-		peer->duplicate = (struct peer_range){0, 0};
-	}
-	/* The last ones first: they are the news. */
-	for (unsigned i = peer->n_early; i != 0 && n < most; i--, n++, block += 8) {
-		put_32(block, peer->irs + peer->early[i - 1].begin);
-		put_32(block + 4, peer->irs + peer->early[i - 1].end);
-	}
-	if (n == 0)
-		return 0;
-	at[0] = at[1] = 1;
-	at[2] = 5;
-	at[3] = (uint8_t)(2 + 8 * n);
-	return (uint8_t)(4 + 8 * n);
-}
-
-static uint8_t
-write_syn_options(const struct peer *peer, uint8_t *at, bool answer, uint64_t now)
-{
-	const struct peer_traits *traits = &peer->traits;
-	uint8_t *from = at;
-
-	if (traits->mss != 0) {
-		*at++ = 2;
-		*at++ = 4;
-		*at++ = (uint8_t)(traits->mss >> 8);
-		*at++ = (uint8_t)traits->mss;
-	}
-	if (answer ? peer->sack : traits->sack) {
-		*at++ = 4;
-		*at++ = 2;
-	}
-	if (answer ? peer->timestamps : traits->timestamps) {
-		*at++ = 8;
-		*at++ = 10;
-		put_32(at, peer_clock(peer, now));
-		put_32(at + 4, answer ? peer->ts_recent : 0);
-		at += 8;
-	}
-	if (answer ? peer->scales : traits->scale != PEER_NO_SCALE) {
-		*at++ = 3;
-		*at++ = 3;
-		*at++ = traits->scale;
-	}
-	if (traits->oddities) { /* MP_CAPABLE, an empty Fast Open cookie, an experimental kind */
-		static const uint8_t odd[] = {30, 4, 0, 0x81, 34, 2, 253, 4, 0xde, 0xad};
-		memcpy(at, odd, sizeof(odd));
-		at += sizeof(odd);
-	}
-	while ((at - from) % 4 != 0)
-		*at++ = 1;
-	return (uint8_t)(at - from);
-}
-
 /* Sends what occupies the numbers from at on: length bytes, and FIN by flags. */
 static void
 transmit(struct peer *peer, uint8_t flags, uint32_t at, uint16_t length, uint64_t now)
@@ -203,16 +79,17 @@ transmit(struct peer *peer, uint8_t flags, uint32_t at, uint16_t length, uint64_
 	segment.payload_length = length;
 	segment.options_length = 0;
 	if (syn) {
-		segment.options_length = write_syn_options(peer, segment.options, ack, now);
+		segment.options_length = peer_wire_syn_options(peer, segment.options, ack, now);
 		if (peer->traits.ecn)
 			segment.flags |= ack ? ECE : ECE | CWR;
 	} else {
 		if (peer->timestamps)
-			segment.options_length = write_timestamps(peer, segment.options, ack, now);
+			segment.options_length = peer_wire_timestamps(peer, segment.options, ack, now);
 		if (peer->sack && ack)
-			segment.options_length = (uint8_t)(segment.options_length +
-							   write_sacks(peer, segment.options + segment.options_length,
-								       (uint8_t)(40 - segment.options_length)));
+			segment.options_length =
+				(uint8_t)(segment.options_length +
+					  peer_wire_sacks(peer, segment.options + segment.options_length,
+							  (uint8_t)(40 - segment.options_length)));
 		if (peer->traits.urgent && length != 0) {
 			segment.flags |= URG;
 			segment.urgent = length;
@@ -229,8 +106,9 @@ transmit(struct peer *peer, uint8_t flags, uint32_t at, uint16_t length, uint64_
 static void
 send_ack(struct peer *peer, uint64_t now)
 {
-	/* Where the window shrank below what was sent, an ACK from beyond it would be thrown away. */
-	uint32_t at = peer->edge < peer->next ? peer->edge : peer->next;
+	/* While it repeats, next is behind, and so would be an ACK from there: the other end would throw it away, with
+	 * what it says. So would it one from beyond its window, where that shrank below what was sent. */
+	uint32_t at = least(peer->edge, peer->highest);
 	transmit(peer, ACK, at > peer->una ? at : peer->una, 0, now);
 }
 
@@ -384,49 +262,6 @@ probe_fired(struct peer *peer, uint64_t now)
 
 /* --- receiving --------------------------------------------------------------------------------------------------- */
 
-struct heard {
-	bool timestamps, sack_permitted, bad;
-	uint32_t tsval, tsecr;
-	uint16_t mss;
-	uint8_t scale;
-	const uint8_t *sacks;
-	unsigned n_sacks;
-};
-
-static struct heard
-read_options(const struct segment *segment)
-{
-	struct heard heard = {.scale = PEER_NO_SCALE};
-	const uint8_t *at = segment->options, *end = at + segment->options_length;
-
-	while (at < end && *at != 0) {
-		if (*at == 1) {
-			at++;
-			continue;
-		}
-		if (end - at < 2 || at[1] < 2 || at[1] > end - at) {
-			heard.bad = true;
-			break;
-		}
-		if (at[0] == 2)
-			heard.mss = (uint16_t)(at[2] << 8 | at[3]);
-		else if (at[0] == 3)
-			heard.scale = at[2] < 14 ? at[2] : 14;
-		else if (at[0] == 4)
-			heard.sack_permitted = true;
-		else if (at[0] == 5) {
-			heard.sacks = at + 2;
-			heard.n_sacks = (at[1] - 2u) / 8;
-		} else if (at[0] == 8) {
-			heard.timestamps = true;
-			heard.tsval = get_32(at + 2);
-			heard.tsecr = get_32(at + 6);
-		}
-		at += at[1];
-	}
-	return heard;
-}
-
 /* The offset that a wire number means, where it can't be far from near. */
 static int64_t
 offset_of(uint32_t wire, uint32_t base, uint32_t near)
@@ -435,7 +270,7 @@ offset_of(uint32_t wire, uint32_t base, uint32_t near)
 }
 
 static void
-negotiate(struct peer *peer, const struct segment *segment, const struct heard *heard, bool accepts)
+negotiate(struct peer *peer, const struct segment *segment, const struct peer_heard *heard, bool accepts)
 {
 	uint16_t fallback = ip_addr_is_v4(&peer->addr) ? MSS_DEFAULT_V4 : MSS_DEFAULT_V6;
 
@@ -487,11 +322,11 @@ note_sack(struct peer *peer, uint32_t begin, uint32_t end)
 }
 
 static void
-take_sacks(struct peer *peer, const struct heard *heard)
+take_sacks(struct peer *peer, const struct peer_heard *heard)
 {
 	for (unsigned i = 0; i < heard->n_sacks; i++) {
-		int64_t begin = offset_of(get_32(heard->sacks + 8 * i), peer->traits.isn, peer->una);
-		int64_t end = offset_of(get_32(heard->sacks + 8 * i + 4), peer->traits.isn, peer->una);
+		int64_t begin = offset_of(peer_wire_get_32(heard->sacks + 8 * i), peer->traits.isn, peer->una);
+		int64_t end = offset_of(peer_wire_get_32(heard->sacks + 8 * i + 4), peer->traits.isn, peer->una);
 		if (begin > peer->una && begin < end && end <= peer->highest)
 			note_sack(peer, (uint32_t)begin, (uint32_t)end);
 	}
@@ -499,7 +334,7 @@ take_sacks(struct peer *peer, const struct heard *heard)
 
 /* Everything that a segment's acknowledgment says. False when it acknowledges what was never sent. */
 static bool
-take_ack(struct peer *peer, const struct segment *segment, const struct heard *heard, uint32_t seq, uint64_t now)
+take_ack(struct peer *peer, const struct segment *segment, const struct peer_heard *heard, uint32_t seq, uint64_t now)
 {
 	int64_t ack = offset_of(segment->ack, peer->traits.isn, peer->una);
 	uint32_t edge_before = peer->edge;
@@ -539,7 +374,7 @@ take_ack(struct peer *peer, const struct segment *segment, const struct heard *h
 		if (peer->recover != 0 && peer->una >= peer->recover)
 			peer->recover = 0;
 		if (peer->recover != 0 && peer->una < peer->edge) { /* another one is missing */
-			uint32_t limit = peer->edge;
+			uint32_t limit = least(peer->edge, peer->highest);
 			if (sacked_at(peer, peer->una, &limit) == NULL)
 				send_piece(peer, peer->una, limit, now);
 		}
@@ -552,7 +387,7 @@ take_ack(struct peer *peer, const struct segment *segment, const struct heard *h
 		peer->recover = peer->highest;
 		peer->threshold = peer->congestion / 2 > 2u * peer->segment ? peer->congestion / 2 : 2u * peer->segment;
 		peer->congestion = peer->threshold;
-		uint32_t limit = peer->edge;
+		uint32_t limit = least(peer->edge, peer->highest);
 		if (sacked_at(peer, peer->una, &limit) == NULL)
 			send_piece(peer, peer->una, limit, now);
 	}
@@ -720,7 +555,7 @@ peer_forget(struct peer *peer)
 }
 
 static void
-input_syn_sent(struct peer *peer, const struct segment *segment, const struct heard *heard, uint64_t now)
+input_syn_sent(struct peer *peer, const struct segment *segment, const struct peer_heard *heard, uint64_t now)
 {
 	bool acks = (segment->flags & ACK) != 0 && segment->ack == peer->traits.isn + 1;
 
@@ -755,7 +590,7 @@ input_syn_sent(struct peer *peer, const struct segment *segment, const struct he
 void
 peer_input(struct peer *peer, const struct segment *segment, uint64_t now)
 {
-	struct heard heard = read_options(segment);
+	struct peer_heard heard = peer_wire_read(segment);
 	struct segment answer;
 
 	if (peer->state == PEER_SYN_SENT) {
@@ -874,7 +709,7 @@ peer_connect(struct peer *peer, uint64_t now)
 void
 peer_accept(struct peer *peer, const struct segment *syn, uint64_t now)
 {
-	struct heard heard = read_options(syn);
+	struct peer_heard heard = peer_wire_read(syn);
 
 	negotiate(peer, syn, &heard, false);
 	peer->state = PEER_SYN_RECEIVED;
@@ -940,26 +775,4 @@ peer_too_big(struct peer *peer, uint16_t mss)
 {
 	if (mss >= 48 && mss < peer->segment)
 		peer->segment = mss;
-}
-
-bool
-peer_refuse(const struct segment *segment, struct segment *answer)
-{
-	if ((segment->flags & RST) != 0)
-		return false;
-	*answer = (struct segment){
-		.source = segment->destination,
-		.destination = segment->source,
-		.source_port = segment->destination_port,
-		.destination_port = segment->source_port,
-		.flags = RST,
-	};
-	if ((segment->flags & ACK) != 0) {
-		answer->seq = segment->ack;
-	} else {
-		answer->flags |= ACK;
-		answer->ack = segment->seq + segment->payload_length + ((segment->flags & SYN) != 0) +
-			      ((segment->flags & FIN) != 0);
-	}
-	return true;
 }

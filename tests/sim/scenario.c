@@ -91,7 +91,8 @@ decide(void *context, unsigned worker, const struct decide_input *input, struct 
 		if (is_bad(connection, chosen) ||
 		    (world.rig.offer.timestamps && !world.endpoints[chosen].traits.timestamps))
 			connection->may_fail_dial = true;
-		world.dialled = connection->number + 1;
+		if (world.n_dialled < WORLD_CONNECTIONS_MAX)
+			world.dialled[world.n_dialled++] = connection->number;
 		return DECISION_DIAL;
 	}
 	if (input->attempt == 0)
@@ -276,7 +277,8 @@ plan_connection(unsigned number, unsigned slot, uint64_t start_at)
 		connection->hello = client.length + 1;
 		served->begin_after = 0;
 	}
-	connection->may_time_out = is_lossy(&world.links[RIG_WAN]) || hello_us > SLOW_HELLO_US ||
+	connection->may_time_out = is_lossy(&world.links[RIG_WAN]) || connection->hello > client.length ||
+				   connection->hello > HOLD_MAX || hello_us > SLOW_HELLO_US ||
 				   client.piece < connection->hello / 10 + 1 ||
 				   world.links[RIG_WAN].reorder_us > 500 * MS;
 	connection->may_fail_dial = is_lossy(&world.links[RIG_LAN]);

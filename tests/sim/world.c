@@ -15,7 +15,8 @@ enum {
 	EVENTS_MAX = 32768,
 	PAYLOAD_MAX = 1500,
 	GATE_SLEEP_MAX_MS = 200,
-	ANSWER_IN_VAIN = 0x5eed /* far from any number that is expected */
+	STEPS_MAX = 3000000,
+	FAR_AWAY = 0x50000000 /* from any number that is expected */
 };
 
 enum event_kind { EVENT_TO_GATE, EVENT_TO_PEER, EVENT_TIMER, EVENT_START };
@@ -388,8 +389,11 @@ burst_to_gate(uint32_t first)
 	       events[0].at <= end && flights[events[0].index].device == device)
 		indices[n++] = next_event().index;
 	bool plain = true;
-	for (uint32_t i = 0; i < n; i++)
+	for (uint32_t i = 0; i < n; i++) {
 		world.stale = world.stale || is_stale(&flights[indices[i]]);
+		world.syn = world.syn ||
+			    (flights[indices[i]].raw_length == 0 && (flights[indices[i]].segment.flags & 0x02) != 0);
+	}
 	for (uint32_t i = 0; i < n; i++)
 		plain = plain && flights[indices[i]].raw_length == 0 && !flights[indices[i]].corrupt;
 	if (n > 1 && plain) {
@@ -403,7 +407,7 @@ burst_to_gate(uint32_t first)
 	for (uint32_t i = 0; i < n; i++)
 		free_flights[n_free++] = (uint16_t)indices[i];
 	after_gate();
-	world.stale = false;
+	world.stale = world.syn = false;
 }
 
 /* --- peers ------------------------------------------------------------------------------------------------------- */
@@ -452,8 +456,8 @@ endpoint_input(const struct segment *segment)
 					 .source_port = segment->destination_port,
 					 .destination_port = segment->source_port,
 					 .flags = 0x10,
-					 .seq = segment->ack + ANSWER_IN_VAIN,
-					 .ack = segment->seq - ANSWER_IN_VAIN,
+					 .seq = connection->served.isn + FAR_AWAY,
+					 .ack = segment->seq - FAR_AWAY,
 					 .window = 1000};
 		trace("endpoint", &answer);
 		launch(RIG_LAN, true, NULL, &answer, NULL, 0);
@@ -597,6 +601,8 @@ world_run(void)
 				world_fail("connection %u: a byte came that isn't the one that was sent", i);
 		if (world.now_us > world.limit_us)
 			audit_stuck();
+		if (world.steps == STEPS_MAX)
+			world_fail("packets go back and forth without end");
 	}
 	if (!world.failed)
 		audit_end();

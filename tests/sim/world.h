@@ -93,6 +93,7 @@ struct world {
 	bool verbose, failed;
 	bool fifo;         /* nothing overtakes anything on its way to the gateway */
 	bool stale;        /* a packet of a connection that is gone is being worked on */
+	bool syn;          /* a SYN or SYN-ACK is being worked on */
 	uint32_t burst_us; /* what comes to a device within this time is one burst */
 	struct link links[RIG_DEVICES];
 	struct connection connections[WORLD_CONNECTIONS_MAX];
@@ -107,7 +108,8 @@ struct world {
 	unsigned n_endpoints;
 	struct bind binds[WORLD_BINDS_MAX];
 	unsigned n_binds;
-	unsigned dialled; /* connection whose SYN is expected next, plus 1 */
+	unsigned dialled[WORLD_CONNECTIONS_MAX],
+		n_dialled; /* connections whose SYNs are to come, by the order of their decisions */
 	/* For the report. */
 	uint64_t completed, ended_early, refusals, packets;
 };

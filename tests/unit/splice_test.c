@@ -196,6 +196,27 @@ test_windows(void)
 		CU_ASSERT_EQUAL(splice_window(cases[i].window, cases[i].from, cases[i].to), cases[i].expected);
 }
 
+/* A packet left over from a connection before on the same ports is passed on, as a repeat may be; but its window, as
+ * large as a scale of 14 makes it, was counted from its old acknowledgment, and moved the edge up to 1 GiB on. */
+static void
+test_window_of_an_old_packet(void)
+{
+	begin(false, false);
+	client->wscale = 14;
+	client->window = 10;
+	CU_ASSERT_TRUE(talk_connect(&talk));
+	uint32_t edge = talk_flow(&talk)->leg[LEG_CLIENT].edge;
+	struct segment old = talk_segment(&talk, LEG_CLIENT, TCP_ACK);
+	old.seq -= 1000000;
+	old.ack -= 1000000;
+	old.window = UINT16_MAX;
+	rig_receive(&rig, RIG_WAN, &old);
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_ENDPOINT));
+	CU_ASSERT_EQUAL(talk_flow(&talk)->leg[LEG_CLIENT].edge, edge);
+	cut();
+	end();
+}
+
 static void
 test_windows_pass(void)
 {
@@ -833,6 +854,7 @@ main(void)
 		{"timestamps not negotiated", test_timestamps_not_negotiated},
 		{"sack", test_sack},
 		{"windows", test_windows},
+		{"the window of an old packet", test_window_of_an_old_packet},
 		{"windows pass", test_windows_pass},
 		{"header fields", test_header_fields},
 		{"options not negotiated", test_options_not_negotiated},
