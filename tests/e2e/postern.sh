@@ -13,21 +13,19 @@ export BUILD=${BUILD:-build}
 POSTERN_DIR= FEDERATION= POSTERN_DRIVER= POSTERN_PID=
 
 postern_conf() {
-	local driver=$1 workers=$2 more=
-	# Its ring of 512 frames overflows while the worker waits for one of the two cores that all of this shares.
-	[ "$driver" != af_packet ] || more=,framecnt=4096,blocksz=65536
+	local driver=$1 workers=$2
 	cat <<-EOF
 		federation = "federation.yaml";
 		state_directory = "$POSTERN_DIR/state";
 		ports = (
 		  {
 		    name = "wan";
-		    device = "net_${driver}0"; arguments = "iface=wan$more";
+		    device = "net_${driver}0"; arguments = "iface=wan";
 		    addresses = [ "$BOX_WAN_V4/24", "$BOX_WAN_V6/64" ];
 		  },
 		  {
 		    name = "lan";
-		    device = "net_${driver}1"; arguments = "iface=lan$more";
+		    device = "net_${driver}1"; arguments = "iface=lan";
 		    addresses = [ "$BOX_LAN_V4/24", "$BOX_LAN_V6/64" ];
 		  }
 		);
