@@ -28,6 +28,11 @@ ROOMS := platform dataplane federation gateway
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
+ifeq ($(filter -j%,$(MAKEFLAGS)),)
+MAKEFLAGS += -j$(shell nproc)
+endif
+# What is run is shown in short; V=1 shows all of it.
+Q := $(if $(V),,@)
 .SUFFIXES:
 
 # Made by the dependency script: where the libraries are. Make remakes it when it is missing, and starts over.
@@ -62,31 +67,35 @@ MAINS := gateway/posternd.c gateway/posternctl.c
 SOURCES := $(filter-out $(MAINS),$(foreach room,$(ROOMS),$(sort $(wildcard $(room)/*.c))))
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
 LIBRARY := $(BUILD)/libpostern.a
-INSTALL_DOCS := README.md LICENSE docs/postern.conf.example docs/federation.yaml.example
+INSTALL_DOCS := README.md LICENSE $(wildcard docs/*)
 UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/unit/*_test.c)))
 
 all: $(BUILD)/posternd $(BUILD)/posternctl
 
 $(BUILD)/%.o: %.c $(BUILD)/config.mk
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+	@echo "  CC   $<"
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
 $(LIBRARY): $(OBJECTS)
 	@rm -f $@
-	$(AR) crs $@ $^
+	$(Q)$(AR) crs $@ $^
 
 $(BUILD)/posternd: $(BUILD)/gateway/posternd.o $(LIBRARY)
-	$(CC) $(LDFLAGS) -o $@ $^ $(DPDK_LIBS) $(LIB_LIBS)
+	@echo "  LINK $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(DPDK_LIBS) $(LIB_LIBS)
 
 # The tool links no DPDK: it talks to the daemon, and checks files by itself.
 $(BUILD)/posternctl: $(BUILD)/gateway/posternctl.o $(LIBRARY)
-	$(CC) $(LDFLAGS) -o $@ $^ $(CTL_LIBS)
+	@echo "  LINK $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(CTL_LIBS)
 
 # The simulated world around a worker, for unit tests and benchmarks as well.
 RIG := $(BUILD)/tests/sim/rig.o $(BUILD)/tests/sim/talk.o
 
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(RIG) $(LIBRARY)
-	$(CC) $(LDFLAGS) -o $@ $^ -lcunit $(DPDK_LIBS) $(LIB_LIBS)
+	@echo "  LINK $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lcunit $(DPDK_LIBS) $(LIB_LIBS)
 
 # --- the simulation: SEEDS=a..b of it; the seeds that every test run takes; and the proof that it finds what is wrong --
 SEEDS ?= 1..10000
@@ -123,7 +132,9 @@ asan:
 		SIM_CHECK_SEEDS=1..400 unit sim-check
 
 # --- lint: a stamp for each file, remade when the file, one of its headers or the rules changed ---------------------
-TIDY_STAMPS := $(C_FILES:%.c=$(BUILD)/lint/%.tidy)
+# clang-tidy reads what runs, and the tools; unit tests and fuzz targets have the compiler, cppcheck and their sanitizers.
+TIDY_FILES := $(filter-out tests/unit/% tests/fuzz/%,$(C_FILES))
+TIDY_STAMPS := $(TIDY_FILES:%.c=$(BUILD)/lint/%.tidy)
 CPPCHECK := cppcheck --quiet --std=c11 --language=c --enable=warning,performance,portability --inline-suppr \
 	--suppressions-list=tests/cppcheck.suppressions --error-exitcode=1 -D_GNU_SOURCE -D__x86_64__ -I.
 
@@ -133,7 +144,7 @@ $(BUILD)/lint/format: $(C_FILES) $(H_FILES) .clang-format | $(BUILD)/lint/tools
 $(BUILD)/lint/includes: tests/include_rule.py $(C_FILES) $(H_FILES) | $(BUILD)/lint/tools
 	@$(CHECK) "lint include rule: its self-test" $@.log python3 $< --self-test
 	@$(CHECK) "lint include rule" $@.log python3 $< $(C_FILES) $(H_FILES) && touch $@
-$(BUILD)/lint/%.tidy: %.c $(BUILD)/%.o .clang-tidy | $(BUILD)/lint/tools
+$(BUILD)/lint/%.tidy: %.c $(BUILD)/%.o .clang-tidy tests/.clang-tidy | $(BUILD)/lint/tools
 	@mkdir -p $(@D)
 	@$(CHECK) "lint clang-tidy $<" $@.log clang-tidy --quiet $< -- $(filter-out -g -O2 $(WARNINGS),$(ALL_CFLAGS)) && touch $@
 $(BUILD)/lint/cppcheck: tests/cppcheck.suppressions $(C_FILES) $(H_FILES) | $(BUILD)/lint/tools
@@ -156,7 +167,8 @@ FUZZ_FLAGS = $(filter-out -O2 -O1,$(ALL_CFLAGS)) -O1 -g -fno-omit-frame-pointer 
 .SECONDEXPANSION:
 $(BUILD)/fuzz/%_fuzz: tests/fuzz/%_fuzz.c $$(FUZZ_$$*_SOURCES) $(H_FILES) | $(BUILD)/test-tools
 	@mkdir -p $(@D)
-	clang $(FUZZ_FLAGS) -o $@ $(filter %.c,$^) $(FUZZ_$*_LIBS)
+	@echo "  FUZZ $@"
+	$(Q)clang $(FUZZ_FLAGS) -o $@ $(filter %.c,$^) $(FUZZ_$*_LIBS)
 $(FUZZERS:%=$(BUILD)/fuzz/%.run): $(BUILD)/fuzz/%.run: $(BUILD)/fuzz/%_fuzz
 	@mkdir -p $(BUILD)/fuzz/$*/found $(BUILD)/fuzz/$*/corpus
 	@$(CHECK) "fuzz $*, $(FUZZ_SECONDS) s" $(BUILD)/fuzz/$*/log $< -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 \
@@ -166,7 +178,8 @@ fuzz: $(FUZZERS:%=$(BUILD)/fuzz/%.run)
 # --- end to end, demo, benchmarks -----------------------------------------------------------------------------------
 E2E_TOOLS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/e2e/*.c))
 $(BUILD)/tests/e2e/%: $(BUILD)/tests/e2e/%.o
-	$(CC) $(LDFLAGS) -o $@ $^ -lssl -lcrypto -lpthread
+	@echo "  LINK $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lssl -lcrypto -lpthread
 
 e2e: all $(E2E_TOOLS) | $(BUILD)/test-tools
 	@BUILD=$(BUILD) tests/e2e/run.sh $(E2E)
@@ -179,7 +192,8 @@ $(BUILD)/test-tools: platform/dependencies.sh
 	@sh platform/dependencies.sh test && touch $@
 
 $(BUILD)/perf/%: $(BUILD)/perf/%.o $(RIG) $(LIBRARY)
-	$(CC) $(LDFLAGS) -o $@ $^ $(DPDK_LIBS) $(LIB_LIBS)
+	@echo "  LINK $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(DPDK_LIBS) $(LIB_LIBS)
 bench-splice: $(BUILD)/perf/splice_bench
 	$<
 footprint: all | $(BUILD)/test-tools
@@ -189,8 +203,8 @@ test:
 	@BUILD=$(BUILD) MAKE=$(MAKE) tests/all.sh
 
 install: all
-	install -D -m 755 $(BUILD)/posternd $(DESTDIR)$(PREFIX)/sbin/posternd
-	install -D -m 755 $(BUILD)/posternctl $(DESTDIR)$(PREFIX)/bin/posternctl
+	install -D -s -m 755 $(BUILD)/posternd $(DESTDIR)$(PREFIX)/sbin/posternd
+	install -D -s -m 755 $(BUILD)/posternctl $(DESTDIR)$(PREFIX)/bin/posternctl
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	sed 's,@PREFIX@,$(PREFIX),g; s,@SYSCONFDIR@,$(SYSCONFDIR),g' platform/posternd.service \
 		> $(DESTDIR)$(PREFIX)/lib/systemd/system/posternd.service

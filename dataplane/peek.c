@@ -145,7 +145,10 @@ peek_input(struct worker *worker, uint32_t index, const struct packet *packet, s
 	if ((packet->flags & TCP_SYN) != 0) {
 		/* RFC 5961 section 4.2: a challenge ACK; if the client really began anew, it answers with a RST. */
 		worker_drop(worker, mbuf, REASON_TCP_STATE);
-		send_ack(worker, flow, hold);
+		if (worker->rst_allowance != 0) {
+			worker->rst_allowance--;
+			send_ack(worker, flow, hold);
+		}
 		return;
 	}
 	if (packet->ack != client->ack) {

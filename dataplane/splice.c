@@ -13,7 +13,7 @@
 #include "dataplane/tcp_options.h"
 
 /* Offsets in the TCP header. */
-enum { AT_PORTS = 0, AT_SEQ = 4, AT_ACK = 8, AT_FLAGS = 12, AT_WINDOW = 14, AT_CHECKSUM = 16 };
+enum { AT_PORTS = 0, AT_SEQ = 4, AT_ACK = 8, AT_FLAGS = 12, AT_WINDOW = 14, AT_CHECKSUM = 16, AT_URGENT = 18 };
 
 /* Of the 16 bits at AT_FLAGS: reserved bits, CWR and ECE. */
 enum { FLAGS_NEVER_NEGOTIATED = 0x0fc0 };
@@ -121,6 +121,21 @@ rewrite(struct worker *worker, const struct flow_leg *in, const struct flow_leg 
 	return REASON_NONE;
 }
 
+/* The urgent pointer of a piece that begins at bytes into a segment: it counts from the piece's own beginning, and what
+ * ends before it is no matter of the piece (RFC 9293 section 3.8.5). */
+static void
+move_urgent(uint8_t *tcp, uint16_t at)
+{
+	uint16_t urgent = ntohs(load_16(tcp + AT_URGENT));
+
+	if ((tcp[AT_FLAGS + 1] & TCP_URG) == 0 || at == 0)
+		return;
+	if (urgent < at)
+		tcp[AT_FLAGS + 1] &= (uint8_t)~TCP_URG;
+	urgent = urgent < at ? 0 : htons((uint16_t)(urgent - at));
+	memcpy(tcp + AT_URGENT, &urgent, 2);
+}
+
 /* A rewritten IP packet whose payload is larger than its receiver takes: sent as several. FIN and PSH belong to the
  * last. */
 static void
@@ -151,6 +166,7 @@ send_split(struct worker *worker, struct neighbour *neighbour, const struct flow
 		memcpy(to_tcp + AT_SEQ, &piece_seq, 4);
 		if (!last)
 			to_tcp[AT_FLAGS + 1] &= (uint8_t) ~(TCP_FIN | TCP_PSH);
+		move_urgent(to_tcp, at);
 		memcpy(to_tcp + AT_CHECKSUM, &zero, 2);
 		uint16_t checksum = (uint16_t)~checksum_fold(
 			checksum_pseudo(source, &out->peer, IP_PROTO_TCP, l4_length) + checksum_sum(to_tcp, l4_length));
@@ -220,11 +236,14 @@ answer_syn(struct worker *worker, uint32_t index, unsigned leg, const struct pac
 }
 
 /* Whether a RST would be obeyed by its receiver: RFC 5961 asks for exactly the next number it expects, and that lies
- * between what it acknowledged and what has passed. */
+ * between what it acknowledged and what has passed. Once there was a FIN, its own number will do as well: a process
+ * that is gone answers what it got last, which may be of before its FIN was heard, and Linux obeys that. */
 static bool
 reset_is_exact(const struct flow_leg *in, const struct flow_leg *out, const struct packet *packet)
 {
-	return seq_at_most(out->ack, packet->seq + in->seq_delta) && seq_at_most(packet->seq, in->seq_end);
+	uint32_t least = out->ack - ((in->flags & LEG_FIN) != 0 ? 1 : 0);
+
+	return seq_at_most(least, packet->seq + in->seq_delta) && seq_at_most(packet->seq, in->seq_end);
 }
 
 /* Whether the receiver could take the packet: its sequence numbers lie where the receiver has said that it takes them,

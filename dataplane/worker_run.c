@@ -74,6 +74,20 @@ worker_run_wake(struct worker_run *run)
 		return;
 }
 
+/* A burst of what others have handed over. Returns how many packets there were. */
+static unsigned
+take_inbox(struct worker *worker, uint64_t now_ms)
+{
+	struct rte_mbuf *mbufs[WORKER_BURST];
+
+	if (worker->inbox == NULL)
+		return 0;
+	unsigned n = rte_ring_dequeue_burst(worker->inbox, (void **)mbufs, WORKER_BURST, NULL);
+	if (n != 0)
+		worker_input_handed_over(worker, mbufs, (uint16_t)n, now_ms);
+	return n;
+}
+
 /* One round over devices and inbox. Returns how many packets there were. */
 static unsigned
 poll_all(struct worker_run *run, uint64_t now_ms)
@@ -92,13 +106,7 @@ poll_all(struct worker_run *run, uint64_t now_ms)
 			worker_input(worker, i, mbufs, n, now_ms);
 		total += n;
 	}
-	if (worker->inbox != NULL) {
-		unsigned n = rte_ring_dequeue_burst(worker->inbox, (void **)mbufs, WORKER_BURST, NULL);
-		if (n != 0)
-			worker_input_handed_over(worker, mbufs, (uint16_t)n, now_ms);
-		total += n;
-	}
-	return total;
+	return total + take_inbox(worker, now_ms);
 }
 
 static void
@@ -191,6 +199,8 @@ worker_run(void *argument)
 		}
 		before = after;
 	}
+	while (take_inbox(worker, now_ms) != 0) /* the last words of workers that ended before */
+		;
 	worker_abort_all(worker, REASON_SHUTDOWN);
 	rte_rcu_qsbr_thread_offline(run->qsbr, worker->id);
 	rte_rcu_qsbr_thread_unregister(run->qsbr, worker->id);

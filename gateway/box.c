@@ -222,11 +222,12 @@ box_stop(struct box *box)
 {
 	if (!box->running)
 		return;
-	for (uint16_t i = 0; i < box->n_workers; i++) {
+	/* Worker 0 last: it may have to send what the others say in the end. */
+	for (uint16_t i = box->n_workers; i-- > 0;) {
 		atomic_store(&box->runs[i].stop, true);
 		worker_run_wake(&box->runs[i]);
+		rte_eal_wait_lcore(eal_worker_lcore(i));
 	}
-	rte_eal_mp_wait_lcore();
 	box->running = false;
 }
 

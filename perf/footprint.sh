@@ -51,11 +51,13 @@ ticks() {
 
 topology_up && servers_start || exit 1
 in_ns client ping -c 1 -W 1 $BOX_WAN_V4 >/dev/null # fails: only to have asked for the address once
-coproc WATCH { in_ns client bash -c "$(declare -f first_hello); first_hello $BOX_WAN_V4"; }
+in_ns client bash -c "$(declare -f first_hello); first_hello $BOX_WAN_V4" >"$TOPOLOGY_DIR/reached" &
+watcher=$!
 sleep 0.5
 started=$EPOCHREALTIME
 postern_start || exit 1
-read -r reached <&"${WATCH[0]}"
+wait "$watcher"
+reached=$(cat "$TOPOLOGY_DIR/reached")
 
 strip -o "$TOPOLOGY_DIR/stripped" "$BUILD/posternd"
 before=$(ticks "$POSTERN_PID")

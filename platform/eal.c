@@ -73,6 +73,20 @@ static void __attribute__((format(printf, 2, 3))) add(struct eal_arguments *argu
 	arguments->list[arguments->n] = NULL;
 }
 
+/* What we would have of a driver that is left to itself, unless the file says otherwise. */
+static const char *
+driver_default(const char *device, const char *given)
+{
+	/* af_xdp makes a system call for every empty poll. */
+	if (strncmp(device, "net_af_xdp", 10) == 0 && strstr(given, "busy_budget") == NULL)
+		return ",busy_budget=0";
+	/* af_packet's ring of 512 frames is full when a worker waits for its core for a few milliseconds. */
+	if (strncmp(device, "net_af_packet", 13) == 0 && strstr(given, "framecnt") == NULL &&
+	    strstr(given, "blocksz") == NULL && strstr(given, "framesz") == NULL)
+		return ",framecnt=4096,blocksz=65536";
+	return "";
+}
+
 void
 eal_arguments_make(const struct conf *conf, const char *prefix, struct eal_arguments *arguments)
 {
@@ -106,11 +120,8 @@ eal_arguments_make(const struct conf *conf, const char *prefix, struct eal_argum
 	for (uint8_t d = 0; d < n_devices; d++) {
 		const char *comma = devices[d].arguments == NULL ? "" : ",";
 		const char *rest = devices[d].arguments == NULL ? "" : devices[d].arguments;
-		/* Left to itself, af_xdp makes a system call for every empty poll. */
-		bool busy_polls =
-			strncmp(devices[d].name, "net_af_xdp", 10) == 0 && strstr(rest, "busy_budget") == NULL;
 		add(arguments, devices[d].pci ? "--allow=%s%s%s%s" : "--vdev=%s%s%s%s", devices[d].name, comma, rest,
-		    busy_polls ? ",busy_budget=0" : "");
+		    driver_default(devices[d].name, rest));
 		pci |= devices[d].pci;
 	}
 	if (!pci)

@@ -84,7 +84,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	require(seen.timestamps == parsed.timestamps && seen.tsval == parsed.tsval);
 	checksum = checksum_apply(checksum, delta);
-	require(checksum == (uint16_t)~checksum_fold(checksum_sum(segment, sizeof(segment))));
+	const uint16_t sum = checksum_fold(checksum_sum(segment, sizeof(segment)));
+	require((uint16_t)(checksum ^ sum) == UINT16_MAX);
 
 	require(tcp_options_translate(options, length, data[0] & HAS_ACK, &back, &delta, &seen) == TCP_OPTIONS_OK);
 	require(seen.timestamps == parsed.timestamps);

@@ -346,6 +346,33 @@ test_split(void)
 }
 
 static void
+test_split_urgent(void)
+{
+	/* The pointer counts from the piece that it stands in, and a piece behind it has none. */
+	static const uint16_t urgent[3] = {700, 164, 0};
+	uint8_t payload[1460];
+
+	begin(false, false);
+	client->timestamps = false;
+	endpoint->mss = 536;
+	CU_ASSERT_TRUE(talk_connect(&talk));
+	talk_pattern(5, payload, sizeof(payload));
+	struct segment segment = talk_segment(&talk, LEG_CLIENT, TCP_ACK | TCP_URG);
+	segment.urgent = 700;
+	segment.payload = payload;
+	segment.payload_length = sizeof(payload);
+	rig_receive(&rig, RIG_WAN, &segment);
+	for (unsigned i = 0; i < 3; i++) {
+		CU_ASSERT_TRUE(talk_hear(&talk, LEG_ENDPOINT));
+		CU_ASSERT_EQUAL(talk.heard.flags, TCP_ACK | (urgent[i] != 0 ? TCP_URG : 0));
+		CU_ASSERT_EQUAL(talk.heard.urgent, urgent[i]);
+	}
+	client->seq += sizeof(payload);
+	cut();
+	end();
+}
+
+static void
 test_split_without_buffers(void)
 {
 	begin(false, false);
@@ -470,6 +497,32 @@ test_reset_between_acknowledged_and_sent(void)
 	CU_ASSERT_EQUAL(rig.stats.states[FLOW_CLOSING], 1);
 	rig_advance(&rig, 4016);
 	end();
+}
+
+static void
+test_reset_at_fin(void)
+{
+	/* A server closes and is gone; the client's last bytes crossed its FIN, and the RST that answers them has the
+	 * FIN's number, though the FIN was acknowledged since. One before that is too old. */
+	for (unsigned leg = 0; leg < LEG_COUNT; leg++)
+		for (uint32_t before = 1; before <= 2; before++) {
+			begin(false, true);
+			CU_ASSERT_TRUE(talk_connect(&talk));
+			CU_ASSERT_TRUE(talk_exchange(&talk, 100));
+			unsigned other = leg_other(leg);
+			talk_say(&talk, leg, TCP_ACK | TCP_FIN, NULL, 0);
+			CU_ASSERT_TRUE(talk_hear_exactly(&talk, other, TCP_ACK | TCP_FIN, 0));
+			talk_say(&talk, other, TCP_ACK, NULL, 0);
+			CU_ASSERT_TRUE(talk_hear_exactly(&talk, leg, TCP_ACK, 0));
+			struct segment segment = talk_segment(&talk, leg, TCP_RST);
+			segment.seq -= before;
+			rig_receive(&rig, talk.side[leg].device, &segment);
+			CU_ASSERT_TRUE(talk_hear(&talk, other));
+			CU_ASSERT_EQUAL(talk.heard.flags, TCP_RST);
+			CU_ASSERT_EQUAL(rig.stats.states[FLOW_CLOSING], before == 1);
+			cut();
+			end();
+		}
 }
 
 static void
@@ -806,12 +859,14 @@ main(void)
 		{"header fields", test_header_fields},
 		{"options not negotiated", test_options_not_negotiated},
 		{"split", test_split},
+		{"split with urgent data", test_split_urgent},
 		{"split without buffers", test_split_without_buffers},
 		{"outside of the window", test_outside_of_window},
 		{"a FIN of a stranger", test_fin_of_a_stranger},
 		{"what is dropped is not tracked", test_dropped_is_not_tracked},
 		{"reset", test_reset},
 		{"reset between acknowledged and sent", test_reset_between_acknowledged_and_sent},
+		{"reset at the number of a FIN", test_reset_at_fin},
 		{"half close", test_close_half},
 		{"simultaneous close", test_close_simultaneous},
 		{"FIN out of order", test_fin_out_of_order},

@@ -10,7 +10,14 @@ scenario_concurrency() {
 	check_is "all of them whole" "$n $SMALL_SHA256" "$(whole_files "$dir")"
 	check_is "each on a connection of its own" $n \
 		"$(cat "$TOPOLOGY_DIR"/nginx-{a,b}/access.log | grep -c ' HTTP/1.1 .* 200$')"
-	check_is "both endpoints took half" "$((n / 2)) $((n / 2))" \
-		"$(wc -l <"$TOPOLOGY_DIR/nginx-a/access.log") $(wc -l <"$TOPOLOGY_DIR/nginx-b/access.log")"
+	# Round robin, but for a SYN that the busy machine answered too late: it is tried elsewhere.
+	check "both endpoints took half, give or take a twentieth" \
+		about "$(wc -l <"$TOPOLOGY_DIR/nginx-a/access.log")" $((n / 2)) $((n / 20))
 	rm -rf "$dir"
+}
+
+# about GOT WANT BY: |GOT - WANT| <= BY
+about() {
+	echo "got $1, wanted $2, by $3 at most"
+	[ $(($1 - $2)) -le "$3" ] && [ $(($2 - $1)) -le "$3" ]
 }
