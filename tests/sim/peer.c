@@ -108,8 +108,10 @@ static void
 send_ack(struct peer *peer, uint64_t now)
 {
 	/* While it repeats, next is behind, and so would be an ACK from there: the other end would throw it away, with
-	 * what it says. So would it one from beyond its window, where that shrank below what was sent. */
-	uint32_t at = least(peer->edge, peer->highest);
+	 * what it says. So would it one from beyond its window, where that shrank below what was sent.
+	 * A probe, and what rounding took away from a scaled window, the other end may well have taken (Linux:
+	 * tcp_acceptable_seq). */
+	uint32_t at = peer->highest <= peer->edge + (1u << peer->their_scale) ? peer->highest : peer->edge;
 	transmit(peer, ACK, at > peer->una ? at : peer->una, 0, now);
 }
 
