@@ -298,7 +298,7 @@ plan_connection(unsigned number, unsigned slot, uint64_t start_at)
 				   connection->hello > HOLD_MAX || hello_us > SLOW_HELLO_US ||
 				   client.piece < connection->hello / 10 + 1 ||
 				   world.links[RIG_WAN].reorder_us > 500 * MS;
-	connection->may_fail_dial = is_lossy(&world.links[RIG_LAN]);
+	connection->may_fail_dial = is_lossy(&world.links[RIG_LAN]) || world.links[RIG_LAN].reorder_us > 200 * MS;
 	connection->may_idle = false;
 
 	struct peer *peers = connection->peer;
