@@ -330,12 +330,8 @@ note(struct connection *connection, unsigned leg, const struct segment *segment,
 		if (edge > connection->gate_edge)
 			connection->gate_edge = (uint32_t)edge;
 	}
-	/* A challenge ACK has the timestamp of what it answers, and held bytes that of the dial, so they may be old
-	 * ones: their numbers are at or before what the receiver acknowledged last, or next in order, where that does
-	 * no harm (RFC 7323 section 4.3). */
-	int64_t end = offset_of(segment->seq, to->irs, to->expected) + segment->payload_length;
-	bool bare = (segment->payload_length == 0 && (segment->flags & FIN) == 0) ||
-		    (leg == LEG_ENDPOINT && end <= (int64_t)connection->gate_acked);
+	/* A challenge ACK has the timestamp of what it answers, so it may be an old one. */
+	bool bare = segment->payload_length == 0 && (segment->flags & FIN) == 0;
 	if (!said->timestamps || !world.fifo)
 		return;
 	if (connection->tsval_known[leg] && (int32_t)(said->tsval - connection->last_tsval[leg]) < 0) {

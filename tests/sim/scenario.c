@@ -197,7 +197,7 @@ pick_traffic(struct peer_traits *traits, uint32_t length)
 		traits->opens_at_us = world_below(4 * SECOND); /* added to the time of its SYN */
 	if (world_chance(20)) {
 		traits->read_bytes = 1 + world_below(length == 0 ? 2000 : 20000);
-		traits->read_gap_us = MS / 2 + world_below(30 * MS);
+		traits->read_gap_us = MS / 2 + world_below(traits->read_bytes < 1000 ? MS : 30 * MS);
 	}
 	if (world_chance(15))
 		traits->piece = (uint16_t)(1 + length / PIECES_MAX + world_below(100));
