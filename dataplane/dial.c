@@ -315,6 +315,23 @@ dial_input(struct worker *worker, uint32_t index, const struct packet *packet, s
 }
 
 void
+dial_held_passes(struct worker *worker, uint32_t index, unsigned leg, const struct packet *packet,
+		 const struct rte_mbuf *mbuf)
+{
+	struct flow *flow = flow_table_get(&worker->flows, index);
+	struct hold *hold = hold_get(&worker->holds, flow->hold);
+	uint32_t *latest = leg == LEG_CLIENT ? &hold->client_ts : &hold->endpoint_ts;
+	const uint8_t *tcp = rte_pktmbuf_mtod(mbuf, const uint8_t *) + packet->l4;
+	struct tcp_options options;
+
+	/* The endpoint may remember this timestamp even where it has no room for the bytes: repeated with an older one,
+	 * those that we hold would be thrown away (RFC 7323 section 5.3). */
+	if (tcp_options_parse(tcp + TCP_HEADER_LENGTH, packet->options_length, false, &options) && options.timestamps &&
+	    seq_before(*latest, options.tsval))
+		*latest = options.tsval;
+}
+
+void
 dial_held_acked(struct worker *worker, uint32_t index)
 {
 	struct flow *flow = flow_table_get(&worker->flows, index);

@@ -43,7 +43,10 @@ void dial_failed(struct worker *worker, uint32_t index, enum reason why);
 /* The client gave up: tells the endpoint, and leaves the flow to be refused. */
 void dial_abandon(struct worker *worker, uint32_t index);
 
-/* For a SPLICED flow with LEG_HELD: the endpoint's acknowledgment moved; the timer fired. */
+/* For a SPLICED flow with LEG_HELD: a packet is passed on that came on leg; the endpoint's acknowledgment moved; the
+ * timer fired. */
+void dial_held_passes(struct worker *worker, uint32_t index, unsigned leg, const struct packet *packet,
+		      const struct rte_mbuf *mbuf);
 void dial_held_acked(struct worker *worker, uint32_t index);
 void dial_held_fired(struct worker *worker, uint32_t index);
 

@@ -313,6 +313,8 @@ splice_input(struct worker *worker, uint32_t index, unsigned leg, const struct p
 			return;
 		}
 	}
+	if (unlikely(((in->flags | out->flags) & LEG_HELD) != 0))
+		dial_held_passes(worker, index, leg, packet, mbuf);
 	enum reason reason = rewrite(worker, in, out, packet, mbuf);
 	if (unlikely(reason != REASON_NONE)) {
 		worker_drop(worker, mbuf, reason);

@@ -62,7 +62,7 @@ read_said(const struct segment *segment, struct said *said)
 		} else if (option[0] == 5 && !syn && said->n_sacks == 0 && (option[1] - 2) % 8 == 0) {
 			said->n_sacks = (option[1] - 2u) / 8;
 			for (unsigned i = 0; i < 2 * said->n_sacks; i++)
-				said->sacks[i] = get_32(option + 2 + 4 * i);
+				said->sacks[i] = get_32(option + 2 + (size_t)4 * i);
 		} else if (option[0] == 2 && option[1] == 4 && syn) {
 			said->mss = (uint16_t)(option[2] << 8 | option[3]);
 		} else if (option[0] == 3 && option[1] == 3 && syn) {
@@ -223,8 +223,8 @@ options_fault(struct connection *connection, unsigned leg, const struct segment 
 	if (said->n_sacks != 0 && !(to->traits.sack && connection->gate_sack[leg]))
 		return "SACK that wasn't negotiated";
 	for (unsigned i = 0; i < said->n_sacks; i++) {
-		int64_t begin = offset_of(said->sacks[2 * i], to->traits.isn, to->una);
-		int64_t end = offset_of(said->sacks[2 * i + 1], to->traits.isn, to->una);
+		int64_t begin = offset_of(said->sacks[(size_t)2 * i], to->traits.isn, to->una);
+		int64_t end = offset_of(said->sacks[(size_t)2 * i + 1], to->traits.isn, to->una);
 		if (begin >= end || !has_received(from, begin, end))
 			return "a SACK block of what the other end hasn't got";
 	}
@@ -330,12 +330,8 @@ note(struct connection *connection, unsigned leg, const struct segment *segment,
 		if (edge > connection->gate_edge)
 			connection->gate_edge = (uint32_t)edge;
 	}
-	/* A challenge ACK has the timestamp of what it answers, and held bytes that of the dial, so they may be old
-	 * ones: their numbers are at or before what the receiver acknowledged last, or next in order, where that does
-	 * no harm (RFC 7323 section 4.3). */
-	int64_t end = offset_of(segment->seq, to->irs, to->expected) + segment->payload_length;
-	bool bare = (segment->payload_length == 0 && (segment->flags & FIN) == 0) ||
-		    (leg == LEG_ENDPOINT && end <= (int64_t)connection->gate_acked);
+	/* A challenge ACK has the timestamp of what it answers, so it may be an old one. */
+	bool bare = segment->payload_length == 0 && (segment->flags & FIN) == 0;
 	if (!said->timestamps || !world.fifo)
 		return;
 	if (connection->tsval_known[leg] && (int32_t)(said->tsval - connection->last_tsval[leg]) < 0) {
@@ -437,6 +433,8 @@ may_refuse(const struct connection *connection, enum reason reason)
 		return connection->may_time_out || client->state == PEER_ABORTED;
 	case REASON_HELLO_TOO_LARGE:
 		return connection->hello > GATE_MAY_HOLD;
+	case REASON_HELLO_NOT_TLS:
+		return connection->mistaken;
 	case REASON_CLIENT_CLOSED:
 		return connection->hello > client->traits.length;
 	case REASON_CLIENT_RESET:

@@ -14,7 +14,8 @@ enum {
 	MSS_DEFAULT_V6 = 1220,
 	SEGMENT_MIN = 512,
 	BLACK_HOLE_RETRIES = 3,
-	TIME_WAIT = 60000 * MS
+	TIME_WAIT = 60000 * MS,
+	ANSWER_GAP = 500 * MS
 };
 
 void (*peer_transmit)(struct peer *peer, const struct segment *segment);
@@ -107,8 +108,10 @@ static void
 send_ack(struct peer *peer, uint64_t now)
 {
 	/* While it repeats, next is behind, and so would be an ACK from there: the other end would throw it away, with
-	 * what it says. So would it one from beyond its window, where that shrank below what was sent. */
-	uint32_t at = least(peer->edge, peer->highest);
+	 * what it says. So would it one from beyond its window, where that shrank below what was sent.
+	 * A probe, and what rounding took away from a scaled window, the other end may well have taken (Linux:
+	 * tcp_acceptable_seq). */
+	uint32_t at = peer->highest <= peer->edge + (1u << peer->their_scale) ? peer->highest : peer->edge;
 	transmit(peer, ACK, at > peer->una ? at : peer->una, 0, now);
 }
 
@@ -325,8 +328,9 @@ static void
 take_sacks(struct peer *peer, const struct peer_heard *heard)
 {
 	for (unsigned i = 0; i < heard->n_sacks; i++) {
-		int64_t begin = offset_of(peer_wire_get_32(heard->sacks + 8 * i), peer->traits.isn, peer->una);
-		int64_t end = offset_of(peer_wire_get_32(heard->sacks + 8 * i + 4), peer->traits.isn, peer->una);
+		int64_t begin = offset_of(peer_wire_get_32(heard->sacks + (size_t)8 * i), peer->traits.isn, peer->una);
+		int64_t end =
+			offset_of(peer_wire_get_32(heard->sacks + (size_t)8 * i + 4), peer->traits.isn, peer->una);
 		if (begin > peer->una && begin < end && end <= peer->highest)
 			note_sack(peer, (uint32_t)begin, (uint32_t)end);
 	}
@@ -638,6 +642,12 @@ peer_input(struct peer *peer, const struct segment *segment, uint64_t now)
 		if (length != 0 && segment->payload_length != 0 && seq + segment->payload_length <= peer->expected &&
 		    seq >= 1)
 			peer->duplicate = (struct peer_range){(uint32_t)seq, (uint32_t)seq + segment->payload_length};
+		/* Two ends that have lost sight of each other would answer such ACKs without end: as Linux does, but
+		 * twice a second.
+		 */
+		if (length == 0 && now < peer->quiet_until)
+			return;
+		peer->quiet_until = now + ANSWER_GAP;
 		send_ack(peer, now);
 		return;
 	}
@@ -737,8 +747,9 @@ peer_timers(struct peer *peer, uint64_t now)
 		uint32_t take = peer->traits.read_bytes == 0 ? have : peer->read + peer->traits.read_bytes;
 		peer->read = least(take, have);
 		peer->read_at = peer->traits.read_bytes != 0 ? now + peer->traits.read_gap_us : PEER_NEVER;
-		uint32_t free = room(peer, now), worth = least(peer->traits.buffer / 2, 2920);
 		uint32_t unit = 1u << (peer->scales ? peer->traits.scale : 0);
+		uint32_t free = least(room(peer, now), UINT16_MAX * unit); /* what it can announce of it */
+		uint32_t worth = least(peer->traits.buffer / 2, 2920);
 		if (free > before && free >= unit && (free - before >= worth || before == 0))
 			send_ack(peer, now);
 	}

@@ -121,9 +121,10 @@ struct peer {
 	unsigned unacked;            /* segments since the last ACK */
 
 	uint64_t retransmit_at, probe_at, ack_at, write_at, read_at, close_at, keepalive_at,
-		expire_at; /* PEER_NEVER: not running */
-	uint64_t armed_at; /* what the world has scheduled for it */
-	bool wrong;        /* a byte that came isn't the one that was sent */
+		expire_at;    /* PEER_NEVER: not running */
+	uint64_t quiet_until; /* no answer to an ACK out of the window before that */
+	uint64_t armed_at;    /* what the world has scheduled for it */
+	bool wrong;           /* a byte that came isn't the one that was sent */
 };
 
 /* Bytes that all streams are cut from; same in every run. */

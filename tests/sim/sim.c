@@ -17,15 +17,17 @@
 #include "tests/sim/scenario.h"
 #include "tests/sim/world.h"
 
-enum { MEGABYTES = 96 };
+/* By chance 1 segment in 2^18 that overtakes the first of its stream is taken for that: once in some 20,000 seeds. */
+enum { MEGABYTES = 96, MISTAKEN_MAX = 3, MISTAKEN_SEEDS = 4000 };
 
 /* For what ends the process without coming back: an abort, a signal, a sanitizer's finding. */
+static char last_words[80];
+
 static void
 say_where(void)
 {
-	printf("sim: seed %llu, step %llu: the process ends\n", (unsigned long long)world.seed,
-	       (unsigned long long)world.steps);
-	fflush(stdout);
+	ssize_t written = write(STDOUT_FILENO, last_words, strlen(last_words));
+	(void)written;
 }
 
 static void
@@ -41,6 +43,7 @@ __attribute__((weak)) void __sanitizer_set_death_callback(void (*callback)(void)
 static bool
 run(uint64_t seed, bool verbose)
 {
+	snprintf(last_words, sizeof(last_words), "sim: seed %llu: the process ends\n", (unsigned long long)seed);
 	scenario_open(seed);
 	world.verbose = verbose;
 	world_run();
@@ -82,7 +85,7 @@ main(int argc, char **argv)
 		return 2;
 
 	struct timespec begin, end;
-	uint64_t connections = 0, completed = 0, early = 0, refusals = 0, packets = 0;
+	uint64_t connections = 0, completed = 0, early = 0, refusals = 0, packets = 0, mistaken = 0;
 	clock_gettime(CLOCK_MONOTONIC, &begin);
 	for (unsigned long long seed = first; seed <= last; seed++) {
 		if (!run(seed, verbose)) {
@@ -94,13 +97,19 @@ main(int argc, char **argv)
 		early += world.ended_early;
 		refusals += world.refusals;
 		packets += world.packets;
+		mistaken += world.mistaken;
+		if (mistaken > MISTAKEN_MAX + (seed - first) / MISTAKEN_SEEDS) {
+			printf("sim: up to seed %llu %llu streams were taken to begin in their middle\n", seed,
+			       (unsigned long long)mistaken);
+			return 1;
+		}
 	}
 	clock_gettime(CLOCK_MONOTONIC, &end);
 	double seconds = (double)(end.tv_sec - begin.tv_sec) + (double)(end.tv_nsec - begin.tv_nsec) / 1e9;
 	printf("sim: seeds %llu..%llu: %llu connections without a violation, %llu complete, %llu ended early (%llu "
-	       "refused), %llu "
-	       "packets; %.1f s, %.0f connections/s\n",
+	       "refused, of these %llu mistaken), %llu packets; %.1f s, %.0f connections/s\n",
 	       first, last, (unsigned long long)connections, (unsigned long long)completed, (unsigned long long)early,
-	       (unsigned long long)refusals, (unsigned long long)packets, seconds, (double)connections / seconds);
+	       (unsigned long long)refusals, (unsigned long long)mistaken, (unsigned long long)packets, seconds,
+	       (double)connections / seconds);
 	return 0;
 }

@@ -76,7 +76,8 @@ struct connection {
 	bool may_fail_dial; /* an endpoint that may be tried isn't a good one, or the links aren't */
 	bool may_idle;      /* so long without a packet that the gateway may end it */
 	bool challenged, deafened;
-	bool haunted; /* an old packet began a connection in its name; it was refused */
+	bool mistaken; /* its stream was taken to begin in its middle */
+	bool haunted;  /* an old packet began a connection in its name; it was refused */
 };
 
 struct bind {
@@ -111,6 +112,7 @@ struct world {
 	unsigned dialled[WORLD_CONNECTIONS_MAX],
 		n_dialled; /* connections whose SYNs are to come, by the order of their decisions */
 	/* For the report. */
+	unsigned mistaken; /* streams taken to begin in their middle */
 	uint64_t completed, ended_early, refusals, packets;
 };
 

@@ -498,6 +498,34 @@ test_held_bytes_acknowledge_what_arrived(void)
 	cut();
 }
 
+/* The client repeated its bytes, with a newer timestamp, before it heard that they were ours; the endpoint had no room
+ * for them, but remembered the timestamp. Those that we repeated had the one of the dial, and never got past PAWS. */
+static void
+test_held_bytes_have_the_latest_timestamps(void)
+{
+	begin();
+	hello_owned();
+	talk_answer(&talk);
+	CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_ENDPOINT, TCP_ACK | TCP_PSH, TALK_HELLO));
+	endpoint->ack -= TALK_HELLO;
+	client->seq -= TALK_HELLO;
+	client->tsval += 1000;
+	talk_say(&talk, LEG_CLIENT, TCP_ACK, NULL, TALK_HELLO);
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_ENDPOINT));
+	uint32_t latest = talk_get_32(talk_option(&talk.heard, 8) + 2);
+	endpoint->tsval += 70;
+	endpoint->ack -= TALK_HELLO;
+	talk_say(&talk, LEG_ENDPOINT, TCP_ACK, NULL, 0);
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_CLIENT));
+	rig_advance(&rig, HELD_RTO_MS + TICK);
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_ENDPOINT));
+	CU_ASSERT_EQUAL(talk.heard.payload_length, OWNED);
+	CU_ASSERT_EQUAL(talk_get_32(talk_option(&talk.heard, 8) + 2), latest);
+	CU_ASSERT_EQUAL(talk_get_32(talk_option(&talk.heard, 8) + 6), endpoint->tsval);
+	endpoint->ack += TALK_HELLO - OWNED;
+	cut();
+}
+
 /* A path that takes smaller packets than the endpoint's MSS promised, and no router that says so: what was repeated as
  * it was never arrived. */
 static void
@@ -701,6 +729,7 @@ main(void)
 		{"zero window is probed", test_zero_window_is_probed},
 		{"held bytes are repeated", test_held_bytes_repeated},
 		{"held bytes acknowledge what arrived", test_held_bytes_acknowledge_what_arrived},
+		{"held bytes have the latest timestamps", test_held_bytes_have_the_latest_timestamps},
 		{"held bytes go through a black hole", test_held_bytes_through_a_black_hole},
 		{"held bytes are given up", test_held_bytes_given_up},
 		{"RST crosses the ACK of held bytes", test_reset_crosses_ack_of_held_bytes},
