@@ -287,6 +287,8 @@ plan_connection(unsigned number, unsigned slot, uint64_t start_at)
 		client.write_bytes = 1 + world_below(200) + connection->hello / 40;
 		client.write_gap_us = 1 + world_below(60 * MS);
 		hello_us = (uint64_t)(connection->hello / client.write_bytes + 1) * client.write_gap_us;
+		if (client.length > connection->hello + PIECES_MAX * client.write_bytes) /* it goes on like that */
+			client.length = connection->hello + PIECES_MAX * client.write_bytes;
 	}
 	served->begin_after = world_chance(90) ? connection->hello : 0;
 	served->first = world_chance(50) ? 0 : 1 + world_below(3000);
