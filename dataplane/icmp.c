@@ -8,6 +8,7 @@
 #include "dataplane/checksum.h"
 #include "dataplane/ether.h"
 #include "dataplane/host.h"
+#include "dataplane/load.h"
 #include "dataplane/nd.h"
 #include "dataplane/worker.h"
 
@@ -29,24 +30,6 @@ enum {
 	IPV6_HEADER = 40,
 	IPV4_OFFSET_MASK = 0x1fff
 };
-
-static inline uint16_t
-load_16(const uint8_t *bytes)
-{
-	uint16_t value;
-
-	memcpy(&value, bytes, sizeof(value));
-	return value;
-}
-
-static inline uint32_t
-load_32(const uint8_t *bytes)
-{
-	uint32_t value;
-
-	memcpy(&value, bytes, sizeof(value));
-	return value;
-}
 
 /* What kind of error it is, its code and MTU; false for what is none. */
 static bool

@@ -13,6 +13,7 @@
 #include "dataplane/arp.h"
 #include "dataplane/checksum.h"
 #include "dataplane/ether.h"
+#include "dataplane/load.h"
 
 enum {
 	IPV4_LENGTH = 20,
@@ -25,24 +26,6 @@ enum {
 	TCP_LENGTH = 20,
 	ICMP_LENGTH = 8
 };
-
-static inline uint16_t
-load_16(const uint8_t *bytes)
-{
-	uint16_t value;
-
-	memcpy(&value, bytes, sizeof(value));
-	return value;
-}
-
-static inline uint32_t
-load_32(const uint8_t *bytes)
-{
-	uint32_t value;
-
-	memcpy(&value, bytes, sizeof(value));
-	return value;
-}
 
 /* A bit for each combination of FIN, SYN, RST, PSH and ACK (the low five flags) that a TCP may send: ACK in all but SYN
  * and RST, and of SYN, FIN and RST one at most. */

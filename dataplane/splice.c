@@ -10,6 +10,7 @@
 #include "dataplane/emit.h"
 #include "dataplane/ether.h"
 #include "dataplane/flow_close.h"
+#include "dataplane/load.h"
 #include "dataplane/tcp_options.h"
 
 /* Offsets in the TCP header. */
@@ -17,22 +18,6 @@ enum { AT_PORTS = 0, AT_SEQ = 4, AT_ACK = 8, AT_FLAGS = 12, AT_WINDOW = 14, AT_C
 
 /* Of the 16 bits at AT_FLAGS: reserved bits, CWR and ECE. */
 enum { FLAGS_NEVER_NEGOTIATED = 0x0fc0 };
-
-static inline uint32_t
-load_32(const uint8_t *at)
-{
-	uint32_t value;
-	memcpy(&value, at, 4);
-	return value;
-}
-
-static inline uint16_t
-load_16(const uint8_t *at)
-{
-	uint16_t value;
-	memcpy(&value, at, 2);
-	return value;
-}
 
 /* One's-complement sum of two addresses of one family. The fixed part of an IPv4-mapped one is 0xffff, which is zero.
  */
