@@ -23,8 +23,11 @@ def measure(subject, count):
     time.sleep(1)
     figures["resident_kb"] = subject.resident_kilobytes()
     services[-1] = dict(services[-1], endpoint_a="172.17.255.1")
-    took = subject.apply(services)
-    figures["apply_s"] = None if took is None else round(took, 3)
+    try:
+        took = subject.apply(services)
+        figures["apply_s"] = None if took is None else round(took, 3)
+    except RuntimeError as error:
+        figures["apply_s"], figures["apply_error"] = None, str(error)
     time.sleep(1)
     figures["resident_after_apply_kb"] = subject.resident_kilobytes()
     subject.stop()

@@ -3,6 +3,7 @@
 What is measured: Postern and those that an operator would use instead, each by the configuration in perf/peers/.
 """
 
+import ipaddress
 import os
 import re
 import shutil
@@ -15,16 +16,14 @@ from . import world as w
 PERF = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PEERS = os.path.join(PERF, "peers")
 DESCRIPTORS = 20000
+SERVERS_FIRST, SERVERS = ipaddress.IPv4Address("172.17.1.0"), 16384
 
 
 def service(index):
-    """One of the services that every subject is configured with; two endpoints each."""
-    return {
-        "name": f"s{index}",
-        "host": f"s{index}.bench.example",
-        "endpoint_a": f"172.17.{1 + (index >> 7 & 0x3f)}.{1 + (index & 0x7f)}",
-        "endpoint_b": f"172.17.{65 + (index >> 7 & 0x3f)}.{1 + (index & 0x7f)}",
-    }
+    """One of the services that every subject is configured with; two endpoints each, of SERVERS addresses in all."""
+    name = f"s{index}"
+    endpoints = [SERVERS_FIRST + (2 * index + i) % SERVERS for i in range(2)]
+    return {"name": name, "host": f"{name}.bench.example", "endpoint_a": endpoints[0], "endpoint_b": endpoints[1]}
 
 
 def render(template, services, values):
@@ -36,7 +35,7 @@ def render(template, services, values):
                 block = []
             elif line.startswith("# end"):
                 text = "".join(block)
-                out.extend(re.sub(r"@(\w+)@", lambda m, s=s: s[m[1]], text) for s in services)
+                out.extend(re.sub(r"@(\w+)@", lambda m, s=s: str(s[m[1]]), text) for s in services)
                 block = None
             else:
                 (out if block is None else block).append(line)
@@ -99,8 +98,8 @@ class Subject:
             now = set(w.processes_of(self.process.pid))
             return len(now) == len(before) and len(now & before) == 1
 
-        if not w.wait_for(300, replaced):
-            raise RuntimeError(f"{self.name} doesn't reload")
+        if not w.wait_for(self.start_seconds, replaced):
+            raise RuntimeError(f"{self.name} didn't take new configuration within {self.start_seconds} s")
 
     def version(self):
         raise NotImplementedError
