@@ -350,6 +350,11 @@ dial_held_acked(struct worker *worker, uint32_t index)
 		flow_idle_start(worker, index);
 		return;
 	}
+	if (hold->arrived < acked) { /* what waits now has not waited yet (RFC 6298 section 5) */
+		hold->arrived = (uint16_t)acked;
+		flow->retries = 0;
+		timer_wheel_start(&worker->wheel, &worker->flows, index, worker->clock_ms + HELD_RTO_MS);
+	}
 	/* Its window may have opened. */
 	if (hold->sent < acked)
 		hold->sent = (uint16_t)acked;

@@ -43,6 +43,7 @@ struct hold {
 	uint16_t end;     /* bytes 0..end are here */
 	uint16_t acked;   /* of those, acknowledged to the client */
 	uint16_t sent;    /* of those, sent to the endpoint at least once */
+	uint16_t arrived; /* of those, acknowledged by the endpoint */
 	uint16_t parsed;  /* end when the decision was last asked for */
 	uint8_t segments; /* that added bytes since our last ACK, saturating */
 	uint8_t n_early;

@@ -176,6 +176,29 @@ test_far_client_owned(void)
 	cut();
 }
 
+/* Bytes that are ours and arrive a few at a time were given up as if none did, and waited twice as long for each. */
+static void
+test_owned_bytes_make_progress(void)
+{
+	enum { STEP = 5 };
+
+	begin();
+	hello_owned();
+	talk_answer(&talk);
+	CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_ENDPOINT, TCP_ACK | TCP_PSH, TALK_HELLO));
+	for (uint32_t i = 1; i <= HELD_RETRIES_MAX + 2; i++) {
+		struct segment some = talk_segment(&talk, LEG_ENDPOINT, TCP_ACK);
+		some.ack += i * STEP - TALK_HELLO;
+		rig_receive(&rig, RIG_LAN, &some);
+		CU_ASSERT_TRUE(talk_hear(&talk, LEG_CLIENT));
+		rig_advance(&rig, HELD_RTO_MS + TICK);
+		CU_ASSERT_TRUE_FATAL(talk_hear(&talk, LEG_ENDPOINT));
+		CU_ASSERT_EQUAL(talk.heard.payload_length, OWNED - i * STEP);
+		CU_ASSERT_TRUE(talk_silent(&talk));
+	}
+	cut();
+}
+
 static void
 test_syn_is_repeated(void)
 {
@@ -780,6 +803,7 @@ main(void)
 		{"SYN", test_syn},
 		{"far client isn't measured", test_far_client_is_not_measured},
 		{"far client, bytes that are ours", test_far_client_owned},
+		{"owned bytes make progress", test_owned_bytes_make_progress},
 		{"SYN is repeated", test_syn_is_repeated},
 		{"time-out", test_timeout},
 		{"time-out, then another", test_timeout_then_another},
