@@ -61,11 +61,7 @@ link_measure() {
 
 BARE_WAYS=$(for way in $WAYS; do echo "bare${way%-*}"; done | sort -u)
 topology_up && servers_start && path_up || exit 1
-federation() {
-	path_federation
-}
-postern_start || exit 1
-path_settle || exit 1
+FEDERATION_FROM=path_federation postern_start && path_settle || exit 1
 echo "goodput of one connection, Mbit/s: median (least..most) of $REPEAT runs; posternd on $POSTERN_DRIVER, Linux $(uname -r), ${PATH_CONGESTION:-cubic}"
 printf '%-11s %-4s %-5s %22s %22s %6s\n' link way to 'bare path' 'through Postern' ratio
 while read -r link arguments; do

@@ -158,7 +158,7 @@ path_curl() {
 
 transfer() {
 	local way=$1 direction=$2 n=$3 megabytes=$4 want times
-	local dir=$TOPOLOGY_DIR/transfer-$way file=$TOPOLOGY_DIR/files/path-$megabytes
+	local name=$way-$direction dir=$TOPOLOGY_DIR/transfer-$way-$direction file=$TOPOLOGY_DIR/files/path-$megabytes
 	path_files "$megabytes" "$n"
 	rm -rf "$dir" && mkdir -p "$dir"
 	want="$n $(sha256sum "$file" | cut -d' ' -f1)"
@@ -166,9 +166,9 @@ transfer() {
 		times=$(path_curl "$way" -Z --parallel-immediate --parallel-max "$n" -w '%{time_total}\n' -o "$dir/#1" \
 			"@/path-$megabytes?[1-$n]") || return 1
 	else
-		rm -rf "$TOPOLOGY_DIR/nginx-a/upload/$way" && ln -sfn "$dir" "$TOPOLOGY_DIR/nginx-a/upload/$way"
+		ln -sfn "$dir" "$TOPOLOGY_DIR/nginx-a/upload/$name"
 		times=$(path_curl "$way" -Z --parallel-immediate --parallel-max "$n" -w '%{time_total}\n' -H Expect: \
-			-T "$file-up/[1-$n]" "@/upload/$way/") || return 1
+			-T "$file-up/[1-$n]" "@/upload/$name/") || return 1
 	fi
 	if [ "$(sha256sum "$dir"/* | cut -d' ' -f1 | sort | uniq -c | sed 's/^ *//')" != "$want" ]; then
 		echo "transfer $*: not what was sent" >&2
