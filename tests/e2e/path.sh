@@ -29,13 +29,13 @@ PATH_SHIM=
 # for each direction. What is lost at random, is lost by many connections, so that chance evens out.
 PATH_BASE="delay=10 rate=100 queue=30"
 PATH_LINKS="
-loss-1      8  4 loss=1
-loss-5      8  2 loss=5
-reorder     4  8 reorder=2 late=5 overtake=50
-duplicate   4  8 duplicate=5
+loss-1     12  3 loss=1
+loss-5     24  1 loss=5
+reorder     4  6 reorder=2 late=5 overtake=50
+duplicate   4  6 duplicate=5
 delay       4  8 delay=50 queue=100
-delay-loss 24  1 delay=50 queue=100 loss=1
-corrupt     8  4 corrupt=1
+delay-loss 40  1 delay=50 queue=100 loss=1
+corrupt    12  3 corrupt=1
 "
 
 # Its addresses and routes went with its interface.
