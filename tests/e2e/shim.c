@@ -599,7 +599,7 @@ self_test(void)
 	expect("reorder=2 late=3, out of order", (double)o.out_of_order, 1780, 2220);
 	expect("reorder=2 late=3, most in ms", (double)o.most_ns / 1e6, 8, 8);
 	o = try_link(1, gap, "both delay=5 overtake=100");
-	expect("delay=5 overtake=100, overtook", (double)o.counts.overtook, TEST_FRAMES / 100, TEST_FRAMES / 100);
+	expect("delay=5 overtake=100, overtook", (double)o.counts.overtook, 0.01 * TEST_FRAMES, 0.01 * TEST_FRAMES);
 	expect("delay=5 overtake=100, out of order", (double)o.out_of_order, 49 * 999, 50 * 1000);
 	o = try_link(1, gap, "both rate=100 queue=20");
 	expect("rate=100, offered 121, Mbit/s", o.mbit, 99.5, 100.5);
