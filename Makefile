@@ -12,6 +12,7 @@
 #   make e2e        the scenarios of tests/e2e in network namespaces, as root; E2E="name…" picks some, E2E_QUICK=1 shrinks them
 #   make bench-splice   what a spliced packet costs, in nanoseconds and cycles
 #   make loadgen    the load generator, build/loadgen
+#   make bench-lossy    goodput over bad links, with Postern in the path and without it; takes most of an hour
 #   make footprint  size, memory, start-up time and idle load of posternd
 #   make install    into DESTDIR and PREFIX (/usr/local): binaries, systemd unit, example configuration
 #   make clean      removes build/
@@ -213,6 +214,8 @@ $(BUILD)/perf/%: $(BUILD)/perf/%.o $(RIG) $(LIBRARY)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(DPDK_LIBS) $(LIB_LIBS)
 bench-splice: $(BUILD)/perf/splice_bench
 	$<
+bench-lossy: all $(BUILD)/tests/e2e/shim | $(BUILD)/test-tools
+	@BUILD=$(BUILD) perf/lossy_bench.sh
 footprint: all | $(BUILD)/test-tools
 	@BUILD=$(BUILD) perf/footprint.sh
 
@@ -233,5 +236,5 @@ clean:
 help:
 	@sed -n '3,/^$$/s/^#   //p' Makefile
 
-.PHONY: all unit asan sim sim-check sim-faults lint fuzz e2e demo bench-splice footprint loadgen test install clean help $(UNIT_TESTS:%=%.run)
+.PHONY: all unit asan sim sim-check sim-faults lint fuzz e2e demo bench-splice bench-lossy footprint loadgen test install clean help $(UNIT_TESTS:%=%.run)
 .PHONY: $(FUZZERS:%=$(BUILD)/fuzz/%.run)

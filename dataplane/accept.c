@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <rte_mbuf.h>
 
+#include "dataplane/dial.h"
 #include "dataplane/emit.h"
 #include "dataplane/flow_close.h"
 #include "dataplane/host.h"
@@ -112,6 +113,9 @@ open_flow(struct worker *worker, const struct packet *packet, const struct flow_
 		worker_drop(worker, mbuf, REASON_FLOW_TABLE_FULL);
 		return;
 	}
+	/* The client echoes the clock of our SYN-ACK. */
+	hold_get(&worker->holds, hold_index)->far =
+		!options.timestamps || accept_tsval(worker, client->hash) - options.tsecr >= DIAL_FAR_MS;
 	worker->table_version++;
 	worker->stats->syn_acks++;
 	flow_set_state(worker, flow, FLOW_PEEKING);

@@ -43,6 +43,7 @@ struct hold {
 	uint16_t end;     /* bytes 0..end are here */
 	uint16_t acked;   /* of those, acknowledged to the client */
 	uint16_t sent;    /* of those, sent to the endpoint at least once */
+	uint16_t arrived; /* of those, acknowledged by the endpoint */
 	uint16_t parsed;  /* end when the decision was last asked for */
 	uint8_t segments; /* that added bytes since our last ACK, saturating */
 	uint8_t n_early;
@@ -52,7 +53,8 @@ struct hold {
 				 seq_delta */
 	uint32_t deadline_ms; /* worker clock: end of the connect attempt */
 	uint32_t client_ts;   /* latest TSval of the client, where timestamps are on */
-	uint32_t endpoint_ts; /* latest TSval of the endpoint */
+	uint32_t endpoint_ts; /* latest TSval of the endpoint; 0: none that it may be sent back */
+	bool far;             /* the client isn't known to be near (dial.h) */
 	uint32_t tried[2];    /* live slots of endpoints that failed, most recent first */
 	struct hold_range early[HOLD_GAPS_MAX]; /* sorted, disjoint, all beyond end */
 };

@@ -199,11 +199,15 @@ answer_syn(struct worker *worker, uint32_t index, unsigned leg, const struct pac
 
 	bool again = (packet->flags & TCP_ACK) != 0 && packet->seq + 1 == in->seq_end && packet->ack == in->ack;
 
+	if (again && flow->syn_acks_due != 0) {
+		flow->syn_acks_due--;
+		worker_drop(worker, mbuf, REASON_NONE);
+		return;
+	}
 	if (again && (in->flags & LEG_TS) != 0 &&
 	    tcp_options_parse(tcp + TCP_HEADER_LENGTH, packet->options_length, true, &theirs)) {
 		ours.timestamps = theirs.timestamps;
-		ours.tsval = theirs.tsecr;
-		ours.tsecr = theirs.tsval;
+		ours.tsval = theirs.tsecr; /* and no TSecr: the time since says nothing of the path (dial.h) */
 	}
 	worker_drop(worker, mbuf, REASON_TCP_STATE);
 	if (worker->rst_allowance == 0)

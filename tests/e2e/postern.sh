@@ -5,7 +5,8 @@
 #   postern_start [WORKERS]        writes postern.conf for these worker cores (default "1"), starts posternd and waits
 #                                  until it is ready: on AF_XDP, and on AF_PACKET where that fails. POSTERN_DRIVER says which
 #   postern_stop                   ends it without waiting for connections to close
-#   federation                     prints federation.yaml; $FEDERATION is the file in force
+#   federation                     prints federation.yaml; $FEDERATION is the file in force. FEDERATION_FROM: another such
+#                                  command, for postern_start
 #   ctl ARGUMENT…                  posternctl on its socket
 #   dropped REASON                 how often that reason was counted so far
 
@@ -174,7 +175,7 @@ postern_start() {
 	POSTERN_DIR=$TOPOLOGY_DIR/postern
 	FEDERATION=$POSTERN_DIR/federation.yaml
 	mkdir -p "$POSTERN_DIR/state"
-	federation >"$FEDERATION"
+	"${FEDERATION_FROM:-federation}" >"$FEDERATION"
 	for POSTERN_DRIVER in ${E2E_DRIVER:-af_xdp af_packet}; do
 		postern_conf "$POSTERN_DRIVER" "$workers" >"$POSTERN_DIR/postern.conf"
 		start_bg box "$POSTERN_DIR/log" "$BUILD/posternd" --conf "$POSTERN_DIR/postern.conf"

@@ -219,8 +219,11 @@ options_fault(struct connection *connection, unsigned leg, const struct segment 
 	const struct peer *client = &connection->peer[LEG_CLIENT];
 	uint64_t spliced_at = connection->spliced ? connection->spliced_at_us : world.now_us;
 	uint32_t earlier = (uint32_t)((spliced_at - client->syn_at_us) / 1000 + 1);
-	if (said->timestamps && ((int32_t)(said->tsecr - to->ts_first + earlier) < 0 ||
-				 (int32_t)(peer_clock(to, world.now_us) - said->tsecr) < 0))
+	/* What acknowledges no more than the SYN-ACK may echo nothing (dial.h). */
+	bool echoes =
+		said->timestamps && !(leg == LEG_ENDPOINT && said->tsecr == 0 && segment->ack == to->traits.isn + 1);
+	if (echoes && ((int32_t)(said->tsecr - to->ts_first + earlier) < 0 ||
+		       (int32_t)(peer_clock(to, world.now_us) - said->tsecr) < 0))
 		return "the echo of a timestamp that its receiver never sent";
 	if (said->n_sacks != 0 && !(to->traits.sack && connection->gate_sack[leg]))
 		return "SACK that wasn't negotiated";

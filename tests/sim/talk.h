@@ -30,6 +30,7 @@ struct talk_side {
 struct talk {
 	struct rig *rig;
 	struct talk_side side[LEG_COUNT];
+	bool far;             /* the client's round trip takes DIAL_FAR_MS: talk_open turns the clock by it */
 	struct segment heard; /* what was heard last; its payload is in frame */
 	uint8_t frame[RIG_FRAME];
 };

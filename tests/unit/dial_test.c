@@ -112,6 +112,93 @@ test_syn(void)
 	}
 }
 
+/* An endpoint took our quick answer to its SYN-ACK for the path's round trip: behind 100 ms its BBR sent a quarter of
+ * what it can, and its RACK, where segments are reordered, three quarters. */
+static void
+test_far_client_is_not_measured(void)
+{
+	static const struct {
+		bool far, timestamps;
+	} cases[] = {{false, true}, {true, true}, {false, false}};
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		bool twice = cases[i].far || !cases[i].timestamps;
+		begin();
+		talk.far = cases[i].far;
+		client->timestamps = cases[i].timestamps;
+		hello();
+		CU_ASSERT_TRUE(talk_hear_syn(&talk)); /* as often as it should come */
+		CU_ASSERT_TRUE(talk_silent(&talk));
+		struct segment again = talk_segment(&talk, LEG_ENDPOINT, TCP_SYN | TCP_ACK);
+		talk_answer(&talk);
+		CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_ENDPOINT, TCP_ACK | TCP_PSH, TALK_HELLO));
+		const uint8_t *option = talk_option(&talk.heard, TCP_OPTION_TIMESTAMPS);
+		CU_ASSERT_EQUAL(option != NULL, cases[i].timestamps);
+		if (option != NULL)
+			CU_ASSERT_EQUAL(talk_get_32(option + 6), twice ? 0 : endpoint->tsval);
+
+		/* The other SYN-ACK is no news, and no drop; a third is of an endpoint that missed the ACK. */
+		rig_receive(&rig, RIG_LAN, &again);
+		CU_ASSERT_EQUAL(talk_silent(&talk), twice);
+		CU_ASSERT_EQUAL(rig.stats.reasons[REASON_TCP_STATE], twice ? 0 : 1);
+		if (twice)
+			rig_receive(&rig, RIG_LAN, &again);
+		CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_ENDPOINT, TCP_ACK, 0));
+		CU_ASSERT_TRUE(talk_exchange(&talk, 10));
+		cut();
+	}
+}
+
+/* The same for bytes that are ours to repeat: they echo nothing before the endpoint has sent more, whatever its clock.
+ */
+static void
+test_far_client_owned(void)
+{
+	begin();
+	talk.far = true;
+	hello_owned();
+	talk_answer(&talk);
+	CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_ENDPOINT, TCP_ACK | TCP_PSH, TALK_HELLO));
+	for (unsigned i = 0; i < 2; i++) {
+		rig_advance(&rig, ((uint32_t)HELD_RTO_MS << i) + TICK);
+		CU_ASSERT_TRUE(talk_hear(&talk, LEG_ENDPOINT));
+		CU_ASSERT_EQUAL(talk.heard.payload_length, OWNED);
+		const uint8_t *option = talk_option(&talk.heard, TCP_OPTION_TIMESTAMPS);
+		CU_ASSERT_PTR_NOT_NULL_FATAL(option);
+		CU_ASSERT_EQUAL(talk_get_32(option + 6), i == 0 ? 0 : endpoint->tsval);
+
+		endpoint->tsval += 0x80000001;
+		struct segment missed = talk_segment(&talk, LEG_ENDPOINT, TCP_ACK);
+		missed.ack -= TALK_HELLO;
+		rig_receive(&rig, RIG_LAN, &missed);
+		CU_ASSERT_TRUE(talk_hear(&talk, LEG_CLIENT));
+	}
+	cut();
+}
+
+/* Bytes that are ours and arrive a few at a time were given up as if none did, and waited twice as long for each. */
+static void
+test_owned_bytes_make_progress(void)
+{
+	enum { STEP = 5 };
+
+	begin();
+	hello_owned();
+	talk_answer(&talk);
+	CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_ENDPOINT, TCP_ACK | TCP_PSH, TALK_HELLO));
+	for (uint32_t i = 1; i <= HELD_RETRIES_MAX + 2; i++) {
+		struct segment some = talk_segment(&talk, LEG_ENDPOINT, TCP_ACK);
+		some.ack += i * STEP - TALK_HELLO;
+		rig_receive(&rig, RIG_LAN, &some);
+		CU_ASSERT_TRUE(talk_hear(&talk, LEG_CLIENT));
+		rig_advance(&rig, HELD_RTO_MS + TICK);
+		CU_ASSERT_TRUE_FATAL(talk_hear(&talk, LEG_ENDPOINT));
+		CU_ASSERT_EQUAL(talk.heard.payload_length, OWNED - i * STEP);
+		CU_ASSERT_TRUE(talk_silent(&talk));
+	}
+	cut();
+}
+
 static void
 test_syn_is_repeated(void)
 {
@@ -714,6 +801,9 @@ main(void)
 {
 	static const CU_TestInfo tests[] = {
 		{"SYN", test_syn},
+		{"far client isn't measured", test_far_client_is_not_measured},
+		{"far client, bytes that are ours", test_far_client_owned},
+		{"owned bytes make progress", test_owned_bytes_make_progress},
 		{"SYN is repeated", test_syn_is_repeated},
 		{"time-out", test_timeout},
 		{"time-out, then another", test_timeout_then_another},

@@ -7,6 +7,7 @@
 
 #include "dataplane/local_port.h"
 #include "dataplane/packet.h"
+#include "dataplane/tcp_options.h"
 #include "tests/sim/talk.h"
 #include "tests/unit/unit.h"
 
@@ -48,6 +49,7 @@ test_burst(void)
 	CU_ASSERT_TRUE(talk_hear(&talk, LEG_CLIENT));
 	client->ack = talk.heard.seq + 1;
 	client->timestamps_on = true;
+	client->tsecr = talk_get_32(talk_option(&talk.heard, TCP_OPTION_TIMESTAMPS) + 2);
 	uint8_t hello[TALK_HELLO];
 	talk_pattern(client->seq, hello, sizeof(hello));
 	struct segment burst[4];
