@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Linux's TCP at both ends of a connection through the gateway, with what an application can ask of it.
 
-    transfer.py serve [--receive BYTES] PORT
-    transfer.py ask --sni NAME [OPTION…] ADDRESS PORT VERB [NUMBER…]
+    transfer.py [OPTION…] serve PORT
+    transfer.py [OPTION…] ask --sni NAME ADDRESS PORT VERB [NUMBER…]
 
 A connection begins with a ClientHello, for the gateway to see where it leads, and a line with the verb; no TLS follows.
 ask prints one line: "intact" and what TCP says of both ends, or how it ended. "client ts+sack+ws" are the options in force
@@ -101,9 +101,16 @@ def reset(sock):
 # --- the server -------------------------------------------------------------------------------------------------------
 
 
+def send_all(sock, data):
+    try:
+        sock.sendall(data)
+    except OSError:
+        pass  # whoever receives finds out as well
+
+
 def exchange(sock, outgoing, count):
     """Sends all of outgoing while count bytes come in; returns those."""
-    sender = threading.Thread(target=sock.sendall, args=(outgoing,), daemon=True)
+    sender = threading.Thread(target=send_all, args=(sock, outgoing), daemon=True)
     sender.start()
     incoming = receive(sock, count)
     sender.join()
@@ -196,7 +203,9 @@ def connect(options, line, source_port=0):
         sock.bind(("::" if v6 else "0.0.0.0", source_port))
     first = hello.records(hello.handshake(options.sni)) + line.encode() + b"\n"
     if options.fastopen:
+        sock.settimeout(None)  # or it would return before it is connected
         sent = sock.sendto(first, MSG_FASTOPEN, (options.address, options.port))
+        sock.settimeout(TIMEOUT)
         sock.sendall(first[sent:])
     else:
         sock.connect((options.address, options.port))
@@ -273,8 +282,7 @@ def ask_first(options, _, who):
         sock.close()
         time.sleep(0.05)  # so that its FIN, too, is acknowledged, and it is in TIME-WAIT
     started = time.monotonic()
-    options_again = argparse.Namespace(**vars(options))
-    sock = connect(options_again, "both 100000", port)
+    sock = connect(options, "both 100000", port)
     up = noise(100000, 2)
     down = exchange(sock, up, 100000)
     ok, theirs = ended(receive_line(sock), up)
@@ -319,13 +327,13 @@ def main():
     parser.add_argument("--receive", type=int, default=0)
     parser.add_argument("--fastopen", action="store_true")
     parser.add_argument("--mptcp", action="store_true")
+    parser.add_argument("--keepalive", type=int, default=0)
     roles = parser.add_subparsers(required=True)
     server = roles.add_parser("serve")
     server.add_argument("port", type=int)
     server.set_defaults(run=serve)
     client = roles.add_parser("ask")
     client.add_argument("--sni", required=True)
-    client.add_argument("--keepalive", type=int, default=0)
     client.add_argument("address")
     client.add_argument("port", type=int)
     client.add_argument("verb", choices=VERBS)

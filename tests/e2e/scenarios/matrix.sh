@@ -34,7 +34,6 @@ scenario_matrix() {
 	reuse_rows
 	change_rows
 	long_end
-	postern_stop
 	jumbo_rows
 }
 
@@ -128,7 +127,7 @@ serve() {
 ask() {
 	# shellcheck disable=SC2086
 	in_ns "${FROM:-client}" timeout 100 python3 tests/e2e/transfer.py ${ASK:-} ask --sni "$3.shop.example" \
-		--keepalive "${KEEPALIVE:-0}" "$1" "$2" "${@:4}"
+		"$1" "$2" "${@:4}"
 }
 
 # towards NAMESPACE ADDRESS ATTRIBUTE…: a route of its own to the gateway; without attributes it goes.
@@ -339,8 +338,9 @@ reuse_rows() {
 	for who in client server reset; do
 		row "the same client port again, closed first by $who" "$(in_force ts+sack+ws ts+sack+ws)" \
 			ask $BOX_V4 10007 k7-v4 first $who
-		row "… IPv6, no timestamps, closed first by $who" "intact.*|Cannot assign requested address" \
-			ask $BOX_V6 10006 k6-v6 first $who
+		# Without timestamps Linux doesn't let a port out of its own TIME-WAIT.
+		[ "$who" = client ] || row "the same, IPv6 without timestamps, closed first by $who" \
+			"$(in_force sack+ws sack+ws)" ask $BOX_V6 10006 k6-v6 first $who
 	done
 	row "$many connections, over ports in TIME-WAIT at the endpoint" "intact" ask $BOX_V4 10007 k7-v4 many $many
 	row "the same without timestamps" "intact" ask $BOX_V4 10006 k6-v4 many $many
@@ -351,8 +351,8 @@ change_rows() {
 	local lost
 	row "two endpoints, with all options and with none" "$(in_force ws none)|$(in_force ws ws)" \
 		ask $BOX_V4 10010 unlike both "$bytes"
-	row "… the other of the two" "$(in_force ws none)|$(in_force ws ws)" ask $BOX_V4 10010 unlike both "$bytes"
-	for lost in 5 3 1; do # without SACK, without scaling, without both
+	row "two endpoints, the other of them" "$(in_force ws none)|$(in_force ws ws)" ask $BOX_V4 10010 unlike both "$bytes"
+	for lost in 3 5 1; do # without scaling, without SACK, without both
 		become k7 $lost
 		row "the endpoint has lost $(options_name $((7 - lost)))" "$(in_force '[a-z+]*' "$(options_name $lost)")" \
 			ask $BOX_V4 10007 k7-v4 both "$bytes"
@@ -360,14 +360,15 @@ change_rows() {
 	done
 	become k5 4
 	row "one of two has lost timestamps: the other is taken" "intact.*" ask $BOX_V4 10011 pair-v4 both "$bytes"
-	row "… and again" "intact.*" ask $BOX_V4 10011 pair-v4 both "$bytes"
+	row "one of two has lost timestamps, again" "intact.*" ask $BOX_V4 10011 pair-v4 both "$bytes"
 	become k5 5
-	become k7 6
-	row "the endpoint has lost timestamps, first connection" "reset endpoint_options" ask $BOX_V4 10007 k7-v4 both "$bytes"
-	sleep 1.5
-	row "… a second later" "$(in_force sack+ws sack+ws)" ask $BOX_V4 10007 k7-v4 both "$bytes"
-	become k7 7
-	row "it has timestamps again" "$(in_force sack+ws sack+ws)" ask $BOX_V4 10007 k7-v4 both "$bytes"
+	become k3 2
+	row "the endpoint has lost timestamps, first connection" "(reset|eof) endpoint_options" \
+		ask $BOX_V4 10003 k3-v4 both "$bytes"
+	sleep 1.5 # the gateway works out its offers once a second
+	row "the endpoint has lost timestamps, a second later" "$(in_force sack+ws sack)" ask $BOX_V4 10003 k3-v4 both "$bytes"
+	become k3 3
+	row "the endpoint has timestamps again" "$(in_force sack+ws sack)" ask $BOX_V4 10003 k3-v4 both "$bytes"
 }
 
 # Conversations that take longer than the time-outs of postern.conf (60 s), beside all the others.
@@ -375,12 +376,13 @@ long_begin() {
 	local seconds=70 name
 	[ -z "${E2E_QUICK:-}" ] || seconds=8
 	mkdir -p "$TOPOLOGY_DIR/long"
-	FROM=client ask $BOX_V4 10005 k5-v4 slow-down 100000 $seconds >"$TOPOLOGY_DIR/long/the client closed, the endpoint sends for $seconds s" 2>&1 &
+	ask $BOX_V4 10001 k1-v4 slow-down 100000 $seconds >"$TOPOLOGY_DIR/long/the client closed, the endpoint sends for $seconds s" 2>&1 &
 	LONG=($!)
-	ask $BOX_V4 10005 k5-v4 slow-up 100000 $seconds >"$TOPOLOGY_DIR/long/the endpoint closed, the client sends for $seconds s" 2>&1 &
+	ask $BOX_V4 10001 k1-v4 slow-up 100000 $seconds >"$TOPOLOGY_DIR/long/the endpoint closed, the client sends for $seconds s" 2>&1 &
 	LONG+=($!)
-	KEEPALIVE=$((seconds / 7)) ask $BOX_V4 10005 k5-v4 idle 100000 $seconds >"$TOPOLOGY_DIR/long/idle for $seconds s but for keep-alive probes" 2>&1 &
+	ASK="--keepalive $((seconds / 7))" ask $BOX_V4 10001 k1-v4 idle 100000 $seconds >"$TOPOLOGY_DIR/long/idle for $seconds s but for keep-alive probes" 2>&1 &
 	LONG+=($!)
+	sleep 0.5 # they begin with the client as it is
 }
 
 long_end() {
@@ -391,7 +393,38 @@ long_end() {
 	done
 }
 
-# Both drivers have limits: AF_XDP takes a page less its headers, AF_PACKET a slot of its ring.
+# Larger frames than Ethernet's, as far as a driver goes along: AF_XDP's fit in a page with what DPDK and the kernel put
+# around them, AF_PACKET's in a slot of its ring, several of which make up whole pages.
 jumbo_rows() {
-	:
+	local E2E_DRIVER mtu POSTERN_PORT POSTERN_MEMORY="megabytes = 256; packets = 8192;"
+	local -A POSTERN_ARGUMENTS=([af_packet]=",framesz=9216,blocksz=36864")
+	for E2E_DRIVER in af_xdp af_packet; do
+		mtu=9000
+		[ $E2E_DRIVER = af_packet ] || mtu=3434
+		POSTERN_PORT=" mtu = $mtu;"
+		postern_stop
+		link_mtu $mtu
+		postern_start || return 1
+		wait_for 10 offers_known || return 1
+		jumbo_row $mtu $mtu
+		jumbo_row $mtu 1500
+		jumbo_row 1500 $mtu
+		[ $mtu = 3434 ] || jumbo_row 8960 3434
+	done
+	link_mtu 1500
+}
+
+link_mtu() {
+	local at
+	for at in client:eth0 box:wan box:lan lan:to-box lan:to-k7 lan:bridge k7:eth0; do
+		ip -n "$(ns "${at%:*}")" link set "${at#*:}" mtu "$1"
+	done
+}
+
+jumbo_row() {
+	towards client $BOX_WAN_V4 mtu "$1"
+	towards k7 $BOX_LAN_V6 mtu "$2"
+	row "IPv4 to IPv6, $E2E_DRIVER ports of MTU $mtu: client $1, endpoint $2" "intact.*" ask $BOX_V4 10007 k7-v6 both "$bytes"
+	towards client $BOX_WAN_V4
+	towards k7 $BOX_LAN_V6
 }
