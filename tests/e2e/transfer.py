@@ -280,7 +280,7 @@ def ask_first(options, _, who):
         reset(sock)
     else:
         sock.close()
-        time.sleep(0.05)  # so that its FIN, too, is acknowledged, and it is in TIME-WAIT
+    time.sleep(0.1)  # for the last FIN to be acknowledged
     started = time.monotonic()
     sock = connect(options, "both 100000", port)
     up = noise(100000, 2)
