@@ -36,7 +36,7 @@ import time
 
 import hello
 
-TIMEOUT = 60  # for every single call
+TIMEOUT = 90  # for every single call
 CHUNK = 65536
 IPPROTO_MPTCP = 262
 MSG_FASTOPEN = 0x20000000
