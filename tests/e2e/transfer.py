@@ -17,7 +17,8 @@ Verbs:
     stall-up N S    the same the other way round
     idle N S        nothing for S seconds, then both N
     urgent N        N bytes up, one of them urgent, and N more
-    first WHO       client, server, reset: who closes first; then the same source port is used again at once
+    first WHO       client, server, reset: who closes first; gone: the client forgets all, as in a crash. Then the same
+                    source port is used again at once
     many N          N connections that the server closes first
 
 Options:
@@ -40,6 +41,7 @@ TIMEOUT = 90  # for every single call
 CHUNK = 65536
 IPPROTO_MPTCP = 262
 MSG_FASTOPEN = 0x20000000
+TCP_REPAIR = 19
 NOTES = {}  # of the server, by the client's word: digests of what came up with nobody left to be told
 NOTED = threading.Condition()
 
@@ -278,6 +280,9 @@ def ask_first(options, _, who):
         sock.close()
     elif who == "reset":
         reset(sock)
+    elif who == "gone":
+        sock.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)  # closed in this state, a socket says nothing
+        sock.close()
     else:
         sock.close()
     time.sleep(0.1)  # for the last FIN to be acknowledged
