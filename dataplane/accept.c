@@ -64,6 +64,14 @@ answer_syn(struct worker *worker, const struct packet *packet, const struct flow
 	emit_reply(worker, packet, mbuf, &syn_ack);
 }
 
+/* The TSval of our SYN-ACK, which the client echoes; now where it can't be that: the cookie would be too old. */
+static uint32_t
+told_tsval(const struct worker *worker, uint32_t leg_hash, uint32_t echo)
+{
+	uint32_t now = accept_tsval(worker, leg_hash);
+	return now - echo <= 2 * SYN_COOKIE_PERIOD_MS ? echo : now;
+}
+
 /* The ACK that ends the handshake. */
 static void
 open_flow(struct worker *worker, const struct packet *packet, const struct flow_key *key,
@@ -113,9 +121,10 @@ open_flow(struct worker *worker, const struct packet *packet, const struct flow_
 		worker_drop(worker, mbuf, REASON_FLOW_TABLE_FULL);
 		return;
 	}
+	struct hold *hold = hold_get(&worker->holds, hold_index);
+	hold->gate_ts = told_tsval(worker, client->hash, options.tsecr);
 	/* The client echoes the clock of our SYN-ACK. */
-	hold_get(&worker->holds, hold_index)->far =
-		!options.timestamps || accept_tsval(worker, client->hash) - options.tsecr >= DIAL_FAR_MS;
+	hold->far = !options.timestamps || accept_tsval(worker, client->hash) - options.tsecr >= DIAL_FAR_MS;
 	worker->table_version++;
 	worker->stats->syn_acks++;
 	flow_set_state(worker, flow, FLOW_PEEKING);

@@ -237,7 +237,9 @@ splice_start(struct worker *worker, uint32_t index, const struct packet *packet,
 	client->mss = min_16(client->mss, mtu_mss(worker, client));
 	if ((client->flags & LEG_TS) != 0) {
 		client->ts_delta = accept_tsval(worker, endpoint->hash) - hold->client_ts;
-		endpoint->ts_delta = accept_tsval(worker, client->hash) - options->tsval;
+		/* For the client its clock goes on from ours, so that what the client echoes until it hears from it is
+		 * to the endpoint an echo of the SYN-ACK. */
+		endpoint->ts_delta = hold->gate_ts - options->tsval;
 		hold->endpoint_ts = hold->far ? 0 : options->tsval;
 	}
 	flow->syn_acks_due = hold->far;

@@ -35,6 +35,8 @@ send_ack(struct worker *worker, struct flow *flow, struct hold *hold)
 	};
 	if (!emit_to_peer(worker, client, &ack))
 		return;
+	if (ours.timestamps)
+		hold->gate_ts = ours.tsval;
 	hold->acked = hold->end;
 	hold->segments = 0;
 }

@@ -187,7 +187,8 @@ send_rewritten(struct worker *worker, struct neighbour *neighbour, struct rte_mb
  * with a RST. To an endpoint whose SYN-ACK comes again it is the ACK that was lost, and has a timestamp where they were
  * negotiated (RFC 7323 section 3.2 lets it be dropped otherwise): the one that it echoes, which is our SYN's own and
  * thus never ahead of the client's clock. A forged SYN-ACK doesn't have the endpoint's number, and must not choose the
- * timestamp that the endpoint remembers. */
+ * timestamp that the endpoint remembers. Nor must a forged SYN that of a client: its answer has none. A client that did
+ * begin anew has no clock of ours to hold it against, and answers it as it is. */
 static void
 answer_syn(struct worker *worker, uint32_t index, unsigned leg, const struct packet *packet, struct rte_mbuf *mbuf)
 {
