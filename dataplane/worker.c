@@ -43,6 +43,8 @@ enum {
 	NEIGHBOUR_TICK_MS = 100,
 	TIMER_BUDGET = 512,
 	PROBE_BURST = 16,
+	HOLDS_KEPT = 1024,  /* so many were in use at a time: a busy moment. More were an attack, and their memory goes
+			       back */
 	TO_BE_SENT = 0x8000 /* beside a device's index in mbuf->port */
 };
 
@@ -408,6 +410,8 @@ worker_time(struct worker *worker, uint64_t now_ms)
 		worker->neighbour_tick_ms = now_ms;
 		neighbour_tick(worker);
 		take_probes(worker);
+		if (worker->holds.used == 0 && worker->holds.touched_holds > HOLDS_KEPT)
+			hold_pool_trim(&worker->holds);
 	}
 	if (now_ms / 1000 != worker->rst_second) {
 		worker->rst_second = now_ms / 1000;

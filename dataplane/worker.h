@@ -79,7 +79,8 @@ struct worker {
 	uint32_t port_counters[WORKER_PORT_COUNTERS]; /* local_port.c */
 	uint32_t rst_allowance;                       /* RSTs to strangers left in this second */
 	uint64_t rst_second, neighbour_tick_ms;
-	uint64_t defended_ms; /* when an address was last defended; 0: never */
+	uint32_t reclaim_hand; /* reclaim.c: the record that was looked at last */
+	uint64_t defended_ms;  /* when an address was last defended; 0: never */
 	struct tx_buffer tx[NET_DEVICES_MAX];
 
 	struct rte_ring *inbox;          /* mbufs handed over by other workers */
