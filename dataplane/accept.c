@@ -23,6 +23,10 @@ static void
 answer_syn(struct worker *worker, const struct packet *packet, const struct flow_key *key,
 	   const struct listener_offer *offer, struct rte_mbuf *mbuf)
 {
+	if (!syn_shed_admits(worker, &packet->source)) {
+		worker_drop(worker, mbuf, REASON_SYN_SHED);
+		return;
+	}
 	struct tcp_options theirs;
 	if (!parse_options(packet, mbuf, true, &theirs)) {
 		worker_drop(worker, mbuf, REASON_TCP_OPTIONS);

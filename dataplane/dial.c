@@ -241,6 +241,7 @@ splice_start(struct worker *worker, uint32_t index, const struct packet *packet,
 
 	flow_set_state(worker, flow, FLOW_SPLICED);
 	flow_count_opened(worker, flow);
+	syn_shed_learn(worker, &client->peer);
 	client->bytes += hold->end;
 	flow->hello_length = hold->end;
 	flow->retries = 0;

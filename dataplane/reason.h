@@ -59,6 +59,7 @@ enum reason_class {
 	X(COOKIE_BAD, PACKET, "cookie_bad", "an ACK that belongs to no flow and carries no valid SYN cookie")          \
 	X(COOKIE_OUT_OF_ORDER, PACKET, "cookie_out_of_order", "data ahead of the ACK that ends the handshake")         \
 	X(NO_LISTENER, PACKET, "no_listener", "no listener at this address and port, and no tap to hand it to")        \
+	X(SYN_SHED, PACKET, "syn_shed", "a SYN from nobody known, while more of them came than can be answered")       \
 	X(LISTENER_DRAINING, PACKET, "listener_draining", "a SYN while Postern drains")                                \
 	X(RST_LIMITED, PACKET, "rst_limited", "a segment that belongs to nothing, above the rate of RSTs")             \
 	X(HOLD_BEYOND, PACKET, "hold_beyond", "bytes beyond what may be held before the endpoint is chosen")           \

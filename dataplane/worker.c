@@ -329,6 +329,7 @@ worker_input(struct worker *worker, uint8_t device, struct rte_mbuf **mbufs, uin
 		host_forward(worker, device, mbufs, n);
 		return;
 	}
+	syn_shed_burst(&worker->shed, device, n == WORKER_BURST);
 	for (uint16_t i = 0; i < n; i++)
 		mbufs[i]->port = device;
 	input(worker, mbufs, n, false);
@@ -347,6 +348,7 @@ worker_input_handed_over(struct worker *worker, struct rte_mbuf **mbufs, uint16_
 		else
 			arrived[n_arrived++] = mbufs[i];
 	}
+	syn_shed_burst(&worker->shed, NET_DEVICES_MAX, n == WORKER_BURST);
 	input(worker, arrived, n_arrived, true);
 }
 

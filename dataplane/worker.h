@@ -20,6 +20,7 @@
 #include "dataplane/net.h"
 #include "dataplane/packet.h"
 #include "dataplane/reason.h"
+#include "dataplane/syn_shed.h"
 #include "dataplane/timer_wheel.h"
 
 struct rte_mbuf;
@@ -79,6 +80,7 @@ struct worker {
 	uint32_t port_counters[WORKER_PORT_COUNTERS]; /* local_port.c */
 	uint32_t rst_allowance;                       /* RSTs to strangers left in this second */
 	uint64_t rst_second, neighbour_tick_ms;
+	struct syn_shed shed;
 	uint32_t reclaim_hand; /* reclaim.c: the record that was looked at last */
 	uint64_t defended_ms;  /* when an address was last defended; 0: never */
 	struct tx_buffer tx[NET_DEVICES_MAX];
