@@ -50,6 +50,11 @@ send_event(struct worker *worker, const struct flow *flow, enum flow_event_kind 
 {
 	if (worker->events == NULL)
 		return;
+	/* Anybody can be refused as often as he likes; the log isn't his to fill. */
+	if (kind == FLOW_REFUSED && ++worker->refusals_told > FLOW_REFUSALS_TOLD_MAX) {
+		worker->stats->events_lost++;
+		return;
+	}
 	const struct flow_leg *client = &flow->leg[LEG_CLIENT], *endpoint = &flow->leg[LEG_ENDPOINT];
 	uint64_t wall = worker->now_ms + worker->wall_offset_ms;
 	struct flow_event event = {

@@ -418,6 +418,7 @@ worker_time(struct worker *worker, uint64_t now_ms)
 	if (now_ms / 1000 != worker->rst_second) {
 		worker->rst_second = now_ms / 1000;
 		worker->rst_allowance = worker->conf->flow.rst_per_second;
+		worker->refusals_told = 0;
 	}
 	worker->stats->neighbours = worker->neighbours.used;
 	worker->stats->holds = worker->holds.used;

@@ -79,6 +79,7 @@ struct worker {
 	uint64_t cookie_secret[2], isn_secret[2], port_secret[2];
 	uint32_t port_counters[WORKER_PORT_COUNTERS]; /* local_port.c */
 	uint32_t rst_allowance;                       /* RSTs to strangers left in this second */
+	uint32_t refusals_told;                       /* events about refusals in this second */
 	uint64_t rst_second, neighbour_tick_ms;
 	struct syn_shed shed;
 	uint32_t reclaim_hand; /* reclaim.c: the record that was looked at last */
