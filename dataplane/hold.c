@@ -129,7 +129,10 @@ dequeue(struct hold_pool *pool, const struct hold *hold)
 {
 	if (hold->queue == HOLD_QUEUE_NONE)
 		return;
-	pool->crowd[hold->source] -= hold->queue == HOLD_QUEUE_HELLO;
+	if (hold->queue == HOLD_QUEUE_HELLO) {
+		pool->waiting--;
+		pool->crowds -= --pool->crowd[hold->source] == 0;
+	}
 	*(hold->before != 0 ? &pool->holds[hold->before].next : &pool->oldest[hold->queue]) = hold->next;
 	*(hold->next != 0 ? &pool->holds[hold->next].before : &pool->youngest[hold->queue]) = hold->before;
 }
@@ -145,7 +148,10 @@ hold_enqueue(struct hold_pool *pool, uint32_t index, enum hold_queue queue, uint
 	hold->next = hold->before = 0;
 	if (queue == HOLD_QUEUE_NONE)
 		return;
-	pool->crowd[hold->source] += queue == HOLD_QUEUE_HELLO;
+	if (queue == HOLD_QUEUE_HELLO) {
+		pool->waiting++;
+		pool->crowds += pool->crowd[hold->source]++ == 0;
+	}
 	hold->before = pool->youngest[queue];
 	*(hold->before != 0 ? &pool->holds[hold->before].next : &pool->oldest[queue]) = index;
 	pool->youngest[queue] = index;

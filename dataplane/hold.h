@@ -83,6 +83,7 @@ struct hold_pool {
 	uint32_t touched_holds, touched_small, touched_large; /* high-water marks */
 	uint32_t used;
 	uint32_t crowd[HOLD_SOURCES]; /* by hash of the client's address: how many wait for their hello */
+	uint32_t waiting, crowds;     /* the sum of them, and how many aren't 0 */
 	uint32_t oldest[HOLD_QUEUES], youngest[HOLD_QUEUES]; /* ends of the queues; 0: empty */
 };
 

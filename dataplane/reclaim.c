@@ -32,30 +32,28 @@ give_up(struct worker *worker, uint32_t hold_index)
 	flow_dispose(worker, index);
 }
 
-/* Of those that wait longest for their hello, one from the most crowded source; those before it go to the end. 0: there
- * is none at all. */
+/* The one that has waited longest for its hello from a source that has no fewer of them than the average; those before
+ * it go to the end. 0: there is none at all. */
 static uint32_t
-most_crowded(struct worker *worker)
+crowded(struct worker *worker)
 {
 	struct hold_pool *pool = &worker->holds;
-	uint32_t index = pool->oldest[HOLD_QUEUE_HELLO], worst = index;
+	uint32_t index = pool->oldest[HOLD_QUEUE_HELLO];
 
 	for (unsigned i = 0; i < RECLAIM_LOOK && index != 0; i++) {
-		const struct hold *hold = hold_get(pool, index);
-		if (pool->crowd[hold->source] > pool->crowd[hold_get(pool, worst)->source])
-			worst = index;
-		index = hold->next;
+		if ((uint64_t)pool->crowd[hold_get(pool, index)->source] * pool->crowds >= pool->waiting)
+			break;
+		hold_enqueue(pool, index, HOLD_QUEUE_HELLO, worker->clock_ms);
+		index = pool->oldest[HOLD_QUEUE_HELLO];
 	}
-	while (pool->oldest[HOLD_QUEUE_HELLO] != worst)
-		hold_enqueue(pool, pool->oldest[HOLD_QUEUE_HELLO], HOLD_QUEUE_HELLO, worker->clock_ms);
-	return worst;
+	return index;
 }
 
 static bool
 reclaim_hold(struct worker *worker)
 {
 	const struct hold_pool *pool = &worker->holds;
-	uint32_t index = most_crowded(worker);
+	uint32_t index = crowded(worker);
 
 	if (index == 0) {
 		index = pool->oldest[HOLD_QUEUE_ENDPOINT];

@@ -3,15 +3,15 @@
  * Where room comes from when there is none: holds for ClientHellos, records for connections.
  *
  * Whoever fills our tables on purpose takes long; a legitimate client doesn't. Its hello follows its ACK at once, its
- * endpoint answers, it answers its endpoint. So the newcomer that has something to say gets its room, at the cost of
+ * endpoint answers, it answers its endpoint. So the newcomer that has something to say gets its room.
  *
- *   for a hold     a connection whose hello isn't whole: of the eight that wait longest, one from the source that has
- * most of them, so that a slow client isn't pushed out by another's many; those passed over wait from anew. Else the
- * connection whose endpoint has been silent longest, if that is RECLAIM_SILENT_MS for a record   one that is closed and
- * lingers; else as for a hold; else a connection whose client has said nothing since its hello, for RECLAIM_IDLE_S
+ * A hold comes from the connection that has waited longest for its hello; passed over, and waiting from anew, are those
+ * whose source has fewer such than the average: a slow client isn't pushed out by another's many. If nobody waits for a
+ * hello, it comes from the connection whose endpoint has been silent longest, when that is RECLAIM_SILENT_MS.
  *
- * and never of a connection in use. Records are looked at RECLAIM_RECORDS at a time, going round: the work for one
- * packet is bounded.
+ * A record comes from a connection that has closed and lingers; else it comes with a hold; else from a connection whose
+ * client has said nothing since its hello, for RECLAIM_IDLE_S. Never from one in use. Records are looked at
+ * RECLAIM_RECORDS at a time, going round: the work for one packet is bounded.
  *
  * What is given up before we acknowledged a byte is given up in silence. It was soft state: the client repeats its
  * bytes, they carry the cookie still, and the connection begins where it was. Only who took longer than a cookie lasts
@@ -23,7 +23,7 @@
 
 #include "dataplane/worker.h"
 
-enum { RECLAIM_LOOK = 8, RECLAIM_RECORDS = 32, RECLAIM_SILENT_MS = 1000, RECLAIM_IDLE_S = 10 };
+enum { RECLAIM_LOOK = 32, RECLAIM_RECORDS = 32, RECLAIM_SILENT_MS = 1000, RECLAIM_IDLE_S = 10 };
 
 /* Makes sure of a hold and a record for a newcomer; urgent: at the cost of others. REASON_NONE, or what there is no
  * room in: REASON_HOLD_POOL_EMPTY, REASON_FLOW_TABLE_FULL. */
