@@ -246,7 +246,9 @@ splice_start(struct worker *worker, uint32_t index, const struct packet *packet,
 
 	flow_set_state(worker, flow, FLOW_SPLICED);
 	flow_count_opened(worker, flow);
+	syn_shed_learn(worker, &client->peer);
 	client->bytes += hold->end;
+	flow->hello_length = hold->end;
 	flow->retries = 0;
 	hold->sent = send_held(worker, flow, hold, 0, hold->end, false);
 	if (hold->acked == 0) {

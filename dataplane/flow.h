@@ -86,15 +86,15 @@ struct flow {
 	uint32_t timer_next, timer_prev; /* neighbours in the wheel slot; also the link of the free list */
 	uint32_t timer_at;               /* expiry, ms of the worker's clock; meaningful while timer_armed */
 	uint8_t timer_armed;
-	uint8_t syn_acks_due; /* that a SYN sent twice will bring, and nobody waits for (dial.h) */
-	uint16_t idle_ticks;  /* of the idle watch that passed without a packet (flow_close.c) */
-	uint32_t endpoint;    /* live slot of the endpoint (dataplane.h); 0: none yet */
-	uint32_t service;     /* live slot of the backend; 0: none yet */
-	uint32_t listener;    /* live slot of the listener */
-	uint32_t hold;        /* index of the held bytes (hold.h); 0: none */
-	uint32_t opened_s;    /* wall clock of the handshake's last ACK: seconds since 1970 … */
-	uint16_t opened_ms;   /* … and milliseconds, 0..999 */
-	uint16_t spare;
+	uint8_t syn_acks_due;        /* that a SYN sent twice will bring, and nobody waits for (dial.h) */
+	uint16_t idle_ticks;         /* of the idle watch that passed without a packet (flow_close.c) */
+	uint32_t endpoint;           /* live slot of the endpoint (dataplane.h); 0: none yet */
+	uint32_t service;            /* live slot of the backend; 0: none yet */
+	uint32_t listener;           /* live slot of the listener */
+	uint32_t hold;               /* index of the held bytes (hold.h); 0: none */
+	uint32_t opened_s;           /* wall clock of the handshake's last ACK: seconds since 1970 … */
+	uint16_t opened_ms;          /* … and milliseconds, 0..999 */
+	uint16_t hello_length;       /* bytes that were held when it was spliced */
 	uint64_t counted[LEG_COUNT]; /* of leg[].bytes, what the live counters have */
 };
 

@@ -43,6 +43,8 @@ enum {
 	NEIGHBOUR_TICK_MS = 100,
 	TIMER_BUDGET = 512,
 	PROBE_BURST = 16,
+	HOLDS_KEPT = 1024,  /* so many were in use at a time: a busy moment. More were an attack, and their memory goes
+			       back */
 	TO_BE_SENT = 0x8000 /* beside a device's index in mbuf->port */
 };
 
@@ -327,6 +329,7 @@ worker_input(struct worker *worker, uint8_t device, struct rte_mbuf **mbufs, uin
 		host_forward(worker, device, mbufs, n);
 		return;
 	}
+	syn_shed_burst(&worker->shed, device, n == WORKER_BURST);
 	for (uint16_t i = 0; i < n; i++)
 		mbufs[i]->port = device;
 	input(worker, mbufs, n, false);
@@ -345,6 +348,7 @@ worker_input_handed_over(struct worker *worker, struct rte_mbuf **mbufs, uint16_
 		else
 			arrived[n_arrived++] = mbufs[i];
 	}
+	syn_shed_burst(&worker->shed, NET_DEVICES_MAX, n == WORKER_BURST);
 	input(worker, arrived, n_arrived, true);
 }
 
@@ -408,10 +412,13 @@ worker_time(struct worker *worker, uint64_t now_ms)
 		worker->neighbour_tick_ms = now_ms;
 		neighbour_tick(worker);
 		take_probes(worker);
+		if (worker->holds.used == 0 && worker->holds.touched_holds > HOLDS_KEPT)
+			hold_pool_trim(&worker->holds);
 	}
 	if (now_ms / 1000 != worker->rst_second) {
 		worker->rst_second = now_ms / 1000;
 		worker->rst_allowance = worker->conf->flow.rst_per_second;
+		worker->refusals_told = 0;
 	}
 	worker->stats->neighbours = worker->neighbours.used;
 	worker->stats->holds = worker->holds.used;

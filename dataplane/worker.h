@@ -20,6 +20,7 @@
 #include "dataplane/net.h"
 #include "dataplane/packet.h"
 #include "dataplane/reason.h"
+#include "dataplane/syn_shed.h"
 #include "dataplane/timer_wheel.h"
 
 struct rte_mbuf;
@@ -78,8 +79,11 @@ struct worker {
 	uint64_t cookie_secret[2], isn_secret[2], port_secret[2];
 	uint32_t port_counters[WORKER_PORT_COUNTERS]; /* local_port.c */
 	uint32_t rst_allowance;                       /* RSTs to strangers left in this second */
+	uint32_t refusals_told;                       /* events about refusals in this second */
 	uint64_t rst_second, neighbour_tick_ms;
-	uint64_t defended_ms; /* when an address was last defended; 0: never */
+	struct syn_shed shed;
+	uint32_t reclaim_hand; /* reclaim.c: the record that was looked at last */
+	uint64_t defended_ms;  /* when an address was last defended; 0: never */
 	struct tx_buffer tx[NET_DEVICES_MAX];
 
 	struct rte_ring *inbox;          /* mbufs handed over by other workers */

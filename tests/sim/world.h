@@ -92,10 +92,11 @@ struct world {
 	uint64_t now_us, gate_at_us, calm_at_us, limit_us;
 	uint64_t steps;
 	bool verbose, failed;
-	bool fifo;         /* nothing overtakes anything on its way to the gateway */
-	bool stale;        /* a packet of a connection that is gone is being worked on */
-	bool syn;          /* a SYN or SYN-ACK is being worked on */
-	uint32_t burst_us; /* what comes to a device within this time is one burst */
+	bool fifo;          /* nothing overtakes anything on its way to the gateway */
+	bool short_of_room; /* the gateway's tables are too small for all */
+	bool stale;         /* a packet of a connection that is gone is being worked on */
+	bool syn;           /* a SYN or SYN-ACK is being worked on */
+	uint32_t burst_us;  /* what comes to a device within this time is one burst */
 	struct link links[RIG_DEVICES];
 	struct connection connections[WORLD_CONNECTIONS_MAX];
 	unsigned n_connections;
