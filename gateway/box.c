@@ -218,12 +218,13 @@ box_drain(struct box *box, bool draining)
 }
 
 void
-box_stop(struct box *box)
+box_stop(struct box *box, enum box_stop_how how)
 {
 	if (!box->running)
 		return;
 	/* Worker 0 last: it may have to send what the others say in the end. */
 	for (uint16_t i = box->n_workers; i-- > 0;) {
+		atomic_store(&box->runs[i].keeps, how == BOX_STOP_KEEP);
 		atomic_store(&box->runs[i].stop, true);
 		worker_run_wake(&box->runs[i]);
 		rte_eal_wait_lcore(eal_worker_lcore(i));
@@ -234,7 +235,7 @@ box_stop(struct box *box)
 void
 box_close(struct box *box)
 {
-	box_stop(box);
+	box_stop(box, BOX_STOP_RESET);
 	for (uint16_t i = 0; i < box->n_workers; i++) {
 		worker_run_close(&box->runs[i]);
 		if (box->workers[i] != NULL) {

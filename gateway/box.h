@@ -26,6 +26,12 @@
 
 enum { BOX_INBOX = 2048, BOX_EVENTS = 8192, BOX_PROBES = 256 };
 
+/* What becomes of flows that are still open. */
+enum box_stop_how {
+	BOX_STOP_RESET, /* reset on both sides */
+	BOX_STOP_KEEP   /* left as they are: the next process adopts them */
+};
+
 /* What came of the last reload, for status. */
 struct box_reload {
 	uint64_t generation;      /* of the snapshot in force; 1 at start */
@@ -73,10 +79,9 @@ bool box_start(struct box *box, struct text *error);
 void box_tick(struct box *box);
 /* No new connections from now on (or again). */
 void box_drain(struct box *box, bool draining);
-/* Stops the workers; flows that are still open are reset on both sides. What they leave to be read (statistics, events)
- * stays. */
-void box_stop(struct box *box);
-/* box_stop, and frees everything. */
+/* Stops the workers. What they leave to be read (statistics, events) stays. */
+void box_stop(struct box *box, enum box_stop_how how);
+/* Stops, by BOX_STOP_RESET if that wasn't done before, and frees everything. */
 void box_close(struct box *box);
 
 /* Whether every worker went round its loop within the last few seconds: for systemd's watchdog. */
