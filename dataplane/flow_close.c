@@ -16,9 +16,10 @@ flow_set_state(struct worker *worker, struct flow *flow, enum flow_state state)
 		worker->stats->states[flow->state]--;
 	if (state != FLOW_FREE)
 		worker->stats->states[state]++;
-	flow->state = state;
-	flow->leg[LEG_CLIENT].state = state;
-	flow->leg[LEG_ENDPOINT].state = state;
+	flow->leg[LEG_CLIENT].state = (uint8_t)state;
+	flow->leg[LEG_ENDPOINT].state = (uint8_t)state;
+	__atomic_signal_fence(__ATOMIC_RELEASE); /* the compiler leaves before it what is before it (flow.h) */
+	flow->state = (uint8_t)state;
 }
 
 void
@@ -151,6 +152,7 @@ flow_finish(struct worker *worker, uint32_t index, enum reason reason)
 	if (flow->state != FLOW_SPLICED)
 		return;
 	flow->reason = (uint8_t)reason;
+	__atomic_signal_fence(__ATOMIC_RELEASE); /* a SPLICED record with a reason is one that ended (flow_adopt.c) */
 	if (flow->hold != 0) {
 		hold_release(&worker->holds, flow->hold);
 		flow->hold = 0;
