@@ -282,15 +282,23 @@ same_slot(void *context, char kind, uint32_t slot)
 void
 rig_restart(struct rig *rig, unsigned n_workers)
 {
+	struct ip_addr addresses[CONF_ADDRESSES_MAX];
+
+	for (unsigned i = 0; i < rig->net.n_addresses; i++)
+		addresses[i] = rig->net.addresses[i].addr;
+	rig_restart_from(rig, n_workers, addresses, rig->net.n_addresses);
+}
+
+void
+rig_restart_from(struct rig *rig, unsigned n_workers, const struct ip_addr *addresses, unsigned n_addresses)
+{
 	static const struct flow_adopt_names names = {NULL, same_slot};
 	struct worker *workers[RIG_WORKERS_MAX];
-	struct flow_adopt_source source = {.n_tables = rig->n_workers, .n_addresses = rig->net.n_addresses};
-	struct ip_addr addresses[CONF_ADDRESSES_MAX];
+	struct flow_adopt_source source = {
+		.n_tables = rig->n_workers, .addresses = addresses, .n_addresses = n_addresses};
 	void *memory[RIG_WORKERS_MAX];
+	size_t bytes = rig->table_bytes;
 
-	for (unsigned i = 0; i < source.n_addresses; i++)
-		addresses[i] = rig->net.addresses[i].addr;
-	source.addresses = addresses;
 	for (unsigned i = 0; i < RIG_WORKERS_MAX; i++)
 		workers[i] = &rig->workers[i];
 	flow_adopt_free(&rig->adoption, workers, rig->n_workers);
@@ -306,7 +314,7 @@ rig_restart(struct rig *rig, unsigned n_workers)
 		open_worker(rig, (uint16_t)i, rig->conf.tables.flows);
 	flow_adopt(&rig->adoption, &source, workers, &names, rig->now_ms);
 	for (unsigned i = 0; i < source.n_tables; i++)
-		munmap(memory[i], rig->table_bytes);
+		munmap(memory[i], bytes);
 	flow_adopt_ask(workers);
 	rig_settle(rig);
 }

@@ -105,6 +105,8 @@ void rig_open_workers(struct rig *rig, unsigned n_workers, uint32_t flows, uint3
 /* The process dies, with all that it had but the flow tables, and one with so many workers adopts those. What was sent
  * is on its way. Statistics and live counters begin anew. */
 void rig_restart(struct rig *rig, unsigned n_workers);
+/* The same where the process before had other addresses in its net, by index. */
+void rig_restart_from(struct rig *rig, unsigned n_workers, const struct ip_addr *addresses, unsigned n_addresses);
 /* Whether no worker has a flow, a timer or held bytes left, its counts by state say so as well, and no live slot counts
  * a connection. */
 bool rig_is_empty(const struct rig *rig);
