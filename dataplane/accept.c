@@ -123,7 +123,6 @@ open_flow(struct worker *worker, const struct packet *packet, const struct flow_
 		worker_drop(worker, mbuf, REASON_FLOW_TABLE_FULL);
 		return;
 	}
-	struct hold *hold = hold_get(&worker->holds, hold_index);
 	hold->gate_ts = told_tsval(worker, client->hash, options.tsecr);
 	/* The client echoes the clock of our SYN-ACK. */
 	hold->far = !options.timestamps || accept_tsval(worker, client->hash) - options.tsecr >= DIAL_FAR_MS;

@@ -242,21 +242,22 @@ splice_start(struct worker *worker, uint32_t index, const struct packet *packet,
 		endpoint->ts_delta = hold->gate_ts - options->tsval;
 		hold->endpoint_ts = hold->far ? 0 : options->tsval;
 	}
-	flow->syn_acks_due = hold->far;
+	flow->syn_acks_due = hold->far ? 1 : 0;
 
-	flow_set_state(worker, flow, FLOW_SPLICED);
-	flow_count_opened(worker, flow);
-	syn_shed_learn(worker, &client->peer);
 	client->bytes += hold->end;
 	flow->hello_length = hold->end;
 	flow->retries = 0;
+	if (hold->acked != 0)
+		endpoint->flags |= LEG_HELD;
+	flow_set_state(worker, flow, FLOW_SPLICED);
+	flow_count_opened(worker, flow);
+	syn_shed_learn(worker, &client->peer);
 	hold->sent = send_held(worker, flow, hold, 0, hold->end, false);
 	if (hold->acked == 0) {
 		hold_release(&worker->holds, flow->hold);
 		flow->hold = 0;
 		flow_idle_start(worker, index);
 	} else {
-		endpoint->flags |= LEG_HELD;
 		timer_wheel_start(&worker->wheel, &worker->flows, index, worker->clock_ms + HELD_RTO_MS);
 	}
 }

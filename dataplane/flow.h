@@ -14,6 +14,10 @@
  * acknowledgment numbers and SACK edges that arrive on it are in the other peer's translated numbering, so the *other*
  * leg's seq_delta is taken from them. Timestamps go the same way: TSval + ts_delta, TSecr − the other's ts_delta (RFC
  * 7323). All of it is arithmetic modulo 2^32.
+ *
+ * The process may die between any two instructions, and the next one reads what it left (flow_adopt.h). So `state` is
+ * the last word of every change: what it says, the rest of the record has said before. What a state doesn't need may be
+ * half-written; a record in SPLICED or CLOSING never is.
  */
 #ifndef POSTERN_DATAPLANE_FLOW_H
 #define POSTERN_DATAPLANE_FLOW_H
@@ -86,7 +90,8 @@ struct flow {
 	uint32_t timer_next, timer_prev; /* neighbours in the wheel slot; also the link of the free list */
 	uint32_t timer_at;               /* expiry, ms of the worker's clock; meaningful while timer_armed */
 	uint8_t timer_armed;
-	uint8_t syn_acks_due;        /* that a SYN sent twice will bring, and nobody waits for (dial.h) */
+	uint8_t owes : 1; /* before SPLICED: the client was told that bytes have arrived, and only the hold has them */
+	uint8_t syn_acks_due : 1; /* that a SYN sent twice will bring, and nobody waits for (dial.h) */
 	uint16_t idle_ticks;         /* of the idle watch that passed without a packet (flow_close.c) */
 	uint32_t endpoint;           /* live slot of the endpoint (dataplane.h); 0: none yet */
 	uint32_t service;            /* live slot of the backend; 0: none yet */

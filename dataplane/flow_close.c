@@ -16,9 +16,10 @@ flow_set_state(struct worker *worker, struct flow *flow, enum flow_state state)
 		worker->stats->states[flow->state]--;
 	if (state != FLOW_FREE)
 		worker->stats->states[state]++;
-	flow->state = state;
-	flow->leg[LEG_CLIENT].state = state;
-	flow->leg[LEG_ENDPOINT].state = state;
+	flow->leg[LEG_CLIENT].state = (uint8_t)state;
+	flow->leg[LEG_ENDPOINT].state = (uint8_t)state;
+	__atomic_signal_fence(__ATOMIC_RELEASE); /* the compiler leaves before it what is before it (flow.h) */
+	flow->state = (uint8_t)state;
 	if (flow->hold != 0)
 		hold_enqueue(&worker->holds, flow->hold,
 			     state == FLOW_PEEKING      ? HOLD_QUEUE_HELLO
@@ -44,9 +45,9 @@ flow_dispose(struct worker *worker, uint32_t index)
 	worker->table_version++;
 }
 
-static void
-send_event(struct worker *worker, const struct flow *flow, enum flow_event_kind kind, enum reason reason,
-	   const char *sni)
+void
+flow_send_event(struct worker *worker, const struct flow *flow, enum flow_event_kind kind, enum reason reason,
+		const char *sni)
 {
 	if (worker->events == NULL)
 		return;
@@ -151,7 +152,7 @@ flow_refuse(struct worker *worker, uint32_t index, enum reason reason, const cha
 		const struct hold *hold = hold_get(&worker->holds, flow->hold);
 		emit_reset_peer(worker, client, client->ack, hold->client_isn + 1 + hold->acked);
 	}
-	send_event(worker, flow, FLOW_REFUSED, reason, sni);
+	flow_send_event(worker, flow, FLOW_REFUSED, reason, sni);
 	flow_dispose(worker, index);
 }
 
@@ -163,6 +164,7 @@ flow_finish(struct worker *worker, uint32_t index, enum reason reason)
 	if (flow->state != FLOW_SPLICED)
 		return;
 	flow->reason = (uint8_t)reason;
+	__atomic_signal_fence(__ATOMIC_RELEASE); /* a SPLICED record with a reason is one that ended (flow_adopt.c) */
 	if (flow->hold != 0) {
 		hold_release(&worker->holds, flow->hold);
 		flow->hold = 0;
@@ -176,7 +178,7 @@ flow_finish(struct worker *worker, uint32_t index, enum reason reason)
 		counters->active--;
 		counters->closed++;
 	}
-	send_event(worker, flow, FLOW_ENDED, reason, NULL);
+	flow_send_event(worker, flow, FLOW_ENDED, reason, NULL);
 	flow_set_state(worker, flow, FLOW_CLOSING);
 	timer_wheel_start(&worker->wheel, &worker->flows, index, worker->clock_ms + worker->conf->flow.close_linger_ms);
 }
@@ -221,6 +223,14 @@ flow_idle_start(struct worker *worker, uint32_t index)
 {
 	struct flow *flow = flow_table_get(&worker->flows, index);
 	timer_wheel_start(&worker->wheel, &worker->flows, index, worker->clock_ms + idle_tick_ms(worker, flow));
+}
+
+void
+flow_idle_resume(struct worker *worker, uint32_t index)
+{
+	struct flow *flow = flow_table_get(&worker->flows, index);
+	uint32_t ahead = worker_random(worker) % (idle_tick_ms(worker, flow) + 1);
+	timer_wheel_start(&worker->wheel, &worker->flows, index, worker->clock_ms + ahead);
 }
 
 void

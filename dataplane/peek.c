@@ -33,8 +33,13 @@ send_ack(struct worker *worker, struct flow *flow, struct hold *hold)
 		.options = options,
 		.options_length = tcp_options_write(&ours, options),
 	};
-	if (!emit_to_peer(worker, client, &ack))
+	/* Before it can leave, and not after: the process may end in between. */
+	uint8_t owed = flow->owes;
+	flow->owes = owed || hold->end != 0;
+	if (!emit_to_peer(worker, client, &ack)) {
+		flow->owes = owed;
 		return;
+	}
 	if (ours.timestamps)
 		hold->gate_ts = ours.tsval;
 	hold->acked = hold->end;

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "dataplane/flow_adopt.h"
 #include "dataplane/flow_map.h"
 #include "dataplane/net.h"
 #include "dataplane/worker.h"
@@ -24,7 +25,15 @@
 #include "platform/eal.h"
 #include "platform/text.h"
 
+enum { BOX_LOCK_WAIT_MS = 5000 /* for the process before to be gone */ };
+
 enum { BOX_INBOX = 2048, BOX_EVENTS = 8192, BOX_PROBES = 256 };
+
+/* What becomes of flows that are still open. */
+enum box_stop_how {
+	BOX_STOP_RESET, /* reset on both sides */
+	BOX_STOP_KEEP   /* left as they are: the next process adopts them */
+};
 
 /* What came of the last reload, for status. */
 struct box_reload {
@@ -42,6 +51,9 @@ struct box {
 	uint8_t n_devices;
 	struct net net;
 	struct flow_map map;
+	struct flow_adoption adoption; /* what came of the process before */
+	uint64_t adoption_us;          /* how long it took */
+	bool knows_slots;              /* the process before left the names of its live slots */
 	struct live *live;
 	struct decide *decide;
 	struct dataplane_hooks hooks;
@@ -66,17 +78,16 @@ bool box_open(struct box *box, const struct conf *conf, struct text *error);
  * in reload.last_errors, and the result is false. Waits for the workers to let go of the old snapshot (milliseconds).
  */
 bool box_reload(struct box *box);
-/* Launches the workers. */
+/* Adopts the flows of the process before (flow_adopt.h), and launches the workers. */
 bool box_start(struct box *box, struct text *error);
 /* Main thread, once a second: works out what listeners offer, asks for probes, releases what nobody refers to any more.
  */
 void box_tick(struct box *box);
 /* No new connections from now on (or again). */
 void box_drain(struct box *box, bool draining);
-/* Stops the workers; flows that are still open are reset on both sides. What they leave to be read (statistics, events)
- * stays. */
-void box_stop(struct box *box);
-/* box_stop, and frees everything. */
+/* Stops the workers. What they leave to be read (statistics, events) stays. */
+void box_stop(struct box *box, enum box_stop_how how);
+/* Stops, by BOX_STOP_RESET if that wasn't done before, and frees everything. */
 void box_close(struct box *box);
 
 /* Whether every worker went round its loop within the last few seconds: for systemd's watchdog. */

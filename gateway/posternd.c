@@ -240,7 +240,7 @@ run(struct daemon *daemon)
 	log_info("gateway", "stopping", LOG_U64("flows", open_flows(&daemon->box)));
 	control_stop(daemon->control);
 	telemetry_serve_stop(daemon->http);
-	box_stop(&daemon->box);
+	box_stop(&daemon->box, BOX_STOP_RESET);
 	write_access_log(daemon);
 	access_log_close(&daemon->access_log);
 	loop_close(&daemon->loop);
