@@ -190,6 +190,7 @@ box_start(struct box *box, struct text *error)
 	worker_flush(box->workers[0]);
 	for (uint16_t i = 0; i < box->n_workers; i++) {
 		box->workers[i]->stats->heartbeat_ms = clock_ms();
+		atomic_store(&box->runs[i].stop, false);
 		int result = rte_eal_remote_launch(worker_run, &box->runs[i], eal_worker_lcore(i));
 		if (result != 0) {
 			text_print(error, "worker %u doesn't start: %s", i, rte_strerror(-result));

@@ -62,6 +62,9 @@ struct box {
 	uint16_t n_workers;
 	bool running, draining;
 	uint64_t started_wall_ms;
+	const char *upgraded_from; /* version of the program that this one replaced in its process; "": none did */
+	uint64_t stalled_us;       /* then: from its last packet to our first */
+	unsigned upgrade_failures; /* of this program: that it tried to become another, in vain */
 	struct box_reload reload;
 };
 
@@ -72,7 +75,7 @@ bool box_open(struct box *box, const struct conf *conf, struct text *error);
  * in reload.last_errors, and the result is false. Waits for the workers to let go of the old snapshot (milliseconds).
  */
 bool box_reload(struct box *box);
-/* Launches the workers. */
+/* Launches the workers; also again, after box_stop by BOX_STOP_KEEP. */
 bool box_start(struct box *box, struct text *error);
 /* Main thread, once a second: works out what listeners offer, asks for probes, releases what nobody refers to any more.
  */
