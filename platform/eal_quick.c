@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How fast the time stamp counter runs, where the processor doesn't say. DPDK sleeps for 100 ms to find out, a third of
- * the time that a restart takes; the linker puts this in its place (--wrap, see the Makefile). A reading of both clocks
- * is within half a microsecond of each other when nothing came in between, so TSC_SPAN_US gives the rate to about a ten
- * thousandth. All that depends on it are sleeps, time-outs of drivers, and the shares in `posternctl status`; time
- * itself is the system's clock (clock.h).
+ * Two things that DPDK takes its time for when it starts, done faster: a restart is a pause of every connection. The
+ * linker puts these in their place (--wrap, see the Makefile).
+ *
+ * How fast the time stamp counter runs, where the processor doesn't say: DPDK sleeps for 100 ms to find out. A reading of
+ * both clocks is within half a microsecond of each other when nothing came in between, so TSC_SPAN_US gives the rate to
+ * about a ten thousandth. All that depends on it are sleeps, time-outs of drivers, and the shares in `posternctl
+ * status`; time itself is the system's clock (clock.h).
+ *
+ * Which NUMA node a core is on: DPDK looks into 32 folders for each of 128 cores, those too that aren't there.
  */
 #include <rte_cycles.h>
 #include <time.h>
@@ -47,4 +51,14 @@ __wrap_get_tsc_freq(void)
 	struct reading to = read_both();
 
 	return (uint64_t)((double)(to.tsc - from.tsc) * 1e9 / (double)(to.ns - from.ns));
+}
+
+int eal_cpu_detected(unsigned lcore);
+unsigned __real_eal_cpu_socket_id(unsigned lcore);
+unsigned __wrap_eal_cpu_socket_id(unsigned lcore);
+
+unsigned
+__wrap_eal_cpu_socket_id(unsigned lcore)
+{
+	return eal_cpu_detected(lcore) ? __real_eal_cpu_socket_id(lcore) : 0;
 }
