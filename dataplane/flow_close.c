@@ -38,9 +38,9 @@ flow_dispose(struct worker *worker, uint32_t index)
 	worker->table_version++;
 }
 
-static void
-send_event(struct worker *worker, const struct flow *flow, enum flow_event_kind kind, enum reason reason,
-	   const char *sni)
+void
+flow_send_event(struct worker *worker, const struct flow *flow, enum flow_event_kind kind, enum reason reason,
+		const char *sni)
 {
 	if (worker->events == NULL)
 		return;
@@ -140,7 +140,7 @@ flow_refuse(struct worker *worker, uint32_t index, enum reason reason, const cha
 		const struct hold *hold = hold_get(&worker->holds, flow->hold);
 		emit_reset_peer(worker, client, client->ack, hold->client_isn + 1 + hold->acked);
 	}
-	send_event(worker, flow, FLOW_REFUSED, reason, sni);
+	flow_send_event(worker, flow, FLOW_REFUSED, reason, sni);
 	flow_dispose(worker, index);
 }
 
@@ -166,7 +166,7 @@ flow_finish(struct worker *worker, uint32_t index, enum reason reason)
 		counters->active--;
 		counters->closed++;
 	}
-	send_event(worker, flow, FLOW_ENDED, reason, NULL);
+	flow_send_event(worker, flow, FLOW_ENDED, reason, NULL);
 	flow_set_state(worker, flow, FLOW_CLOSING);
 	timer_wheel_start(&worker->wheel, &worker->flows, index, worker->clock_ms + worker->conf->flow.close_linger_ms);
 }
@@ -211,6 +211,14 @@ flow_idle_start(struct worker *worker, uint32_t index)
 {
 	struct flow *flow = flow_table_get(&worker->flows, index);
 	timer_wheel_start(&worker->wheel, &worker->flows, index, worker->clock_ms + idle_tick_ms(worker, flow));
+}
+
+void
+flow_idle_resume(struct worker *worker, uint32_t index)
+{
+	struct flow *flow = flow_table_get(&worker->flows, index);
+	uint32_t ahead = worker_random(worker) % (idle_tick_ms(worker, flow) + 1);
+	timer_wheel_start(&worker->wheel, &worker->flows, index, worker->clock_ms + ahead);
 }
 
 void

@@ -195,6 +195,19 @@ neighbour_send(struct worker *worker, struct neighbour *entry, struct rte_mbuf *
 	}
 }
 
+void
+neighbour_ask_all(struct worker *worker, unsigned most)
+{
+	for (uint16_t i = 1; i <= worker->neighbours.touched && most != 0; i++) {
+		struct neighbour *entry = &worker->neighbours.entries[i];
+		if (entry->state != NEIGHBOUR_INCOMPLETE || entry->probes != 0)
+			continue;
+		entry->since_ms = worker->clock_ms;
+		ask(worker, entry);
+		most--;
+	}
+}
+
 static void
 take_mac(struct worker *worker, struct neighbour *entry, const uint8_t mac[6], bool solicited)
 {

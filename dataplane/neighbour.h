@@ -111,6 +111,9 @@ neighbour_is_known(const struct neighbour *entry)
  * goes out. Takes the mbuf; what can't wait is dropped and counted. */
 void neighbour_send(struct worker *worker, struct neighbour *entry, struct rte_mbuf *mbuf);
 
+/* Asks for every next hop that nobody has asked for yet, at most so many. */
+void neighbour_ask_all(struct worker *worker, unsigned most);
+
 /* Somebody at port says that addr is at mac (NULL: where it was). solicited: an answer to us; override: may replace a
  * MAC that we know (RFC 4861 section 7.2.5; ARP: true). False when it was of no use: nobody here has asked for addr, or
  * mac can be no station's. */

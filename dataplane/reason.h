@@ -100,6 +100,10 @@ enum reason_class {
 	X(IDLE_TIMEOUT, END, "idle_timeout", "nothing passed for the idle time-out")                                   \
 	X(HALF_CLOSED_TIMEOUT, END, "half_closed_timeout", "one side closed and nothing passed since")                 \
 	X(HOLD_UNDELIVERED, END, "hold_undelivered", "the endpoint never acknowledged the bytes held for it")          \
+	X(ADOPT_HELD, END, "adopt_held", "bytes that Postern was to deliver died with the process before")             \
+	X(ADOPT_DAMAGED, END, "adopt_damaged", "the process before left a record that makes no sense")                 \
+	X(ADOPT_ADDRESS, END, "adopt_address", "after a restart its address is no longer in postern.conf")             \
+	X(ADOPT_FULL, END, "adopt_full", "after a restart there is no room for it in the table of flows")              \
 	X(ADMIN_CLOSED, END, "admin_closed", "an operator or the end of draining closed it")                           \
 	X(SHUTDOWN, END, "shutdown", "Postern stopped")
 

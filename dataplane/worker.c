@@ -30,6 +30,7 @@
 #include "dataplane/accept.h"
 #include "dataplane/arp.h"
 #include "dataplane/dial.h"
+#include "dataplane/flow_adopt.h"
 #include "dataplane/flow_close.h"
 #include "dataplane/host.h"
 #include "dataplane/icmp.h"
@@ -224,7 +225,10 @@ worker_owner(const struct worker *worker, uint8_t device, const struct flow_key 
 {
 	const struct ip_addr *local = &worker->net->addresses[key->local_addr].addr;
 	struct listener_offer offer;
+	uint16_t adopter;
 
+	if (worker->strays != NULL && flow_strays_find(worker->strays, key, hash, &adopter))
+		return adopter;
 	if (worker->hooks->listener(worker->hooks->context, local, ntohs(key->local_port), &offer)) {
 		if (worker->net->devices[device]->rx_queues >= worker->n_workers)
 			return worker->id;
@@ -379,10 +383,12 @@ worker_abort_all(struct worker *worker, enum reason reason)
 		struct flow *flow = flow_table_get(&worker->flows, index);
 		if (flow->state == FLOW_CONNECTING)
 			dial_abandon(worker, index); /* back to PEEKING */
-		if (flow->state == FLOW_SPLICED)
+		if (flow->state == FLOW_SPLICED) {
 			flow_abort(worker, index, reason);
-		else if (flow->state == FLOW_PEEKING)
+			flow_dispose(worker, index); /* both sides know: nothing is left to adopt */
+		} else if (flow->state == FLOW_PEEKING) {
 			flow_refuse(worker, index, reason, NULL);
+		}
 	}
 	worker_flush(worker);
 }
@@ -409,6 +415,8 @@ worker_time(struct worker *worker, uint64_t now_ms)
 		neighbour_tick(worker);
 		take_probes(worker);
 	}
+	if (unlikely(worker->n_farewells != 0))
+		flow_adopt_farewell(worker);
 	if (now_ms / 1000 != worker->rst_second) {
 		worker->rst_second = now_ms / 1000;
 		worker->rst_allowance = worker->conf->flow.rst_per_second;

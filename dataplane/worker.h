@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "dataplane/dataplane.h"
+#include "dataplane/flow_strays.h"
 #include "dataplane/flow_table.h"
 #include "dataplane/hold.h"
 #include "dataplane/neighbour.h"
@@ -82,6 +83,12 @@ struct worker {
 	uint64_t defended_ms; /* when an address was last defended; 0: never */
 	struct tx_buffer tx[NET_DEVICES_MAX];
 
+	/* Of an adoption (flow_adopt.h); allocated before the worker runs. */
+	const struct flow_strays *strays;
+	struct flow_leg *farewells; /* legs whose peers are to be told that their connection is gone */
+	uint32_t n_farewells;
+	uint64_t farewell_ms; /* when to begin with it */
+
 	struct rte_ring *inbox;          /* mbufs handed over by other workers */
 	struct rte_ring *const *inboxes; /* of all workers, by id */
 	struct rte_ring *probes;         /* struct probe_request by value, from control; NULL: none */
@@ -101,11 +108,6 @@ worker_count(struct worker *worker, enum reason reason)
 
 /* A frame, Ethernet header and all, for device; sent at the end of the burst at the latest. Takes the mbuf. */
 void worker_transmit(struct worker *worker, uint8_t device, struct rte_mbuf *mbuf);
-/* The worker that a packet belongs to when its flow isn't in our table: key and its hash as by flow_table_hash, and the
- * device that the packet arrived at. This worker itself when nobody can know better. */
-uint16_t worker_owner(const struct worker *worker, uint8_t device, const struct flow_key *key, uint32_t hash);
-/* Gives an mbuf to another worker's inbox, or drops and counts it when that is full. Takes the mbuf. */
-void worker_hand_over(struct worker *worker, uint16_t to, struct rte_mbuf *mbuf);
 /* Sends what waits in the buffers; what a device doesn't take is dropped and counted. */
 void worker_flush(struct worker *worker);
 
@@ -114,10 +116,10 @@ struct rte_mbuf *worker_mbuf(struct worker *worker);
 /* xoshiro128-like: fast, seeded, not for secrets. */
 uint32_t worker_random(struct worker *worker);
 
-/* The worker that a flow belongs to that isn't in our own table; key as our side sees it, hash is flow_table_hash of
- * it. */
+/* The worker that a packet belongs to when its flow isn't in our table: key and its hash as by flow_table_hash, and the
+ * device that the packet arrived at. This worker itself when nobody can know better. */
 uint16_t worker_owner(const struct worker *worker, uint8_t device, const struct flow_key *key, uint32_t hash);
-/* Gives a frame as it was received to another worker. Takes the mbuf. */
+/* Gives an mbuf to another worker's inbox, or drops and counts it when that is full. Takes the mbuf. */
 void worker_hand_over(struct worker *worker, uint16_t to, struct rte_mbuf *mbuf);
 
 /* Takes n <= WORKER_BURST frames that arrived on a device through all that must be done with them. Takes the mbufs. */

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "dataplane/flow_adopt.h"
 #include "dataplane/flow_map.h"
 #include "dataplane/net.h"
 #include "dataplane/worker.h"
@@ -23,6 +24,8 @@
 #include "platform/conf.h"
 #include "platform/eal.h"
 #include "platform/text.h"
+
+enum { BOX_LOCK_WAIT_MS = 5000 /* for the process before to be gone */ };
 
 enum { BOX_INBOX = 2048, BOX_EVENTS = 8192, BOX_PROBES = 256 };
 
@@ -48,6 +51,9 @@ struct box {
 	uint8_t n_devices;
 	struct net net;
 	struct flow_map map;
+	struct flow_adoption adoption; /* what came of the process before */
+	uint64_t adoption_us;          /* how long it took */
+	bool knows_slots;              /* the process before left the names of its live slots */
 	struct live *live;
 	struct decide *decide;
 	struct dataplane_hooks hooks;
@@ -75,8 +81,10 @@ bool box_open(struct box *box, const struct conf *conf, struct text *error);
  * in reload.last_errors, and the result is false. Waits for the workers to let go of the old snapshot (milliseconds).
  */
 bool box_reload(struct box *box);
-/* Launches the workers; also again, after box_stop by BOX_STOP_KEEP. */
+/* Adopts the flows of the process before (flow_adopt.h), and launches the workers. */
 bool box_start(struct box *box, struct text *error);
+/* Launches the workers again after box_stop by BOX_STOP_KEEP. */
+bool box_resume(struct box *box, struct text *error);
 /* Main thread, once a second: works out what listeners offer, asks for probes, releases what nobody refers to any more.
  */
 void box_tick(struct box *box);

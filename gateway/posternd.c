@@ -297,7 +297,7 @@ become_successor(struct daemon *daemon)
 	free(daemon->successor);
 	daemon->successor = NULL;
 	daemon->box.upgrade_failures++;
-	bool goes_on = box_start(&daemon->box, &error);
+	bool goes_on = box_resume(&daemon->box, &error);
 	log_lines(LOG_ERROR, goes_on ? "upgrade failed; going on as before" : "upgrade failed", &error);
 	text_free(&error);
 	if (goes_on)

@@ -257,6 +257,68 @@ rig_open(struct rig *rig, uint32_t flows, uint32_t packets)
 	rig_open_workers(rig, 1, flows, packets);
 }
 
+static void
+close_worker(struct rig *rig, unsigned id)
+{
+	struct worker *worker = &rig->workers[id];
+	struct rte_mbuf *mbuf;
+
+	neighbour_table_free(&worker->neighbours);
+	hold_pool_free(&worker->holds);
+	free(worker->live);
+	while (rig->inboxes[id] != NULL && rte_ring_dequeue(rig->inboxes[id], (void **)&mbuf) == 0)
+		rte_pktmbuf_free(mbuf);
+	rte_ring_free(rig->inboxes[id]);
+	rig->inboxes[id] = NULL;
+}
+
+static uint32_t
+same_slot(void *context, char kind, uint32_t slot)
+{
+	(void)context, (void)kind;
+	return slot < RIG_LIVE ? slot : 0;
+}
+
+void
+rig_restart(struct rig *rig, unsigned n_workers)
+{
+	struct ip_addr addresses[CONF_ADDRESSES_MAX];
+
+	for (unsigned i = 0; i < rig->net.n_addresses; i++)
+		addresses[i] = rig->net.addresses[i].addr;
+	rig_restart_from(rig, n_workers, addresses, rig->net.n_addresses);
+}
+
+void
+rig_restart_from(struct rig *rig, unsigned n_workers, const struct ip_addr *addresses, unsigned n_addresses)
+{
+	static const struct flow_adopt_names names = {NULL, same_slot};
+	struct worker *workers[RIG_WORKERS_MAX];
+	struct flow_adopt_source source = {
+		.n_tables = rig->n_workers, .addresses = addresses, .n_addresses = n_addresses};
+	void *memory[RIG_WORKERS_MAX];
+	size_t bytes = rig->table_bytes;
+
+	for (unsigned i = 0; i < RIG_WORKERS_MAX; i++)
+		workers[i] = &rig->workers[i];
+	flow_adopt_free(&rig->adoption, workers, rig->n_workers);
+	for (unsigned i = 0; i < source.n_tables; i++) {
+		source.tables[i] = rig->workers[i].flows;
+		memory[i] = rig->table_memory[i];
+		close_worker(rig, i);
+	}
+	memset(rig->all_stats, 0, sizeof(rig->all_stats));
+	rig->n_workers = n_workers;
+	rig->receiver = rig->running = 0;
+	for (unsigned i = 0; i < n_workers; i++)
+		open_worker(rig, (uint16_t)i, rig->conf.tables.flows);
+	flow_adopt(&rig->adoption, &source, workers, &names, rig->now_ms);
+	for (unsigned i = 0; i < source.n_tables; i++)
+		munmap(memory[i], bytes);
+	flow_adopt_ask(workers);
+	rig_settle(rig);
+}
+
 bool
 rig_is_empty(const struct rig *rig)
 {
@@ -280,14 +342,13 @@ rig_close(struct rig *rig)
 	for (unsigned i = 0; i < RIG_DEVICES; i++)
 		while (rig->sent[i].head != rig->sent[i].tail)
 			rte_pktmbuf_free(rig->sent[i].mbufs[rig->sent[i].head++ % RIG_QUEUE]);
+	struct worker *workers[RIG_WORKERS_MAX];
 	for (unsigned i = 0; i < rig->n_workers; i++) {
-		struct worker *worker = &rig->workers[i];
-		neighbour_table_free(&worker->neighbours);
-		hold_pool_free(&worker->holds);
+		workers[i] = &rig->workers[i];
+		close_worker(rig, i);
 		munmap(rig->table_memory[i], rig->table_bytes);
-		free(worker->live);
-		rte_ring_free(rig->inboxes[i]);
 	}
+	flow_adopt_free(&rig->adoption, workers, rig->n_workers);
 	rte_ring_free(rig->events);
 	return rte_mempool_in_use_count(pool);
 }
