@@ -215,8 +215,10 @@ usage(FILE *out)
 	      "      --check      read and check postern.conf and federation.yaml, and exit\n"
 	      "      --version    print the version and exit\n"
 	      "\n"
-	      "SIGHUP reloads federation.yaml; SIGTERM drains, stops, and resets what is open then; SIGQUIT stops at once\n"
-	      "and leaves connections to the next posternd; SIGUSR2 upgrades in place. posternctl shows and steers it.\n",
+	      "SIGHUP reloads federation.yaml; SIGTERM drains, stops, and resets what is open then; SIGQUIT stops at "
+	      "once\n"
+	      "and leaves connections to the next posternd; SIGUSR2 upgrades in place. posternctl shows and steers "
+	      "it.\n",
 	      out);
 }
 
@@ -279,8 +281,8 @@ start(struct daemon *daemon, struct text *error)
 	return true;
 }
 
-/* Becomes the successor. Returns when that failed: forwarding goes on then, or false and the process should end, so that
- * it is started again and adopts what it left. */
+/* Becomes the successor. Returns when that failed: forwarding goes on then, or false and the process should end, so
+ * that it is started again and adopts what it left. */
 static bool
 become_successor(struct daemon *daemon)
 {
@@ -336,8 +338,8 @@ run(struct daemon *daemon)
 		 LOG_U64("listeners", snapshot->n_listeners), LOG_U64("services", snapshot->n_services),
 		 LOG_U64("endpoints", snapshot->n_endpoints), LOG_U64("microseconds", clock_us() - begin_us));
 	if (daemon->upgrade.from[0] != '\0')
-		log_info("gateway", "upgraded", LOG_STR("from", daemon->upgrade.from),
-			 LOG_STR("to", POSTERN_VERSION), LOG_U64("stalled_us", daemon->box.stalled_us));
+		log_info("gateway", "upgraded", LOG_STR("from", daemon->upgrade.from), LOG_STR("to", POSTERN_VERSION),
+			 LOG_U64("stalled_us", daemon->box.stalled_us));
 	notify_ready(&daemon->notify);
 	do {
 		loop_run(&daemon->loop);

@@ -40,8 +40,8 @@ struct upgrade {
 /* First thing in main. arguments outlive upgrade. */
 void upgrade_init(struct upgrade *upgrade, char **arguments);
 
-/* Runs `program --check --conf conf` and waits for it, UPGRADE_CHECK_S at most; notify hears meanwhile that all is well. False
- * when it doesn't say that both files are good; what it said is in error. */
+/* Runs `program --check --conf conf` and waits for it, UPGRADE_CHECK_S at most; notify hears meanwhile that all is
+ * well. False when it doesn't say that both files are good; what it said is in error. */
 bool upgrade_check(const char *program, const char *conf, const struct notify *notify, struct text *error);
 
 /* Becomes program. The workers have stopped, at stopped_us. Returns only when that failed: then error says why, and

@@ -3,9 +3,9 @@
  * Two things that DPDK takes its time for when it starts, done faster: a restart is a pause of every connection. The
  * linker puts these in their place (--wrap, see the Makefile).
  *
- * How fast the time stamp counter runs, where the processor doesn't say: DPDK sleeps for 100 ms to find out. A reading of
- * both clocks is within half a microsecond of each other when nothing came in between, so TSC_SPAN_US gives the rate to
- * about a ten thousandth. All that depends on it are sleeps, time-outs of drivers, and the shares in `posternctl
+ * How fast the time stamp counter runs, where the processor doesn't say: DPDK sleeps for 100 ms to find out. A reading
+ * of both clocks is within half a microsecond of each other when nothing came in between, so TSC_SPAN_US gives the rate
+ * to about a ten thousandth. All that depends on it are sleeps, time-outs of drivers, and the shares in `posternctl
  * status`; time itself is the system's clock (clock.h).
  *
  * Which NUMA node a core is on: DPDK looks into 32 folders for each of 128 cores, those too that aren't there.

@@ -38,9 +38,9 @@ struct loop {
 	bool unhealthy; /* already said in the log */
 };
 
-/* Prepares loop: signals are caught from here on, those too that were blocked until now, and SIGPIPE is ignored. The tick comes every tick_ms. notify must
- * outlive the loop. loop doesn't move in memory until loop_close. Returns 0 or a libuv error (uv_strerror); then
- * nothing is open. */
+/* Prepares loop: signals are caught from here on, those too that were blocked until now, and SIGPIPE is ignored. The
+ * tick comes every tick_ms. notify must outlive the loop. loop doesn't move in memory until loop_close. Returns 0 or a
+ * libuv error (uv_strerror); then nothing is open. */
 int loop_open(struct loop *loop, const struct loop_callbacks *callbacks, const struct notify *notify, uint64_t tick_ms);
 
 /* The signals that a loop catches. */

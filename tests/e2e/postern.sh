@@ -4,8 +4,12 @@
 #
 #   postern_start [WORKERS]        writes postern.conf for these worker cores (default "1"), starts posternd and waits
 #                                  until it is ready: on AF_XDP, and on AF_PACKET where that fails. POSTERN_DRIVER says which
+#   postern_supervise [WORKERS]    the same under a supervisor that starts it again whenever it ends, while there is no file
+#                                  $POSTERN_DIR/hold
+#   postern_pid                    of the one that runs now
 #   postern_stop                   ends it without waiting for connections to close
-#   federation                     prints federation.yaml; $FEDERATION is the file in force
+#   federation                     prints federation.yaml, what $FEDERATION_EXTRA prints at its end; $FEDERATION is the file in
+#                                  force
 #   ctl ARGUMENT…                  posternctl on its socket
 #   dropped REASON                 how often that reason was counted so far
 
@@ -158,6 +162,7 @@ federation() {
 	service half6.shop.example 8443 500ms $HOLE_V6 $A_V6
 	service hole.shop.example 8443 500ms $HOLE_V4 $HOLE_V6
 	service closed.shop.example 1 500ms $A_V4 $B_V4
+	${FEDERATION_EXTRA:-true}
 }
 
 ctl() {
@@ -190,8 +195,33 @@ postern_start() {
 	return 1
 }
 
+# What systemd would do, with less ado.
+postern_supervise() {
+	postern_start "$@" || return 1
+	postern_stop
+	touch "$POSTERN_DIR/supervised"
+	start_bg box "$POSTERN_DIR/log" bash -c 'cd "$1" && while [ -e supervised ]; do
+			if [ -e hold ]; then sleep 0.01; continue; fi
+			"$2" --conf postern.conf & echo $! >pid.new; mv pid.new pid; wait $!
+		done' supervisor "$POSTERN_DIR" "$(realpath "$BUILD/posternd")"
+	SUPERVISOR_PID=$STARTED_PID
+	wait_for 10 postern_answers - && POSTERN_PID=$(postern_pid)
+}
+
+postern_pid() {
+	cat "$POSTERN_DIR/pid"
+}
+
+# Whether another process than that one is ready.
+postern_answers() {
+	local pid
+	pid=$(postern_pid)
+	[ "$pid" != "$1" ] && [ "$(ctl status -o json | jq .pid)" = "$pid" ]
+}
+
 # The first TERM drains, the second stops.
 postern_stop() {
+	rm -f "$POSTERN_DIR/supervised" "$POSTERN_DIR/hold"
 	kill -TERM "$POSTERN_PID" 2>/dev/null && sleep 0.2
 	stop_bg "$POSTERN_PID"
 }

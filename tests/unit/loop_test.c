@@ -124,7 +124,8 @@ test_watchdog(void)
 	char bytes[16];
 	unsigned told = 0;
 	static struct seen seen = {.healthy_for = 4};
-	const struct loop_callbacks callbacks = {&seen, on_stop, on_reload, on_leave, on_upgrade, quiet_tick, on_healthy};
+	const struct loop_callbacks callbacks = {&seen,      on_stop,    on_reload, on_leave,
+						 on_upgrade, quiet_tick, on_healthy};
 	struct notify notify = {.watchdog_us = 4000};
 
 	/* A connected pair needs no address. */
