@@ -134,7 +134,7 @@ killed_and_adopted() {
 	local pid
 	pid=$(postern_pid)
 	kill -KILL "$pid"
-	wait_for 10 postern_answers "$pid"
+	wait_for 10 postern_answers "$pid" || return 1
 	has_spliced "$1" && greets && settle
 }
 
