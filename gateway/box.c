@@ -164,11 +164,13 @@ save_names(struct box *box)
 }
 
 bool
-box_open(struct box *box, const struct conf *conf, struct text *error)
+box_open(struct box *box, const struct conf *conf, const char *interlude, struct text *error)
 {
 	*box = (struct box){.conf = conf, .n_workers = conf->n_workers, .started_wall_ms = clock_wall_ms()};
 	for (unsigned i = 0; i < WORKERS_MAX; i++)
 		box->runs[i].wake_fd = box->runs[i].epoll_fd = -1;
+
+	interlude_inherit(&box->interlude, conf, interlude);
 
 	/* First of all: the process before may be using the devices, too. */
 	if (!flow_map_lock(&box->map, conf->state_directory, BOX_LOCK_WAIT_MS, error) ||
@@ -190,6 +192,7 @@ box_open(struct box *box, const struct conf *conf, struct text *error)
 	}
 	if (!open_devices(box, error) || !open_state(box, error))
 		return false;
+	interlude_end(&box->interlude);
 	for (uint16_t i = 0; i < box->n_workers; i++)
 		if (!open_worker(box, i, error))
 			return false;
@@ -281,6 +284,9 @@ box_start(struct box *box, struct text *error)
 	arp_announce(box->workers[0]);
 	nd_announce(box->workers[0]);
 	worker_flush(box->workers[0]);
+	uint32_t frames = interlude_replay(&box->interlude, box->workers[0], box->devices, clock_ms());
+	if (frames != 0)
+		log_info("gateway", "took what came in meanwhile", LOG_U64("frames", frames));
 	return box_resume(box, error);
 }
 

@@ -251,7 +251,7 @@ start(struct daemon *daemon, struct text *error)
 	const struct conf *conf = daemon->conf;
 	const struct loop_callbacks callbacks = {daemon, on_stop, on_reload, on_leave, on_upgrade, on_tick, on_healthy};
 
-	if (!box_open(box, conf, error))
+	if (!box_open(box, conf, daemon->upgrade.interlude, error))
 		return false;
 	if (!box_reload(box)) {
 		text_print(error, "%s is not valid:\n%s", conf->federation_path, box->reload.last_errors.bytes);
@@ -286,16 +286,19 @@ start(struct daemon *daemon, struct text *error)
 static bool
 become_successor(struct daemon *daemon)
 {
+	struct interlude interlude;
 	struct text error = {0};
 
 	log_info("gateway", "upgrading", LOG_STR("program", daemon->successor),
 		 LOG_U64("flows", open_flows(&daemon->box)));
 	notify_reloading(&daemon->notify);
+	interlude_open(&interlude, daemon->conf);
 	uint64_t stopped_us = clock_us();
 	box_stop(&daemon->box, BOX_STOP_KEEP);
 	write_access_log(daemon);
-	upgrade_exec(&daemon->upgrade, daemon->successor, stopped_us, &error);
+	upgrade_exec(&daemon->upgrade, daemon->successor, daemon->conf, &interlude, stopped_us, &error);
 
+	interlude_cancel(&interlude, daemon->conf, daemon->box.devices);
 	free(daemon->successor);
 	daemon->successor = NULL;
 	daemon->box.upgrade_failures++;

@@ -20,14 +20,23 @@
 
 enum { OUTPUT_MAX = 16384, SECOND_MS = 1000, FIRST_DESCRIPTOR = STDERR_FILENO + 1 };
 
-static const char from_name[] = "POSTERN_UPGRADED_FROM", stopped_name[] = "POSTERN_STOPPED_US";
+static const char from_name[] = "POSTERN_UPGRADED_FROM", stopped_name[] = "POSTERN_STOPPED_US",
+		  interlude_name[] = "POSTERN_INTERLUDE";
+
+static void
+forget_variables(void)
+{
+	unsetenv(from_name);
+	unsetenv(stopped_name);
+	unsetenv(interlude_name);
+}
 
 void
 upgrade_init(struct upgrade *upgrade, char **arguments)
 {
-	const char *from = getenv(from_name), *stopped = getenv(stopped_name);
+	const char *from = getenv(from_name), *stopped = getenv(stopped_name), *interlude = getenv(interlude_name);
 
-	*upgrade = (struct upgrade){.arguments = arguments};
+	*upgrade = (struct upgrade){.arguments = arguments, .interlude = strdup(interlude == NULL ? "" : interlude)};
 	/* Now: once a package has replaced the file, the kernel calls it "… (deleted)". */
 	ssize_t length = readlink("/proc/self/exe", upgrade->program, sizeof(upgrade->program) - 1);
 	upgrade->program[length < 0 ? 0 : length] = '\0';
@@ -37,8 +46,7 @@ upgrade_init(struct upgrade *upgrade, char **arguments)
 		snprintf(upgrade->from, sizeof(upgrade->from), "%s", from);
 		upgrade->stopped_us = strtoull(stopped, NULL, 10);
 	}
-	unsetenv(from_name);
-	unsetenv(stopped_name);
+	forget_variables();
 }
 
 /* Starts it with both outputs in a pipe, whose other end is *output. Returns the process, or -1 and errno. */
@@ -142,22 +150,40 @@ set_u64(const char *name, uint64_t value)
 	setenv(name, text, 1);
 }
 
+/* Libraries open descriptors that would outlive execve, and a socket of AF_XDP keeps its queue: none may but those of
+ * the interlude. */
+static bool
+sort_descriptors(const struct interlude *interlude)
+{
+	if (close_range(FIRST_DESCRIPTOR, ~0U, CLOSE_RANGE_CLOEXEC) != 0)
+		return false;
+	for (unsigned i = 0; i < CONF_PORTS_MAX; i++)
+		if (interlude->fds[i] >= 0 && fcntl(interlude->fds[i], F_SETFD, 0) != 0)
+			return false;
+	return true;
+}
+
 void
-upgrade_exec(const struct upgrade *upgrade, const char *program, uint64_t stopped_us, struct text *error)
+upgrade_exec(const struct upgrade *upgrade, const char *program, const struct conf *conf,
+	     const struct interlude *interlude, uint64_t stopped_us, struct text *error)
 {
 	char *first = upgrade->arguments[0], *copy = strdup(program);
+	struct text sockets = {0};
 	cpu_set_t pinned;
 	sigset_t signals, before;
 	bool was_pinned = sched_getaffinity(0, sizeof(pinned), &pinned) == 0;
 
+	interlude_print(interlude, conf, &sockets);
+	if (sockets.length != 0)
+		setenv(interlude_name, sockets.bytes, 1);
+	text_free(&sockets);
 	setenv(from_name, POSTERN_VERSION, 1);
 	set_u64(stopped_name, stopped_us);
 	loop_signals(&signals);
 	pthread_sigmask(SIG_BLOCK, &signals, &before);
 	if (CPU_COUNT(&upgrade->cores) != 0)
 		sched_setaffinity(0, sizeof(upgrade->cores), &upgrade->cores);
-	/* Libraries open descriptors that would outlive execve, and a socket of AF_XDP keeps its queue. */
-	if (close_range(FIRST_DESCRIPTOR, ~0U, CLOSE_RANGE_CLOEXEC) == 0) {
+	if (sort_descriptors(interlude)) {
 		upgrade->arguments[0] = copy;
 		execve(program, upgrade->arguments, environ);
 	}
@@ -168,6 +194,5 @@ upgrade_exec(const struct upgrade *upgrade, const char *program, uint64_t stoppe
 	if (was_pinned)
 		sched_setaffinity(0, sizeof(pinned), &pinned);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	unsetenv(from_name);
-	unsetenv(stopped_name);
+	forget_variables();
 }

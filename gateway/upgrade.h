@@ -23,6 +23,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "dataplane/interlude.h"
 #include "platform/notify.h"
 
 struct text;
@@ -35,6 +36,7 @@ struct upgrade {
 	cpu_set_t cores;                /* that the process was given, before DPDK pinned its threads */
 	char from[UPGRADE_VERSION_MAX]; /* version of the program before; empty: this was no upgrade */
 	uint64_t stopped_us;            /* when that one stopped forwarding (clock_us) */
+	char *interlude;                /* what it says for interlude_inherit; "" if it says nothing */
 };
 
 /* First thing in main. arguments outlive upgrade. */
@@ -44,8 +46,9 @@ void upgrade_init(struct upgrade *upgrade, char **arguments);
  * well. False when it doesn't say that both files are good; what it said is in error. */
 bool upgrade_check(const char *program, const char *conf, const struct notify *notify, struct text *error);
 
-/* Becomes program. The workers have stopped, at stopped_us. Returns only when that failed: then error says why, and
- * nothing has changed. */
-void upgrade_exec(const struct upgrade *upgrade, const char *program, uint64_t stopped_us, struct text *error);
+/* Becomes program. The workers have stopped, at stopped_us; interlude is handed over. Returns only when that failed:
+ * then error says why, and nothing has changed. */
+void upgrade_exec(const struct upgrade *upgrade, const char *program, const struct conf *conf,
+		  const struct interlude *interlude, uint64_t stopped_us, struct text *error);
 
 #endif
