@@ -86,6 +86,34 @@ flows_json(const struct box *box)
 	return json;
 }
 
+/* What came of the flows of the process before; null when it left none. */
+static json_t *
+adoption_json(const struct box *box)
+{
+	const struct flow_adoption *adoption = &box->adoption;
+	const struct {
+		const char *name;
+		uint64_t value;
+	} members[] = {
+		{"found", adoption->found},
+		{"spliced", adoption->spliced},
+		{"closing", adoption->closing},
+		{"forgotten", adoption->forgotten},
+		{reason_text(REASON_ADOPT_HELD), adoption->held},
+		{reason_text(REASON_ADOPT_DAMAGED), adoption->damaged},
+		{reason_text(REASON_ADOPT_ADDRESS), adoption->address},
+		{reason_text(REASON_ADOPT_FULL), adoption->full},
+		{"microseconds", box->adoption_us},
+	};
+
+	if (adoption->found == 0)
+		return json_null();
+	json_t *json = json_object();
+	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
+		json_object_set_new(json, members[i].name, control_json_u64(members[i].value));
+	return json;
+}
+
 static json_t *
 occupancy(uint64_t used, uint64_t capacity)
 {
@@ -271,6 +299,7 @@ control_status(struct control_context *context, const json_t *arguments, struct 
 	json_object_set_new(json, "federation", federation_json(box, wall_ms));
 	json_object_set_new(json, "workers", workers_json(context));
 	json_object_set_new(json, "flows", flows_json(box));
+	json_object_set_new(json, "adoption", adoption_json(box));
 	json_object_set_new(json, "tables", tables_json(box));
 	json_object_set_new(json, "ports", ports_json(box));
 	json_object_set_new(json, "neighbours", neighbours_json(box));

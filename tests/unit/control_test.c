@@ -220,6 +220,17 @@ status_client(struct world *world)
 			       "10.244.0.1/16");
 	CU_ASSERT_EQUAL(number_of(lan, "rx_packets"), 30);
 	CU_ASSERT_TRUE(json_is_null(json_object_get(lan, "tx_packets"))); /* shares its device */
+	CU_ASSERT_TRUE(json_is_null(json_object_get(status, "adoption")));
+	json_decref(status);
+
+	world->fake.box.adoption = (struct flow_adoption){.found = 12, .spliced = 7, .forgotten = 3, .held = 2};
+	world->fake.box.adoption_us = 4321;
+	status = ask_document(world, "status", "{}");
+	const json_t *adoption = json_object_get(status, "adoption");
+	CU_ASSERT_EQUAL(number_of(adoption, "found"), 12);
+	CU_ASSERT_EQUAL(number_of(adoption, "spliced"), 7);
+	CU_ASSERT_EQUAL(number_of(adoption, "adopt_held"), 2);
+	CU_ASSERT_EQUAL(number_of(adoption, "microseconds"), 4321);
 	json_decref(status);
 }
 

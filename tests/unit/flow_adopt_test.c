@@ -257,8 +257,9 @@ test_owed(void)
 		rig_restart(&rig, 1);
 		CU_ASSERT_EQUAL(rig.adoption.held, 1);
 		CU_ASSERT_TRUE(rig_is_empty(&rig));
-		CU_ASSERT_TRUE(talk_silent(&talk));
-		rig_advance(&rig, ADOPT_FAREWELL_MS + 10);
+		rig_advance(&rig, ADOPT_FAREWELL_MS - 10);
+		CU_ASSERT_TRUE(talk_silent(&talk)); /* next hops are given the time to answer */
+		rig_advance(&rig, 20);
 		CU_ASSERT_TRUE(talk_hear_reset(&talk, LEG_CLIENT));
 		CU_ASSERT_TRUE(talk_silent(&talk));
 		CU_ASSERT_TRUE(rig_event(&rig, &event));
@@ -382,6 +383,8 @@ test_was_ending(void)
 		CU_ASSERT_TRUE(rig_event(&rig, &event));
 		CU_ASSERT_EQUAL(event.kind, FLOW_ENDED);
 		CU_ASSERT_EQUAL(event.reason, how == 0 ? REASON_RESET_BY_CLIENT : REASON_CLOSED);
+		CU_ASSERT_EQUAL(talk_flow(&talk)->leg[LEG_ENDPOINT].flags & LEG_HELD, 0);
+		CU_ASSERT_TRUE(talk_exchange(&talk, 10)); /* late packets still find their way */
 		rig_advance(&rig, rig.conf.flow.close_linger_ms + 16);
 		CU_ASSERT_TRUE(rig_is_empty(&rig));
 		CU_ASSERT_TRUE(talk_silent(&talk));
@@ -565,22 +568,26 @@ test_damage(void)
 static void
 test_duplicates(void)
 {
-	for (unsigned workers = 1; workers <= 3; workers++)
+	enum { TALKS = 12 };
+	static struct talk talks[TALKS];
+
+	for (unsigned round = 0; round < 5u * RIG_WORKERS_MAX; round++)
 		for (unsigned leg = 0; leg < LEG_COUNT; leg++) {
-			static struct talk talks[2];
 			rig_open(&rig, FLOWS, PACKETS);
-			for (unsigned i = 0; i < 2; i++) {
+			for (unsigned i = 0; i < TALKS; i++) {
 				talk_init(&talks[i], &rig, false, false);
-				talks[i].side[LEG_CLIENT].port = (uint16_t)(50000 + i);
+				talks[i].side[LEG_CLIENT].port = (uint16_t)(50000 + 100 * round + i);
 				CU_ASSERT_TRUE(talk_connect(&talks[i]));
 			}
-			struct flow_leg *first = &flow_table_get(&rig.worker.flows, 1)->leg[leg];
-			struct flow_leg *second = &flow_table_get(&rig.worker.flows, 2)->leg[leg];
-			second->peer_port = first->peer_port;
-			second->local_port = first->local_port;
-			rig_restart(&rig, workers);
+			const struct flow_leg *first = &flow_table_get(&rig.worker.flows, 1)->leg[leg];
+			for (unsigned i = 2; i <= TALKS; i++) {
+				struct flow_leg *other = &flow_table_get(&rig.worker.flows, i)->leg[leg];
+				other->peer_port = first->peer_port;
+				other->local_port = first->local_port;
+			}
+			rig_restart(&rig, 1 + round % RIG_WORKERS_MAX);
 			CU_ASSERT_EQUAL(rig.adoption.spliced, 1);
-			CU_ASSERT_EQUAL(rig.adoption.damaged, 1);
+			CU_ASSERT_EQUAL(rig.adoption.damaged, TALKS - 1);
 			CU_ASSERT_TRUE(talk_exchange(&talks[0], 10));
 			end();
 		}
