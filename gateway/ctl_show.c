@@ -224,6 +224,7 @@ show_upgrade(const json_t *document, FILE *out)
 	fprintf(out, "upgraded from %s to %s in process %" PRIu64 "; forwarding stood still for %.1f ms\n",
 		ctl_text(document, "from"), ctl_text(document, "to"), ctl_u64(document, "pid"),
 		(double)ctl_u64(document, "stalled_us") / 1e3);
+	ctl_show_adoption(json_object_get(document, "adoption"), out);
 }
 
 void

@@ -36,7 +36,7 @@ outcome(const json_t *status)
 	json_object_set(json, "from", json_object_get(upgrade, "from"));
 	json_object_set(json, "to", json_object_get(status, "version"));
 	json_object_set(json, "stalled_us", json_object_get(upgrade, "stalled_us"));
-	json_object_set(json, "adopted", json_object_get(status, "adopted"));
+	json_object_set(json, "adoption", json_object_get(status, "adoption"));
 	return json;
 }
 

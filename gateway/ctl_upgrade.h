@@ -11,7 +11,7 @@ struct text;
 enum { CTL_UPGRADE_WAIT_S = 60, CTL_UPGRADE_POLL_MS = 20 };
 
 /* Asks at socket until another program than the one that gave *document (the answer to upgrade) says that it forwards.
- * Then *document is replaced by what came of it: pid, from, to (versions), stalled_us, adopted (status has it). False,
+ * Then *document is replaced by what came of it: pid, from, to (versions), stalled_us, adoption (as in status). False,
  * and why in error, when none does, or the old one goes on. */
 bool ctl_upgrade_wait(const char *socket, json_t **document, struct text *error);
 
