@@ -22,6 +22,7 @@ scenario_crash() {
 	crowd_figures "kill -9"
 	check "posternctl upgrade, $rounds times, in the same process" repeat $rounds upgraded $((2 * n))
 	crowd_figures "upgrade"
+	echo "    upgrade: posternd stood still for $(sed -n 's/.*stood still for //p' "$TOPOLOGY_DIR/upgrades" | tr '\n' ' ')"
 	ended "12 downloads go on" "$downloads" "$TOPOLOGY_DIR/downloads.log"
 	check_is "… and each is whole" "12 $MIDDLE_SHA256" "$(whole_files "$TOPOLOGY_DIR/downloads")"
 
@@ -36,7 +37,8 @@ scenario_crash() {
 	crowd_figures "the rest"
 
 	crowd_stop
-	check "a damaged mapping is refused, and named" ended_and_restarted KILL damage_flows
+	check "a damaged mapping stops nobody" ended_and_restarted KILL damage_flows
+	check "… is refused, and named" grep 'state/flows is refused: ' "$POSTERN_DIR/log"
 	check "… and new connections are taken" greets
 	POSTERN_PID=$(postern_pid) FEDERATION_EXTRA=
 }
@@ -141,7 +143,7 @@ killed_and_adopted() {
 upgraded() {
 	local pid
 	pid=$(postern_pid)
-	ctl upgrade && [ "$(ctl status -o json | jq .pid)" = "$pid" ] && has_spliced "$1" && greets && settle
+	ctl upgrade >>"$TOPOLOGY_DIR/upgrades" && [ "$(ctl status -o json | jq .pid)" = "$pid" ] && has_spliced "$1" && greets && settle
 }
 
 upgraded_by_signal() {
