@@ -8,6 +8,7 @@
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <rte_ether.h>
 #include <rte_mbuf.h>
 #include <stdio.h>
@@ -22,6 +23,8 @@
 #include "platform/clock.h"
 #include "platform/log.h"
 #include "platform/text.h"
+
+enum { INTERLUDE_LOOK = 40 /* bytes that is_answer reads at most */ };
 
 static_assert(INTERLUDE_NAME_MAX == IFNAMSIZ, "a name of Linux");
 
@@ -226,46 +229,94 @@ net_index(const struct net *net, const struct device *device)
 	return i;
 }
 
-/* Receives as the worker would, until all next hops have answered that were asked, or patience ends. */
+/* What came in by the ports while we waited for answers. Each mbuf's port is the index of its device. */
+struct later {
+	struct rte_mbuf *mbufs[INTERLUDE_LATER_MAX];
+	unsigned n;
+};
+
+/* Whether a frame may be a neighbour's answer: ARP, or ICMPv6. */
+static bool
+is_answer(const struct rte_mbuf *mbuf)
+{
+	const uint8_t *bytes = rte_pktmbuf_mtod(mbuf, const uint8_t *);
+	unsigned at = offsetof(struct rte_ether_hdr, ether_type);
+
+	if (mbuf->data_len < INTERLUDE_LOOK)
+		return false;
+	if (bytes[at] == RTE_ETHER_TYPE_VLAN >> 8 && bytes[at + 1] == (RTE_ETHER_TYPE_VLAN & 0xff))
+		at += sizeof(struct rte_vlan_hdr);
+	unsigned type = (unsigned)bytes[at] << 8 | bytes[at + 1];
+	return type == RTE_ETHER_TYPE_ARP || (type == RTE_ETHER_TYPE_IPV6 && bytes[at + 2 + 6] == IPPROTO_ICMPV6);
+}
+
+/* Receives, until all next hops have answered that were asked, or patience ends. What is no answer waits: it would find
+ * no next hop, and overtake what came before. */
 static void
-await_neighbours(struct worker *worker)
+await_neighbours(struct worker *worker, struct later *later)
 {
 	const struct net *net = worker->net;
 	uint64_t until_ms = clock_ms() + INTERLUDE_PATIENCE_MS;
 	struct rte_mbuf *mbufs[WORKER_BURST];
 
-	while (neighbour_awaits(&worker->neighbours) && clock_ms() < until_ms) {
+	while (neighbour_awaits(&worker->neighbours) && clock_ms() < until_ms &&
+	       later->n + NET_DEVICES_MAX * WORKER_BURST <= INTERLUDE_LATER_MAX) {
 		for (uint8_t i = 0; i < net->n_devices; i++) {
 			uint16_t n = net->devices[i]->rx(net->devices[i], 0, mbufs, WORKER_BURST);
-			if (n != 0)
-				worker_input(worker, i, mbufs, n, clock_ms());
+			for (uint16_t j = 0; j < n; j++) {
+				mbufs[j]->port = i;
+				if (is_answer(mbufs[j]))
+					worker_input(worker, i, &mbufs[j], 1, clock_ms());
+				else
+					later->mbufs[later->n++] = mbufs[j];
+			}
 		}
 		worker_flush(worker);
+		usleep(INTERLUDE_NAP_US); /* a kernel that is busy answers when we let it */
 	}
 }
 
-uint32_t
-interlude_replay(struct interlude *interlude, struct worker *worker, const struct device *devices, uint64_t now_ms)
+/* What a socket has kept. Returns how many frames. */
+static uint32_t
+replay_socket(int fd, struct worker *worker, uint8_t device, uint64_t now_ms)
 {
 	struct rte_mbuf *mbufs[WORKER_BURST];
 	uint32_t total = 0;
 	uint16_t n;
 
-	for (unsigned i = 0; i < CONF_PORTS_MAX; i++) {
-		if (interlude->fds[i] < 0)
-			continue;
-		if (total == 0)
-			await_neighbours(worker);
-		do {
-			for (n = 0; n < WORKER_BURST; n++)
-				if ((mbufs[n] = next_frame(interlude->fds[i], worker)) == NULL)
-					break;
-			if (n != 0)
-				worker_input(worker, net_index(worker->net, &devices[i]), mbufs, n, now_ms);
+	do {
+		for (n = 0; n < WORKER_BURST; n++)
+			if ((mbufs[n] = next_frame(fd, worker)) == NULL)
+				break;
+		if (n != 0)
+			worker_input(worker, device, mbufs, n, now_ms);
+		worker_flush(worker);
+		total += n;
+	} while (n == WORKER_BURST);
+	return total;
+}
+
+uint32_t
+interlude_replay(struct interlude *interlude, struct worker *worker, const struct device *devices, uint64_t now_ms)
+{
+	struct later later = {.n = 0};
+	uint32_t total = 0;
+	bool inherited = false;
+
+	for (unsigned i = 0; i < CONF_PORTS_MAX; i++)
+		inherited |= interlude->fds[i] >= 0;
+	if (!inherited)
+		return 0;
+	await_neighbours(worker, &later);
+	for (unsigned i = 0; i < CONF_PORTS_MAX; i++)
+		if (interlude->fds[i] >= 0)
+			total += replay_socket(interlude->fds[i], worker, net_index(worker->net, &devices[i]), now_ms);
+	for (unsigned i = 0; i < later.n; i++) {
+		worker_input(worker, (uint8_t)later.mbufs[i]->port, &later.mbufs[i], 1, now_ms);
+		if (i % WORKER_BURST == 0)
 			worker_flush(worker);
-			total += n;
-		} while (n == WORKER_BURST);
 	}
+	worker_flush(worker);
 	interlude_close(interlude);
 	return total;
 }

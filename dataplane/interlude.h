@@ -29,7 +29,9 @@ struct worker;
 enum {
 	INTERLUDE_BYTES = 32 << 20, /* that the kernel may keep for each interface; a frame of 1.5 kB counts as 2.3 */
 	INTERLUDE_DRAIN_US = 2000,
-	INTERLUDE_PATIENCE_MS = 20, /* that next hops are given to answer before frames for them go out */
+	INTERLUDE_LATER_MAX = 4096,
+	INTERLUDE_NAP_US = 50,
+	INTERLUDE_PATIENCE_MS = 50, /* that next hops are given to answer before frames for them go out */
 	INTERLUDE_NAME_MAX = 16     /* of an interface, the NUL included */
 };
 
