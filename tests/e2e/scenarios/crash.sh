@@ -21,6 +21,7 @@ scenario_crash() {
 	check "kill -9, $rounds times, adopted each time" repeat $rounds killed_and_adopted $((2 * n))
 	crowd_figures "kill -9"
 	check "posternctl upgrade, $rounds times, in the same process" repeat $rounds upgraded $((2 * n))
+	check "what came in meanwhile was kept" grep 'took what came in meanwhile","frames":[1-9]' "$POSTERN_DIR/log"
 	crowd_figures "upgrade"
 	echo "    upgrade: posternd stood still for $(sed -n 's/.*stood still for //p' "$TOPOLOGY_DIR/upgrades" | tr '\n' ' ')"
 	ended "12 downloads go on" "$downloads" "$TOPOLOGY_DIR/downloads.log"
