@@ -355,3 +355,12 @@ neighbour_state_text(enum neighbour_state state)
 
 	return (unsigned)state < sizeof(texts) / sizeof(texts[0]) ? texts[state] : "unknown";
 }
+
+bool
+neighbour_awaits(const struct neighbour_table *table)
+{
+	for (uint16_t i = 1; i <= table->touched; i++)
+		if (table->entries[i].state == NEIGHBOUR_INCOMPLETE && table->entries[i].probes != 0)
+			return true;
+	return false;
+}

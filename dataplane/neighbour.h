@@ -114,6 +114,9 @@ void neighbour_send(struct worker *worker, struct neighbour *entry, struct rte_m
 /* Asks for every next hop that nobody has asked for yet, at most so many. */
 void neighbour_ask_all(struct worker *worker, unsigned most);
 
+/* Whether somebody who was asked for the first time hasn't answered yet. */
+bool neighbour_awaits(const struct neighbour_table *table);
+
 /* Somebody at port says that addr is at mac (NULL: where it was). solicited: an answer to us; override: may replace a
  * MAC that we know (RFC 4861 section 7.2.5; ARP: true). False when it was of no use: nobody here has asked for addr, or
  * mac can be no station's. */

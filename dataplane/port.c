@@ -122,6 +122,18 @@ argument(const char *arguments, const char *key, char value[ARGUMENT_MAX])
 	return false;
 }
 
+bool
+port_linux_interface(const char *device, const char *arguments, char name[PORT_INTERFACE_MAX])
+{
+	char value[ARGUMENT_MAX];
+
+	if (strncmp(device, "net_af_", strlen("net_af_")) != 0 || !argument(arguments, "iface", value) ||
+	    strlen(value) >= PORT_INTERFACE_MAX)
+		return false;
+	strcpy(name, value);
+	return true;
+}
+
 /* All open descriptors that are sockets of a family, in ascending order. Returns how many, at most max. */
 static unsigned
 sockets_of(int family, int *fds, unsigned max)

@@ -6,6 +6,9 @@
 #                                  until it is ready: on AF_XDP, and on AF_PACKET where that fails. POSTERN_DRIVER says which
 #                                  What a scenario has in POSTERN_PORT (settings of each port), POSTERN_MORE (groups of
 #                                  postern.conf), POSTERN_MEMORY and FEDERATION_MORE (documents) goes into the two files
+#   postern_supervise [WORKERS]    the same under a supervisor that starts it again whenever it ends, while there is no file
+#                                  $POSTERN_DIR/hold
+#   postern_pid                    of the one that runs now
 #   postern_stop                   ends it without waiting for connections to close
 #   federation                     prints federation.yaml; $FEDERATION is the file in force. FEDERATION_FROM: another such
 #                                  command, for postern_start
@@ -204,8 +207,33 @@ postern_start() {
 	return 1
 }
 
+# What systemd would do, with less ado.
+postern_supervise() {
+	postern_start "$@" || return 1
+	postern_stop
+	touch "$POSTERN_DIR/supervised"
+	start_bg box "$POSTERN_DIR/log" bash -c 'cd "$1" && while [ -e supervised ]; do
+			if [ -e hold ]; then sleep 0.01; continue; fi
+			"$2" --conf postern.conf & echo $! >pid.new; mv pid.new pid; wait $!
+		done' supervisor "$POSTERN_DIR" "$(realpath "$BUILD/posternd")"
+	SUPERVISOR_PID=$STARTED_PID
+	wait_for 10 postern_answers - && POSTERN_PID=$(postern_pid)
+}
+
+postern_pid() {
+	cat "$POSTERN_DIR/pid"
+}
+
+# Whether another process than that one is ready.
+postern_answers() {
+	local pid
+	pid=$(postern_pid)
+	[ "$pid" != "$1" ] && [ "$(ctl status -o json | jq .pid)" = "$pid" ]
+}
+
 # The first TERM drains, the second stops.
 postern_stop() {
+	rm -f "$POSTERN_DIR/supervised" "$POSTERN_DIR/hold"
 	kill -TERM "$POSTERN_PID" 2>/dev/null && sleep 0.2
 	stop_bg "$POSTERN_PID"
 }
