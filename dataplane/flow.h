@@ -91,7 +91,7 @@ struct flow {
 	uint32_t timer_at;               /* expiry, ms of the worker's clock; meaningful while timer_armed */
 	uint8_t timer_armed;
 	uint8_t owes : 1; /* before SPLICED: the client was told that bytes have arrived, and only the hold has them */
-	uint8_t syn_acks_due : 1; /* that a SYN sent twice will bring, and nobody waits for (dial.h) */
+	uint8_t syn_acks_due : 1;    /* that a SYN sent twice will bring, and nobody waits for (dial.h) */
 	uint16_t idle_ticks;         /* of the idle watch that passed without a packet (flow_close.c) */
 	uint32_t endpoint;           /* live slot of the endpoint (dataplane.h); 0: none yet */
 	uint32_t service;            /* live slot of the backend; 0: none yet */
