@@ -64,6 +64,18 @@ reclaim_hold(struct worker *worker)
 	return true;
 }
 
+bool
+reclaim_large(struct worker *worker, uint32_t hold_index)
+{
+	if (!hold_large_is_empty(&worker->holds))
+		return true;
+	uint32_t other = hold_large_waiting(&worker->holds, hold_index);
+	if (other == 0)
+		return false;
+	give_up(worker, other);
+	return true;
+}
+
 /* The connection is established, but nothing shows that its client wanted more than that. */
 static bool
 is_idle_handshake(const struct worker *worker, const struct flow *flow)
