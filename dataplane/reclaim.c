@@ -81,7 +81,7 @@ static bool
 is_idle_handshake(const struct worker *worker, const struct flow *flow)
 {
 	return flow->state == FLOW_SPLICED && flow->leg[LEG_CLIENT].bytes == flow->hello_length &&
-	       worker->now_ms + worker->wall_offset_ms - flow_opened(flow) >= RECLAIM_IDLE_S * 1000;
+	       worker->now_ms + worker->wall_offset_ms - flow_opened(flow) >= UINT64_C(1000) * RECLAIM_IDLE_S;
 }
 
 static bool
