@@ -124,6 +124,27 @@ hold_pool_is_empty(const struct hold_pool *pool)
 	return pool->free_hold == 0 && pool->touched_holds == pool->n_holds;
 }
 
+bool
+hold_large_is_empty(const struct hold_pool *pool)
+{
+	return pool->free_large == 0 && pool->touched_large == pool->n_large;
+}
+
+uint32_t
+hold_large_waiting(struct hold_pool *pool, uint32_t besides)
+{
+	for (unsigned i = 0; i < HOLD_LARGE_LOOK && i < pool->touched_large; i++) {
+		pool->large_hand = pool->large_hand % pool->touched_large + 1;
+		uint32_t owner = pool->free_buffers[pool->n_holds + pool->large_hand];
+		/* Of a free buffer it is none; the comparison tells. */
+		if (owner <= pool->touched_holds && owner != besides &&
+		    pool->holds[owner].buffer == (pool->large_hand | HOLD_LARGE_BIT) &&
+		    pool->holds[owner].queue == HOLD_QUEUE_HELLO)
+			return owner;
+	}
+	return 0;
+}
+
 static void
 dequeue(struct hold_pool *pool, const struct hold *hold)
 {
@@ -232,6 +253,7 @@ grow(struct hold_pool *pool, struct hold *hold)
 	memcpy(buffer_bytes(pool, large), buffer_bytes(pool, hold->buffer), length);
 	buffer_give(pool, hold->buffer);
 	hold->buffer = large;
+	pool->free_buffers[pool->n_holds + (large & ~HOLD_LARGE_BIT)] = (uint32_t)(hold - pool->holds);
 	return true;
 }
 

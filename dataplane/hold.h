@@ -30,6 +30,7 @@ enum {
 	HOLD_SMALL = 2048,
 	HOLD_MAX = 16384, /* bytes of a client's stream */
 	HOLD_SOURCES = 1024,
+	HOLD_LARGE_LOOK = 32,
 	HOLD_GAPS_MAX =
 		4, /* ranges out of order that are remembered; what doesn't fit is dropped, the client repeats it */
 	HOLD_NO_FIN = 0xffff
@@ -80,12 +81,14 @@ struct hold {
 struct hold_pool {
 	struct hold *holds; /* [0] is never used */
 	uint8_t *small, *large;
-	uint32_t *free_buffers; /* next of each free buffer, n_holds small ones first; [0] is never used */
+	uint32_t *free_buffers; /* next of each free buffer, n_holds small ones first; [0] is never used. Of a large one
+				   in use: the hold that has it */
 	uint32_t n_holds, n_large;
 	uint32_t free_hold, free_small, free_large;           /* heads */
 	uint32_t touched_holds, touched_small, touched_large; /* high-water marks */
 	uint32_t used;
 	uint32_t crowd[HOLD_SOURCES]; /* by hash of the client's address: how many wait for their hello */
+	uint32_t large_hand;          /* the large buffer that hold_large_waiting looked at last */
 	uint32_t waiting, crowds;     /* the sum of them, and how many aren't 0 */
 	uint32_t oldest[HOLD_QUEUES], youngest[HOLD_QUEUES]; /* ends of the queues; 0: empty */
 };
@@ -99,6 +102,11 @@ uint32_t hold_alloc(struct hold_pool *pool);
 void hold_release(struct hold_pool *pool, uint32_t index);
 /* Whether hold_alloc would fail. */
 bool hold_pool_is_empty(const struct hold_pool *pool);
+/* Whether all large buffers are in use. */
+bool hold_large_is_empty(const struct hold_pool *pool);
+/* A hold other than besides that has a large buffer and waits for the rest of its hello; in turn, each time another. 0
+ * when the next HOLD_LARGE_LOOK large buffers have no such owner. */
+uint32_t hold_large_waiting(struct hold_pool *pool, uint32_t besides);
 /* Moves a hold to a queue, as its youngest. */
 void hold_enqueue(struct hold_pool *pool, uint32_t index, enum hold_queue queue, uint32_t now_ms);
 /* Gives the memory of all buffers back to the kernel. Only when none is in use. */

@@ -8,6 +8,7 @@
 #include "dataplane/dial.h"
 #include "dataplane/emit.h"
 #include "dataplane/flow_close.h"
+#include "dataplane/reclaim.h"
 #include "dataplane/tcp_options.h"
 
 /* Acknowledges all contiguous bytes; they are ours from now on. */
@@ -191,6 +192,9 @@ peek_input(struct worker *worker, uint32_t index, const struct packet *packet, s
 					    : hold_add(&worker->holds, hold, (uint32_t)offset,
 						       bytes + packet->payload + skip, length);
 	uint32_t end = (uint32_t)offset + length;
+	if (verdict == HOLD_NO_ROOM && end > HOLD_SMALL && (hold->buffer & HOLD_LARGE_BIT) == 0 &&
+	    reclaim_large(worker, flow->hold))
+		verdict = hold_add(&worker->holds, hold, (uint32_t)offset, bytes + packet->payload + skip, length);
 	bool fin_in_order = (packet->flags & TCP_FIN) != 0 && end == hold->end && hold->n_early == 0;
 
 	if (seq_before(client->seq_end, hold->client_isn + 1 + hold->end))

@@ -64,12 +64,24 @@ reclaim_hold(struct worker *worker)
 	return true;
 }
 
+bool
+reclaim_large(struct worker *worker, uint32_t hold_index)
+{
+	if (!hold_large_is_empty(&worker->holds))
+		return true;
+	uint32_t other = hold_large_waiting(&worker->holds, hold_index);
+	if (other == 0)
+		return false;
+	give_up(worker, other);
+	return true;
+}
+
 /* The connection is established, but nothing shows that its client wanted more than that. */
 static bool
 is_idle_handshake(const struct worker *worker, const struct flow *flow)
 {
 	return flow->state == FLOW_SPLICED && flow->leg[LEG_CLIENT].bytes == flow->hello_length &&
-	       worker->now_ms + worker->wall_offset_ms - flow_opened(flow) >= RECLAIM_IDLE_S * 1000;
+	       worker->now_ms + worker->wall_offset_ms - flow_opened(flow) >= UINT64_C(1000) * RECLAIM_IDLE_S;
 }
 
 static bool

@@ -9,6 +9,8 @@
  * whose source has fewer such than the average: a slow client isn't pushed out by another's many. If nobody waits for a
  * hello, it comes from the connection whose endpoint has been silent longest, when that is RECLAIM_SILENT_MS.
  *
+ * The same goes for the large buffers, which fewer can have: in turn, from one that waits for the rest of its hello.
+ *
  * A record comes from a connection that has closed and lingers; else it comes with a hold; else from a connection whose
  * client has said nothing since its hello, for RECLAIM_IDLE_S. Never from one in use. Records are looked at
  * RECLAIM_RECORDS at a time, going round: the work for one packet is bounded.
@@ -28,6 +30,10 @@ enum { RECLAIM_LOOK = 32, RECLAIM_RECORDS = 32, RECLAIM_SILENT_MS = 1000, RECLAI
 /* Makes sure of a hold and a record for a newcomer; urgent: at the cost of others. REASON_NONE, or what there is no
  * room in: REASON_HOLD_POOL_EMPTY, REASON_FLOW_TABLE_FULL. */
 enum reason reclaim_room(struct worker *worker, bool urgent);
+
+/* Makes sure of a large buffer for a hold that grows, at the cost of another that waits for the rest of its hello.
+ * False when there is none. */
+bool reclaim_large(struct worker *worker, uint32_t hold_index);
 
 /* The place in hold_pool.crowd of a client: of its address, or of its /64. */
 uint16_t reclaim_source(const struct worker *worker, const struct ip_addr *client);

@@ -170,6 +170,48 @@ test_crowd(void)
 	end();
 }
 
+/* Hellos of more than fits a small buffer: the large ones are fewer. */
+static void
+test_large(void)
+{
+	enum { LARGE = HOLDS / 8, SEGMENT = 1400 };
+
+	begin(FLOWS);
+	for (unsigned i = 0; i < LARGE; i++) {
+		talk_init(&talks[i], &rig, false, false);
+		rig.hello_length = 3 * SEGMENT;
+		talks[i].side[LEG_CLIENT].port = (uint16_t)(1000 + i);
+		CU_ASSERT_TRUE_FATAL(talk_open(&talks[i]));
+		for (unsigned j = 0; j < 2; j++)
+			talk_say(&talks[i], LEG_CLIENT, TCP_ACK, NULL, SEGMENT);
+	}
+	CU_ASSERT_TRUE(hold_large_is_empty(&rig.worker.holds));
+	CU_ASSERT_TRUE(talk_open(&newcomer));
+	for (unsigned j = 0; j < 3; j++)
+		talk_say(&newcomer, LEG_CLIENT, TCP_ACK, NULL, SEGMENT);
+	CU_ASSERT_EQUAL(rig.stats.reasons[REASON_HOLD_POOL_EMPTY], 0);
+	CU_ASSERT_EQUAL(rig.stats.reasons[REASON_RECLAIMED], 1);
+	CU_ASSERT_EQUAL(rig.stats.states[FLOW_CONNECTING], 1);
+	CU_ASSERT_EQUAL(rig.stats.states[FLOW_PEEKING], LARGE - 1);
+	CU_ASSERT_TRUE(talk_hear_syn(&newcomer));
+	/* It has its large buffer still: not one whose hello is whole is asked for it. */
+	for (unsigned i = 0; i < 2 * LARGE; i++) {
+		struct talk *other = &talks[HOLDS / 2];
+		talk_init(other, &rig, false, false);
+		rig.hello_length = 3 * SEGMENT;
+		other->side[LEG_CLIENT].port = (uint16_t)(3000 + i);
+		CU_ASSERT_TRUE_FATAL(talk_open(other));
+		for (unsigned j = 0; j < 2; j++)
+			talk_say(other, LEG_CLIENT, TCP_ACK, NULL, SEGMENT);
+	}
+	CU_ASSERT_EQUAL(rig.stats.reasons[REASON_RECLAIMED], 1 + 2 * LARGE);
+	CU_ASSERT_EQUAL(rig.stats.states[FLOW_CONNECTING], 1);
+	reset(&newcomer);
+	rig_advance(&rig, 5100);
+	hear_all();
+	end();
+}
+
 /* Whose endpoint answers isn't given up for another: nobody would ever get through. Whose endpoint is silent is. */
 static void
 test_silent_endpoint(void)
@@ -326,6 +368,7 @@ main(void)
 		{"a newcomer's hello", test_newcomer},
 		{"acknowledged bytes", test_acknowledged},
 		{"a crowd", test_crowd},
+		{"large hellos", test_large},
 		{"a silent endpoint", test_silent_endpoint},
 		{"closing", test_closing},
 		{"idle handshakes", test_idle_handshakes},
