@@ -13,6 +13,8 @@
 #   make bench-splice   what a spliced packet costs, in nanoseconds and cycles
 #   make loadgen    the load generator, build/loadgen
 #   make bench-lossy    goodput over bad links, with Postern in the path and without it; takes most of an hour
+#   make bench-lossy    goodput over bad links, with Postern in the path and without it; half an hour
+#   make loadgen    the load generator, build/loadgen
 #   make footprint  size, memory, start-up time and idle load of posternd
 #   make install    into DESTDIR and PREFIX (/usr/local): binaries, systemd unit, example configuration
 #   make clean      removes build/

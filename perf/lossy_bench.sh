@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Linux's TCP over bad links, through Postern and, the same transfers over the same links, through a router in its place
-# (tests/e2e/path.sh). The two take turns; medians of PATH_REPEAT turns. Every byte of every transfer is compared.
+# (tests/e2e/path.sh). The two take turns; medians of PATH_REPEAT turns. Every byte of every transfer is compared. posternd has
+# real-time priority, since the router's forwarding in the kernel waits for no process either, and a gateway has a core of its own;
+# clients and servers go before all else on the machine, or it would be their waiting that is measured.
 # Usage: make bench-lossy; PATH_NAMES and PATH_ONLY pick links and ways, PATH_CONGESTION=bbr another congestion control.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -59,9 +61,10 @@ link_measure() {
 	done
 }
 
+renice -n -19 -p $$ >/dev/null || exit 1
 BARE_WAYS=$(for way in $WAYS; do echo "bare${way%-*}"; done | sort -u)
 topology_up && servers_start && path_up || exit 1
-FEDERATION_FROM=path_federation postern_start && path_settle || exit 1
+FEDERATION_FROM=path_federation postern_start && path_settle && chrt --all-tasks --fifo --pid 1 "$POSTERN_PID" || exit 1
 echo "goodput of one connection, Mbit/s: median (least..most) of $REPEAT runs; posternd on $POSTERN_DRIVER, Linux $(uname -r), ${PATH_CONGESTION:-cubic}"
 printf '%-11s %-4s %-5s %22s %22s %6s\n' link way to 'bare path' 'through Postern' ratio
 while read -r link arguments; do

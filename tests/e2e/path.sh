@@ -29,13 +29,13 @@ PATH_SHIM=
 # for each direction. What is lost at random, is lost by many connections, so that chance evens out.
 PATH_BASE="delay=10 rate=100 queue=30"
 PATH_LINKS="
-loss-1     12  3 loss=1
+loss-1     16  2 loss=1
 loss-5     24  1 loss=5
-reorder     4  6 reorder=2 late=5 overtake=50
-duplicate   4  6 duplicate=5
-delay       4  8 delay=50 queue=100
+reorder     4  5 reorder=2 late=5 overtake=50
+duplicate   4  5 duplicate=5
+delay       4  6 delay=50 queue=100
 delay-loss 40  1 delay=50 queue=100 loss=1
-corrupt    12  3 corrupt=1
+corrupt    16  2 corrupt=1
 "
 
 # Its addresses and routes went with its interface.
