@@ -450,6 +450,8 @@ may_refuse(const struct connection *connection, enum reason reason)
 	case REASON_NO_ENDPOINT:
 	case REASON_ENDPOINT_OPTIONS:
 		return connection->may_fail_dial;
+	case REASON_ADOPT_HELD:
+		return world.n_successions != 0 && connection->gate_acked > 1;
 	default:
 		return false;
 	}
@@ -475,6 +477,8 @@ may_end(const struct connection *connection, enum reason reason)
 		return world.short_of_room;
 	case REASON_HOLD_UNDELIVERED:
 		return broken;
+	case REASON_ADOPT_HELD:
+		return world.n_successions != 0 && connection->gate_acked > 1;
 	default:
 		return false;
 	}
@@ -511,7 +515,7 @@ audit_events(void)
 			connection->refused = true;
 			world.refusals++;
 		} else if (event.reason == REASON_IDLE_TIMEOUT || event.reason == REASON_HALF_CLOSED_TIMEOUT ||
-			   event.reason == REASON_HANDSHAKE_RECLAIMED) {
+			   event.reason == REASON_HANDSHAKE_RECLAIMED || event.reason == REASON_ADOPT_HELD) {
 			connection->excused = true;
 		}
 	}

@@ -664,6 +664,7 @@ test_echo_of_nothing(void)
 		client->timestamps_on = true;
 		uint32_t heard = talk_get_32(talk_option(&talk.heard, TCP_OPTION_TIMESTAMPS) + 2);
 		client->tsecr = heard + echoes[i];
+		talk.far = true; /* nothing shows that it is near */
 		rig.hello_length = TALK_HELLO;
 		talk_hello(&talk);
 		CU_ASSERT_TRUE(talk_hear_syn(&talk));

@@ -50,7 +50,7 @@ test_learned(void)
 {
 	for (unsigned i = 0; i < 4; i++) {
 		begin();
-		CU_ASSERT_TRUE(talk_hear_syn(&talk));
+		CU_ASSERT_TRUE(talk_hear_one_syn(&talk));
 		CU_ASSERT_PTR_NOT_NULL(talk_option(&talk.heard, TCP_OPTION_MSS));
 		CU_ASSERT_PTR_NOT_NULL(talk_option(&talk.heard, TCP_OPTION_WSCALE));
 		CU_ASSERT_PTR_NOT_NULL(talk_option(&talk.heard, TCP_OPTION_SACK_PERMITTED));
@@ -64,7 +64,7 @@ static void
 test_refused(void)
 {
 	begin();
-	CU_ASSERT_TRUE(talk_hear_syn(&talk));
+	CU_ASSERT_TRUE(talk_hear_one_syn(&talk));
 	talk_say(&talk, LEG_ENDPOINT, TCP_RST | TCP_ACK, NULL, 0);
 	CU_ASSERT_EQUAL(rig.learned.mss, 0);
 	end();
@@ -75,7 +75,7 @@ test_unanswered(void)
 {
 	begin();
 	for (unsigned i = 0; i <= PROBE_RETRIES_MAX; i++) {
-		CU_ASSERT_TRUE(talk_hear_syn(&talk));
+		CU_ASSERT_TRUE(talk_hear_one_syn(&talk));
 		CU_ASSERT_TRUE(talk_silent(&talk));
 		rig_advance(&rig, ((uint32_t)PROBE_RTO_MS << i) + TICK);
 	}
@@ -88,7 +88,7 @@ static void
 test_time_wait(void)
 {
 	begin();
-	CU_ASSERT_TRUE(talk_hear_syn(&talk));
+	CU_ASSERT_TRUE(talk_hear_one_syn(&talk));
 	struct segment ack = talk_segment(&talk, LEG_ENDPOINT, TCP_ACK);
 	ack.ack = 123456;
 	for (unsigned i = 0; i < 2; i++) { /* the second time without a SYN: no loop */
@@ -96,10 +96,10 @@ test_time_wait(void)
 		CU_ASSERT_TRUE(talk_hear(&talk, LEG_ENDPOINT));
 		CU_ASSERT_EQUAL(talk.heard.flags, TCP_RST);
 		CU_ASSERT_EQUAL(talk.heard.seq, 123456);
-		CU_ASSERT_EQUAL(talk_hear_syn(&talk), i == 0);
+		CU_ASSERT_EQUAL(talk_hear_one_syn(&talk), i == 0);
 	}
 	rig_advance(&rig, 2 * PROBE_RTO_MS + TICK);
-	CU_ASSERT_TRUE(talk_hear_syn(&talk));
+	CU_ASSERT_TRUE(talk_hear_one_syn(&talk));
 	answered();
 }
 
