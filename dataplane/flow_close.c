@@ -217,7 +217,7 @@ void
 flow_idle_resume(struct worker *worker, uint32_t index)
 {
 	struct flow *flow = flow_table_get(&worker->flows, index);
-	uint32_t ahead = worker_random(worker) % (idle_tick_ms(worker, flow) + 1);
+	uint32_t tick = idle_tick_ms(worker, flow), ahead = tick + worker_random(worker) % (tick + 1);
 	timer_wheel_start(&worker->wheel, &worker->flows, index, worker->clock_ms + ahead);
 }
 

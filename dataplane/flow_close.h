@@ -41,7 +41,8 @@ void flow_count_opened(struct worker *worker, const struct flow *flow);
 
 /* Starts, or goes on with, the watch for idleness of a SPLICED flow. */
 void flow_idle_start(struct worker *worker, uint32_t index);
-/* The same for an adopted flow: at a random moment within the watch's interval, or a million would be due at once. */
+/* The same for an adopted flow: an interval of the watch from now, and a random part of another one, or a million would
+ * be due at once. */
 void flow_idle_resume(struct worker *worker, uint32_t index);
 /* The timer of that watch fired: counts what passed, and ends the flow when it was idle for long enough. */
 void flow_idle_fired(struct worker *worker, uint32_t index);

@@ -447,6 +447,8 @@ may_refuse(const struct connection *connection, enum reason reason)
 	case REASON_NO_ENDPOINT:
 	case REASON_ENDPOINT_OPTIONS:
 		return connection->may_fail_dial;
+	case REASON_ADOPT_HELD:
+		return world.n_successions != 0 && connection->gate_acked > 1;
 	default:
 		return false;
 	}
@@ -470,6 +472,8 @@ may_end(const struct connection *connection, enum reason reason)
 		return connection->may_idle || broken;
 	case REASON_HOLD_UNDELIVERED:
 		return broken;
+	case REASON_ADOPT_HELD:
+		return world.n_successions != 0 && connection->gate_acked > 1;
 	default:
 		return false;
 	}
@@ -505,7 +509,8 @@ audit_events(void)
 		if (event.kind == FLOW_REFUSED) {
 			connection->refused = true;
 			world.refusals++;
-		} else if (event.reason == REASON_IDLE_TIMEOUT || event.reason == REASON_HALF_CLOSED_TIMEOUT) {
+		} else if (event.reason == REASON_IDLE_TIMEOUT || event.reason == REASON_HALF_CLOSED_TIMEOUT ||
+			   event.reason == REASON_ADOPT_HELD) {
 			connection->excused = true;
 		}
 	}

@@ -298,6 +298,7 @@ rig_restart_from(struct rig *rig, unsigned n_workers, const struct ip_addr *addr
 		.n_tables = rig->n_workers, .addresses = addresses, .n_addresses = n_addresses};
 	void *memory[RIG_WORKERS_MAX];
 	size_t bytes = rig->table_bytes;
+	const struct worker before = rig->worker;
 
 	for (unsigned i = 0; i < RIG_WORKERS_MAX; i++)
 		workers[i] = &rig->workers[i];
@@ -310,8 +311,19 @@ rig_restart_from(struct rig *rig, unsigned n_workers, const struct ip_addr *addr
 	memset(rig->all_stats, 0, sizeof(rig->all_stats));
 	rig->n_workers = n_workers;
 	rig->receiver = rig->running = 0;
-	for (unsigned i = 0; i < n_workers; i++)
+	for (unsigned i = 0; i < n_workers; i++) {
+		struct worker *worker = &rig->workers[i];
 		open_worker(rig, (uint16_t)i, rig->conf.tables.flows);
+		/* As the box does: secrets are kept, but for where ports begin. */
+		memcpy(worker->flows.secret, before.flows.secret, sizeof(before.flows.secret));
+		memcpy(worker->isn_secret, before.isn_secret, sizeof(before.isn_secret));
+		memcpy(worker->cookie_secret, before.cookie_secret, sizeof(before.cookie_secret));
+		worker->port_secret[0] = before.port_secret[0] + 1;
+		worker->port_secret[1] = before.port_secret[1];
+		worker->random_state[0] = before.random_state[0] + i;
+		worker->random_state[1] = before.random_state[1];
+		worker->rst_allowance = rig->conf.flow.rst_per_second;
+	}
 	flow_adopt(&rig->adoption, &source, workers, &names, rig->now_ms);
 	for (unsigned i = 0; i < source.n_tables; i++)
 		munmap(memory[i], bytes);

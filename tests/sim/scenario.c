@@ -400,6 +400,19 @@ pick_slots(void)
 	}
 }
 
+/* In one world of three, moments at which another process takes over. By a random sequence of their own. */
+static void
+pick_successions(void)
+{
+	uint64_t random = ~world.seed * UINT64_C(0x9e3779b97f4a7c15);
+
+	if (random_below(&random, 3) != 0)
+		return;
+	world.n_successions = 1 + random_below(&random, WORLD_SUCCESSIONS_MAX);
+	for (unsigned i = 0; i < world.n_successions; i++)
+		world.succession_at_us[i] = world.now_us + random_below(&random, 6 * SECOND);
+}
+
 void
 scenario_open(uint64_t seed)
 {
@@ -447,6 +460,7 @@ scenario_open(uint64_t seed)
 		plan_connection(i, slot, starts[slot]);
 		starts[slot] += world_below(6 * SECOND);
 	}
+	pick_successions();
 	world.limit_us = world.calm_at_us + (uint64_t)PATIENCE_S * SECOND;
 }
 

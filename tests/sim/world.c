@@ -19,7 +19,7 @@ enum {
 	FAR_AWAY = 0x50000000 /* from any number that is expected */
 };
 
-enum event_kind { EVENT_TO_GATE, EVENT_TO_PEER, EVENT_TIMER, EVENT_START };
+enum event_kind { EVENT_TO_GATE, EVENT_TO_PEER, EVENT_TIMER, EVENT_START, EVENT_SUCCESSION };
 
 struct event {
 	uint64_t at, order;
@@ -501,6 +501,35 @@ to_peer(struct flight *flight)
 	arm(&connection->peer[LEG_CLIENT]);
 }
 
+/* The gateway's process dies, and another one adopts its flows. */
+static void
+succeed(void)
+{
+	turn_gate(false);
+	rig_restart(&world.rig, 1);
+	const struct flow_adoption *adoption = &world.rig.adoption;
+	if (world.verbose)
+		printf("%5llu %10.3f ms the gateway begins anew: of %u flows %u spliced, %u closing, %u forgotten\n",
+		       (unsigned long long)world.steps, (double)world.now_us / 1000, adoption->found, adoption->spliced,
+		       adoption->closing, adoption->forgotten);
+	if (adoption->damaged + adoption->address + adoption->full != 0)
+		world_fail("a flow wasn't adopted");
+	/* What wasn't established is begun anew, perhaps with another endpoint; this one is left with half of it. */
+	for (unsigned i = 0; i < world.n_connections; i++) {
+		struct connection *connection = &world.connections[i];
+		if (!connection->bound || connection->spliced)
+			continue;
+		connection->bound = false;
+		connection->attempts++;
+		if (!peer_is_over(&connection->peer[LEG_ENDPOINT])) {
+			peer_forget(&connection->peer[LEG_ENDPOINT]);
+			connection->peer[LEG_ENDPOINT].state = PEER_NONE;
+		}
+	}
+	world.adopted += adoption->spliced;
+	after_gate();
+}
+
 /* --- the run ----------------------------------------------------------------------------------------------------- */
 
 /* A connection begins on its client's port, when the one before it there is over. */
@@ -549,6 +578,9 @@ act(const struct event *event)
 	case EVENT_START:
 		start(&world.connections[event->index]);
 		return;
+	case EVENT_SUCCESSION:
+		succeed();
+		return;
 	case EVENT_TIMER: {
 		struct peer *peer = &world.connections[event->index / LEG_COUNT].peer[event->index % LEG_COUNT];
 		if (peer->armed_at != event->at)
@@ -581,6 +613,8 @@ world_run(void)
 		free_flights[n_free++] = (uint16_t)(FLIGHTS_MAX - 1 - i);
 	for (unsigned i = 0; i < world.n_connections; i++)
 		plan(world.connections[i].start_at, EVENT_START, i);
+	for (unsigned i = 0; i < world.n_successions; i++)
+		plan(world.succession_at_us[i], EVENT_SUCCESSION, i);
 	world.gate_at_us = world.now_us;
 
 	while (!world.failed) {

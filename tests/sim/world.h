@@ -19,6 +19,7 @@ enum {
 	WORLD_SLOTS_MAX = 8,
 	WORLD_ENDPOINTS_MAX = 6,
 	WORLD_BINDS_MAX = 256,
+	WORLD_SUCCESSIONS_MAX = 4,
 	WORLD_IDLE_TIMEOUT_S = 60,
 	WORLD_LISTEN_PORT = 443,
 	WORLD_ENDPOINT_PORT = 8443,
@@ -111,7 +112,10 @@ struct world {
 	unsigned n_binds;
 	unsigned dialled[WORLD_CONNECTIONS_MAX],
 		n_dialled; /* connections whose SYNs are to come, by the order of their decisions */
+	uint64_t succession_at_us[WORLD_SUCCESSIONS_MAX]; /* when another process takes over from the gateway's */
+	unsigned n_successions;
 	/* For the report. */
+	uint64_t adopted;
 	unsigned mistaken; /* streams taken to begin in their middle */
 	uint64_t completed, ended_early, refusals, packets;
 };
