@@ -164,17 +164,17 @@ save_names(struct box *box)
 }
 
 bool
-box_open(struct box *box, const struct conf *conf, const char *interlude, struct text *error)
+box_open(struct box *box, const struct conf *conf, const struct box_inheritance *inheritance, struct text *error)
 {
 	*box = (struct box){.conf = conf, .n_workers = conf->n_workers, .started_wall_ms = clock_wall_ms()};
 	for (unsigned i = 0; i < WORKERS_MAX; i++)
 		box->runs[i].wake_fd = box->runs[i].epoll_fd = -1;
 
-	interlude_inherit(&box->interlude, conf, interlude);
+	interlude_inherit(&box->interlude, conf, inheritance->interlude);
 
 	/* First of all: the process before may be using the devices, too. */
 	if (!flow_map_lock(&box->map, conf->state_directory, BOX_LOCK_WAIT_MS, error) ||
-	    !eal_start(conf, &box->eal, error))
+	    !eal_start(conf, inheritance->packets_fd, &box->eal, error))
 		return false;
 	box->live = live_create(box->n_workers, LIVE_SLOTS_MAX);
 	box->decide = box->live == NULL ? NULL : decide_create(box->live);

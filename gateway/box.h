@@ -45,6 +45,12 @@ struct box_reload {
 	struct text last_errors;  /* diagnostics of the last failed reload */
 };
 
+/* What the program that this one replaces in its process hands on, if there is one. */
+struct box_inheritance {
+	const char *interlude; /* for interlude_inherit; "": none */
+	int packets_fd;        /* for eal_start; -1: none */
+};
+
 struct box {
 	const struct conf *conf;
 	struct eal eal;
@@ -76,9 +82,9 @@ struct box {
 	struct box_reload reload;
 };
 
-/* Opens devices and memory and prepares the workers; nothing is forwarded yet. interlude: what upgrade_init found for
- * it. False, with a line in error; the process should end then. */
-bool box_open(struct box *box, const struct conf *conf, const char *interlude, struct text *error);
+/* Opens devices and memory and prepares the workers; nothing is forwarded yet. False, with a line in error; the process
+ * should end then. */
+bool box_open(struct box *box, const struct conf *conf, const struct box_inheritance *inheritance, struct text *error);
 /* Loads the federation for the first time or again, and puts it in force. On an error nothing changes, diagnostics are
  * in reload.last_errors, and the result is false. Waits for the workers to let go of the old snapshot (milliseconds).
  */

@@ -251,7 +251,8 @@ start(struct daemon *daemon, struct text *error)
 	const struct conf *conf = daemon->conf;
 	const struct loop_callbacks callbacks = {daemon, on_stop, on_reload, on_leave, on_upgrade, on_tick, on_healthy};
 
-	if (!box_open(box, conf, daemon->upgrade.interlude, error))
+	const struct box_inheritance inheritance = {daemon->upgrade.interlude, daemon->upgrade.packets_fd};
+	if (!box_open(box, conf, &inheritance, error))
 		return false;
 	if (!box_reload(box)) {
 		text_print(error, "%s is not valid:\n%s", conf->federation_path, box->reload.last_errors.bytes);
@@ -296,7 +297,8 @@ become_successor(struct daemon *daemon)
 	uint64_t stopped_us = clock_us();
 	box_stop(&daemon->box, BOX_STOP_KEEP);
 	write_access_log(daemon);
-	upgrade_exec(&daemon->upgrade, daemon->successor, daemon->conf, &interlude, stopped_us, &error);
+	upgrade_exec(&daemon->upgrade, daemon->successor, daemon->conf, &interlude, daemon->box.eal.packets_fd,
+		     stopped_us, &error);
 
 	interlude_cancel(&interlude, daemon->conf, daemon->box.devices);
 	free(daemon->successor);

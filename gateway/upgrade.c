@@ -21,7 +21,7 @@
 enum { OUTPUT_MAX = 16384, SECOND_MS = 1000, FIRST_DESCRIPTOR = STDERR_FILENO + 1 };
 
 static const char from_name[] = "POSTERN_UPGRADED_FROM", stopped_name[] = "POSTERN_STOPPED_US",
-		  interlude_name[] = "POSTERN_INTERLUDE";
+		  interlude_name[] = "POSTERN_INTERLUDE", packets_name[] = "POSTERN_PACKETS_FD";
 
 static void
 forget_variables(void)
@@ -29,14 +29,17 @@ forget_variables(void)
 	unsetenv(from_name);
 	unsetenv(stopped_name);
 	unsetenv(interlude_name);
+	unsetenv(packets_name);
 }
 
 void
 upgrade_init(struct upgrade *upgrade, char **arguments)
 {
 	const char *from = getenv(from_name), *stopped = getenv(stopped_name), *interlude = getenv(interlude_name);
+	const char *packets = getenv(packets_name);
 
 	*upgrade = (struct upgrade){.arguments = arguments, .interlude = strdup(interlude == NULL ? "" : interlude)};
+	upgrade->packets_fd = packets == NULL ? -1 : atoi(packets);
 	/* Now: once a package has replaced the file, the kernel calls it "… (deleted)". */
 	ssize_t length = readlink("/proc/self/exe", upgrade->program, sizeof(upgrade->program) - 1);
 	upgrade->program[length < 0 ? 0 : length] = '\0';
@@ -150,22 +153,22 @@ set_u64(const char *name, uint64_t value)
 	setenv(name, text, 1);
 }
 
-/* Libraries open descriptors that would outlive execve, and a socket of AF_XDP keeps its queue: none may but those of
- * the interlude. */
+/* Libraries open descriptors that would outlive execve, and a socket of AF_XDP keeps its queue: none may but those that
+ * are handed over. */
 static bool
-sort_descriptors(const struct interlude *interlude)
+sort_descriptors(const struct interlude *interlude, int packets_fd)
 {
 	if (close_range(FIRST_DESCRIPTOR, ~0U, CLOSE_RANGE_CLOEXEC) != 0)
 		return false;
 	for (unsigned i = 0; i < CONF_PORTS_MAX; i++)
 		if (interlude->fds[i] >= 0 && fcntl(interlude->fds[i], F_SETFD, 0) != 0)
 			return false;
-	return true;
+	return packets_fd < 0 || fcntl(packets_fd, F_SETFD, 0) == 0;
 }
 
 void
 upgrade_exec(const struct upgrade *upgrade, const char *program, const struct conf *conf,
-	     const struct interlude *interlude, uint64_t stopped_us, struct text *error)
+	     const struct interlude *interlude, int packets_fd, uint64_t stopped_us, struct text *error)
 {
 	char *first = upgrade->arguments[0], *copy = strdup(program);
 	struct text sockets = {0};
@@ -179,11 +182,13 @@ upgrade_exec(const struct upgrade *upgrade, const char *program, const struct co
 	text_free(&sockets);
 	setenv(from_name, POSTERN_VERSION, 1);
 	set_u64(stopped_name, stopped_us);
+	if (packets_fd >= 0)
+		set_u64(packets_name, (uint64_t)packets_fd);
 	loop_signals(&signals);
 	pthread_sigmask(SIG_BLOCK, &signals, &before);
 	if (CPU_COUNT(&upgrade->cores) != 0)
 		sched_setaffinity(0, sizeof(upgrade->cores), &upgrade->cores);
-	if (sort_descriptors(interlude)) {
+	if (sort_descriptors(interlude, packets_fd)) {
 		upgrade->arguments[0] = copy;
 		execve(program, upgrade->arguments, environ);
 	}

@@ -36,6 +36,7 @@ struct upgrade {
 	cpu_set_t cores;                /* that the process was given, before DPDK pinned its threads */
 	char from[UPGRADE_VERSION_MAX]; /* version of the program before; empty: this was no upgrade */
 	uint64_t stopped_us;            /* when that one stopped forwarding (clock_us) */
+	int packets_fd;                 /* its packet memory, for eal_start; -1: it hands on none */
 	char *interlude;                /* what it says for interlude_inherit; "" if it says nothing */
 };
 
@@ -49,6 +50,6 @@ bool upgrade_check(const char *program, const char *conf, const struct notify *n
 /* Becomes program. The workers have stopped, at stopped_us; interlude is handed over. Returns only when that failed:
  * then error says why, and nothing has changed. */
 void upgrade_exec(const struct upgrade *upgrade, const char *program, const struct conf *conf,
-		  const struct interlude *interlude, uint64_t stopped_us, struct text *error);
+		  const struct interlude *interlude, int packets_fd, uint64_t stopped_us, struct text *error);
 
 #endif

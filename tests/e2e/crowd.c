@@ -388,12 +388,12 @@ report(bool whole)
 	}
 	qsort(stalls, n_connections, sizeof(*stalls), order);
 	unsigned n = n_connections == 0 ? 0 : n_connections - 1;
-	uint64_t longest = stalls[n];
+	uint64_t median = stalls[n / 2], high = stalls[n - n / 100], longest = stalls[n];
 	printf("%s %u connections, %llu blocks in, %u lost, %u wrong; stall median %.0f ms, 99 %% %.0f ms, longest "
 	       "%.0f "
 	       "ms\n",
 	       options.server ? "to server:" : "to client:", n_connections, (unsigned long long)blocks, n_lost, n_wrong,
-	       (double)stalls[n / 2] / 1e3, (double)stalls[n - n / 100] / 1e3, (double)longest / 1e3);
+	       (double)median / 1e3, (double)high / 1e3, (double)longest / 1e3);
 	if (n_lost > 0)
 		printf("the first that was lost: %s\n", first_loss);
 	fflush(stdout);

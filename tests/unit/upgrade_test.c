@@ -87,7 +87,7 @@ test_exec_fails(void)
 	CU_ASSERT_EQUAL(upgrade.from[0], '\0');
 	interlude_init(&interlude);
 	sigprocmask(SIG_BLOCK, NULL, &before);
-	upgrade_exec(&upgrade, "/nowhere/posternd", &conf, &interlude, 1, &error);
+	upgrade_exec(&upgrade, "/nowhere/posternd", &conf, &interlude, -1, 1, &error);
 	sigprocmask(SIG_BLOCK, NULL, &after);
 	CU_ASSERT_PTR_NOT_NULL(strstr(error.bytes, "/nowhere/posternd can't take over: No such file"));
 	CU_ASSERT_EQUAL(memcmp(&before, &after, sizeof(before)), 0);
@@ -112,15 +112,16 @@ test_exec(void)
 	upgrade_init(&upgrade, list);
 	interlude_init(&interlude);
 	const char *program =
-		script("echo \"$$ $* $POSTERN_STOPPED_US $POSTERN_INTERLUDE\" $(ls /proc/$$/fd | tr '\\n' ' ') "
+		script("echo \"$$ $* $POSTERN_STOPPED_US $POSTERN_PACKETS_FD\" $(ls /proc/$$/fd | tr '\\n' ' ') "
 		       "$(grep SigBlk /proc/$$/status)");
 	CU_ASSERT_EQUAL_FATAL(pipe(ends), 0);
 	fflush(stdout);
 	pid_t child = fork();
 	if (child == 0) {
 		dup2(ends[1], STDOUT_FILENO);
-		dup2(ends[1], 99); /* stays open unless somebody closes it */
-		upgrade_exec(&upgrade, program, &conf, &interlude, 4711, &error);
+		dup2(ends[1], 98); /* is handed over */
+		dup2(ends[1], 99); /* would stay open */
+		upgrade_exec(&upgrade, program, &conf, &interlude, 98, 4711, &error);
 		_exit(9);
 	}
 	close(ends[1]);
@@ -129,8 +130,9 @@ test_exec(void)
 	fclose(said);
 	waitpid(child, NULL, 0);
 	char wanted[64];
-	snprintf(wanted, sizeof(wanted), "%d --conf x 4711 ", child);
+	snprintf(wanted, sizeof(wanted), "%d --conf x 4711 98 ", child);
 	CU_ASSERT_EQUAL(strncmp(line, wanted, strlen(wanted)), 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(line + strlen(wanted), " 98 "));
 	CU_ASSERT_PTR_NULL(strstr(line, " 99"));
 	/* HUP, INT, QUIT, USR2, TERM: bits 0, 1, 2, 11, 14 */
 	CU_ASSERT_PTR_NOT_NULL(strstr(line, "4807"));
