@@ -244,6 +244,7 @@ test_silent_endpoint(void)
 	CU_ASSERT_EQUAL(rig_waiting(&rig, RIG_WAN), 0);
 	CU_ASSERT_EQUAL(rig.worker.live[2].failed, 0); /* not the endpoint's fault, as far as we know */
 	CU_ASSERT_EQUAL(rig.worker.live[2].active, HOLDS);
+	newcomer.far = true; /* by its echo, which is a second old */
 	splice(&newcomer);
 	reset(&newcomer);
 	for (unsigned i = 1; i < HOLDS; i++)
@@ -319,7 +320,9 @@ test_idle_handshakes(void)
 	CU_ASSERT_EQUAL(rig.stats.reasons[REASON_HANDSHAKE_RECLAIMED], 1);
 	CU_ASSERT_TRUE(talk_hear_reset(&talks[7], LEG_CLIENT));
 	CU_ASSERT_TRUE(talk_hear_reset(&talks[7], LEG_ENDPOINT));
+	newcomer.far = true; /* by its echo, which is old */
 	splice(&newcomer);
+	newcomer.far = false;
 	/* The others are in use. */
 	struct talk_side last = newcomer.side[LEG_CLIENT];
 	newcomer.side[LEG_CLIENT].port++;
