@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -56,6 +57,14 @@ test_foreign(void)
 	CU_ASSERT_EQUAL(count(&interlude), 0);
 	CU_ASSERT_EQUAL(fcntl(77, F_GETFD), 0); /* left alone */
 	close(udp);
+	/* Where a packet socket has its interface, this one has another number. */
+	const struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_pid = if_nametoindex("lo")};
+	int netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	CU_ASSERT_EQUAL(bind(netlink, (const struct sockaddr *)&address, sizeof(address)), 0);
+	snprintf(text, sizeof(text), "lo=%d", netlink);
+	interlude_inherit(&interlude, &conf, text);
+	CU_ASSERT_EQUAL(count(&interlude), 0);
+	close(netlink);
 	close(77);
 }
 
