@@ -392,7 +392,7 @@ burst_to_gate(uint32_t first)
 	for (uint32_t i = 0; i < n; i++) {
 		world.stale = world.stale || is_stale(&flights[indices[i]]);
 		world.syn = world.syn ||
-			    (flights[indices[i]].raw_length == 0 && (flights[indices[i]].segment.flags & 0x02) != 0);
+			    (flights[indices[i]].raw_length == 0 && (flights[indices[i]].segment.flags & 0x06) != 0);
 	}
 	for (uint32_t i = 0; i < n; i++)
 		plain = plain && flights[indices[i]].raw_length == 0 && !flights[indices[i]].corrupt;

@@ -94,7 +94,7 @@ struct world {
 	bool verbose, failed;
 	bool fifo;         /* nothing overtakes anything on its way to the gateway */
 	bool stale;        /* a packet of a connection that is gone is being worked on */
-	bool syn;          /* a SYN or SYN-ACK is being worked on */
+	bool syn;          /* a SYN, SYN-ACK or RST is being worked on: it may be challenged */
 	uint32_t burst_us; /* what comes to a device within this time is one burst */
 	struct link links[RIG_DEVICES];
 	struct connection connections[WORLD_CONNECTIONS_MAX];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ICMP for our own addresses, and what goes to the host. */
-#include "dataplane/icmp.h"
+#include "dataplane/icmp_quote.h"
 
 #include <stdio.h>
 
@@ -157,7 +157,7 @@ quote_of(const uint8_t *bytes, uint32_t length, struct icmp_quote *quote)
 	if (copy == NULL)
 		abort();
 	memcpy(copy, bytes, length);
-	packet_parse(copy, length, length, false, 0, &packet);
+	packet_parse(copy, length, length, false, PACKET_NO_TAG, &packet);
 	CU_ASSERT_NOT_EQUAL(packet.kind, PACKET_BAD);
 	memset(quote, 0xee, sizeof(*quote));
 	right = icmp_quote_parse(&wire_net, copy, &packet, quote);
@@ -298,7 +298,7 @@ test_host(void)
 
 	/* The same without a tap. */
 	length = to_us(bytes, true, 0, 17, body, sizeof(body));
-	packet_parse(bytes, length, length, false, 0, &packet);
+	packet_parse(bytes, length, length, false, PACKET_NO_TAG, &packet);
 	packet.port = 0;
 	host_deliver(wire_worker, &packet, wire_mbuf(bytes, length), REASON_IP_PROTOCOL);
 	CU_ASSERT_EQUAL(wire_stats.reasons[REASON_IP_PROTOCOL], 1);
