@@ -276,11 +276,14 @@ is_acceptable(const struct flow_leg *in, const struct flow_leg *out, const struc
 
 /* Whether the receiver of an acceptable packet will listen to what it says: not when all of it is a repeat of what it
  * has acknowledged. To that it answers, but the acknowledgment, window, FIN and timestamp are lost on it (RFC 9293
- * section 3.10.7.4), and we must not believe them either. */
+ * section 3.10.7.4), and we must not believe them either; but while we hold bytes for its sender, we are a receiver
+ * too: he may have to acknowledge them with a number that the client has left behind, when his window is so small that
+ * what the client says about it doesn't reach him. */
 static inline bool
 is_current(const struct flow_leg *in, const struct flow_leg *out, const struct packet *packet)
 {
-	return seq_at_most(out->ack, packet->seq + in->seq_delta + packet_seq_length(packet));
+	return seq_at_most(out->ack, packet->seq + in->seq_delta + packet_seq_length(packet)) ||
+	       (in->flags & LEG_HELD) != 0;
 }
 
 bool

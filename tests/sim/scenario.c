@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "tests/sim/attacker.h"
 #include "tests/sim/audit.h"
 #include "tests/sim/world.h"
 #include "tests/unit/random.h"
@@ -448,6 +449,7 @@ scenario_open(uint64_t seed)
 		starts[slot] += world_below(6 * SECOND);
 	}
 	world.limit_us = world.calm_at_us + (uint64_t)PATIENCE_S * SECOND;
+	attacker_open(seed);
 }
 
 void
