@@ -204,10 +204,10 @@ input_advertisement(struct worker *worker, const struct packet *packet, struct r
 		worker_drop(worker, mbuf, REASON_ND_UNSOLICITED);
 		return;
 	}
-	/* It is said to us, or to all. */
+	/* It is said to us, or to all; or to an address that only the host has. */
 	if (!ip_addr_equal(&packet->destination, &all_nodes) &&
 	    ours_at(worker->net, packet->port, &packet->destination) == NULL) {
-		worker_drop(worker, mbuf, REASON_IP_NOT_OURS);
+		host_deliver(worker, packet, mbuf, REASON_IP_NOT_OURS);
 		return;
 	}
 	if (!learn_only) {

@@ -526,6 +526,31 @@ test_held_bytes_have_the_latest_timestamps(void)
 	cut();
 }
 
+/* An endpoint with a small window hears nothing of what the client acknowledges behind the bytes that we hold, and so
+ * acknowledges those with a number that the client has left behind. */
+static void
+test_held_bytes_acknowledged_from_behind(void)
+{
+	begin();
+	hello_owned();
+	talk_answer(&talk);
+	CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_ENDPOINT, TCP_ACK | TCP_PSH, TALK_HELLO));
+	endpoint->ack -= TALK_HELLO;
+	talk_say(&talk, LEG_ENDPOINT, TCP_ACK, NULL, 300);
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_CLIENT));
+	talk_say(&talk, LEG_CLIENT, TCP_ACK, NULL, 0);
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_ENDPOINT));
+	CU_ASSERT_EQUAL(rig.worker.holds.used, 1);
+	endpoint->seq -= 300;
+	endpoint->ack += OWNED;
+	talk_say(&talk, LEG_ENDPOINT, TCP_ACK, NULL, 0);
+	endpoint->seq += 300;
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_CLIENT));
+	CU_ASSERT_EQUAL(rig.worker.holds.used, 0);
+	endpoint->ack += TALK_HELLO - OWNED;
+	cut();
+}
+
 /* A path that takes smaller packets than the endpoint's MSS promised, and no router that says so: what was repeated as
  * it was never arrived. */
 static void
@@ -730,6 +755,7 @@ main(void)
 		{"held bytes are repeated", test_held_bytes_repeated},
 		{"held bytes acknowledge what arrived", test_held_bytes_acknowledge_what_arrived},
 		{"held bytes have the latest timestamps", test_held_bytes_have_the_latest_timestamps},
+		{"held bytes acknowledged from behind", test_held_bytes_acknowledged_from_behind},
 		{"held bytes go through a black hole", test_held_bytes_through_a_black_hole},
 		{"held bytes are given up", test_held_bytes_given_up},
 		{"RST crosses the ACK of held bytes", test_reset_crosses_ack_of_held_bytes},

@@ -241,6 +241,11 @@ test_quote_refused(void)
 		frame_fix(bytes, 14);
 		CU_ASSERT_FALSE(quote_of(bytes, length, &quote));
 	}
+	/* Sent to another address of ours than the one that it quotes: nobody does that. */
+	uint32_t elsewhere = error_write(bytes, true, 3, 4, 1400, 20);
+	memcpy(bytes + 30, (const uint8_t[4]){198, 51, 100, 1}, 4);
+	frame_fix(bytes, 14);
+	CU_ASSERT_FALSE(quote_of(bytes, elsewhere, &quote));
 	/* An IPv4-mapped source would pass for our IPv4 address. */
 	uint32_t length = error_write(bytes, false, 1, 0, 0, 20);
 	memcpy(bytes + 70, mapped.bytes, 16);

@@ -375,6 +375,10 @@ test_learn(void)
 	message_in(solicitation());
 	message_in(advertisement(mac_b, OVERRIDE));
 	CU_ASSERT_EQUAL(state(hop), NEIGHBOUR_INCOMPLETE);
+	struct message elsewhere = advertisement(mac_b, SOLICITED | OVERRIDE);
+	elsewhere.destination = "2001:db8::7"; /* to our MAC, but not to us */
+	message_in(elsewhere);
+	CU_ASSERT_EQUAL(state(hop), NEIGHBOUR_INCOMPLETE);
 	message_in(advertisement(mac_a, SOLICITED | OVERRIDE));
 	CU_ASSERT_EQUAL(state(hop), NEIGHBOUR_REACHABLE);
 	CU_ASSERT_TRUE(goes_to(hop, mac_a));

@@ -332,6 +332,13 @@ test_ethernet(void)
 	CU_ASSERT_EQUAL(packet.kind, PACKET_TCP);
 	CU_ASSERT_EQUAL(packet.vlan, 12);
 	CU_ASSERT_EQUAL(packet.l3, 14);
+	/* A tag behind one that the device took off, of VLAN 0 even, is no way into that VLAN. */
+	memmove(bytes + 18, bytes + 14, length - 14);
+	memcpy(bytes + 12, "\x81\0\0\x4d\x08\0", 6);
+	CU_ASSERT_EQUAL(parse(bytes, length + 4, length + 4, false, PACKET_NO_TAG).vlan, 77);
+	CU_ASSERT_EQUAL(parse(bytes, length + 4, length + 4, false, 0).reason, REASON_ETHERTYPE_UNKNOWN);
+	CU_ASSERT_EQUAL(parse(bytes, length + 4, length + 4, false, 12).reason, REASON_ETHERTYPE_UNKNOWN);
+	length = base_write(V4, bytes);
 	bytes[0] = 0xff;
 	packet = parse(bytes, length, length, false, PACKET_NO_TAG);
 	CU_ASSERT_EQUAL(packet.kind, PACKET_TCP);
