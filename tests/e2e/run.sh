@@ -112,7 +112,7 @@ alive() {
 
 SCENARIOS=("$@")
 if [ "$#" = 0 ]; then
-	SCENARIOS=(passthrough concurrency versions istio hellos retry reload storm workers)
+	SCENARIOS=(passthrough concurrency versions istio hellos retry reload storm workers inject)
 fi
 for name in "${SCENARIOS[@]}"; do
 	[ -r "tests/e2e/scenarios/$name.sh" ] || { echo "run.sh: no scenario $name" >&2; exit 2; }
