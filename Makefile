@@ -117,7 +117,7 @@ $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(RIG) $(LIBRARY)
 SEEDS ?= 1..10000
 SIM_CHECK_SEEDS ?= 1..4000
 FAULT_SEEDS ?= 1..1000
-SIM := $(addprefix $(BUILD)/tests/sim/,sim.o scenario.o world.o audit.o peer.o peer_wire.o icmp_wire.o rig.o)
+SIM := $(addprefix $(BUILD)/tests/sim/,sim.o scenario.o world.o attacker.o audit.o peer.o peer_wire.o icmp_wire.o rig.o)
 $(BUILD)/tests/sim/sim: $(SIM) $(LIBRARY)
 	$(CC) $(LDFLAGS) -o $@ $^ $(DPDK_LIBS) $(LIB_LIBS)
 sim: $(BUILD)/tests/sim/sim
@@ -177,6 +177,8 @@ FUZZ_federation_SOURCES := $(wildcard federation/*.c) platform/text.c platform/i
 FUZZ_federation_LIBS := -lyaml
 FUZZ_flow_map_SOURCES := $(wildcard dataplane/*.c platform/*.c) tests/sim/rig.c
 FUZZ_flow_map_LIBS := $(DPDK_LIBS) $(LIB_LIBS)
+FUZZ_icmp_quote_SOURCES := dataplane/icmp_quote.c dataplane/net.c platform/ip_addr.c
+FUZZ_neighbour_discovery_SOURCES := dataplane/arp_parse.c dataplane/nd_parse.c platform/ip_addr.c
 FUZZ_packet_SOURCES := dataplane/packet.c dataplane/checksum.c platform/ip_addr.c
 FUZZ_tcp_options_SOURCES := dataplane/tcp_options.c dataplane/checksum.c
 FUZZ_FLAGS = $(filter-out -O2 -O1,$(ALL_CFLAGS)) -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined \

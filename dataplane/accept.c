@@ -133,6 +133,16 @@ open_flow(struct worker *worker, const struct packet *packet, const struct flow_
 	peek_input(worker, index, packet, mbuf);
 }
 
+bool
+accept_ends_handshake(const struct worker *worker, const struct packet *packet, const struct flow_key *key)
+{
+	struct syn_cookie_options cookie;
+
+	return (packet->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_ACK &&
+	       syn_cookie_check(worker->cookie_secret, key, packet->seq - 1, packet->ack - 1, worker->now_ms,
+				&cookie) == SYN_COOKIE_GOOD;
+}
+
 void
 accept_stranger(struct worker *worker, const struct packet *packet, const struct flow_key *key, struct rte_mbuf *mbuf)
 {

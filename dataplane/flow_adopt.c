@@ -13,7 +13,7 @@
 #include "dataplane/splice.h"
 #include "dataplane/tcp_options.h"
 
-enum { WINDOW_MAX = SPLICE_WINDOW_MAX + SPLICE_WINDOW_SLACK };
+enum { WINDOW_MAX = (UINT16_MAX << TCP_WSCALE_MAX) + SPLICE_WINDOW_SLACK }; /* bytes; of any scale */
 
 struct adopter {
 	struct flow_adoption *adoption;

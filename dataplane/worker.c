@@ -173,7 +173,9 @@ other_input(struct worker *worker, const struct packet *packet, struct rte_mbuf 
 		icmp_input(worker, packet, mbuf);
 		return;
 	default:
-		if (net_address_find(worker->net, &packet->destination) == NET_ADDRESS_NONE && packet->l2_unicast)
+		if (net_address_find(worker->net, &packet->source) != NET_ADDRESS_NONE)
+			worker_drop(worker, mbuf, REASON_IP_LAND);
+		else if (net_address_find(worker->net, &packet->destination) == NET_ADDRESS_NONE && packet->l2_unicast)
 			worker_drop(worker, mbuf, REASON_IP_NOT_OURS);
 		else
 			host_deliver(worker, packet, mbuf, REASON_IP_PROTOCOL);
@@ -191,7 +193,7 @@ classify(struct worker *worker, uint8_t device_index, struct rte_mbuf *mbuf, str
 	const uint8_t *frame = rte_pktmbuf_mtod(mbuf, const uint8_t *);
 	uint64_t verdict = mbuf->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK;
 	bool checksummed = device->rx_checksummed && verdict == RTE_MBUF_F_RX_L4_CKSUM_GOOD;
-	uint16_t vlan = (mbuf->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0 ? mbuf->vlan_tci & 0xfff : 0;
+	uint16_t vlan = (mbuf->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0 ? mbuf->vlan_tci & 0xfff : PACKET_NO_TAG;
 
 	packet_parse(frame, mbuf->data_len, mbuf->pkt_len, checksummed, vlan, packet);
 	if (unlikely(packet->kind == PACKET_BAD)) {
@@ -239,15 +241,35 @@ worker_owner(const struct worker *worker, uint8_t device, const struct flow_key 
 	return local_port_owner(key->local_port, worker->n_workers);
 }
 
+/* A packet from the client of a flow that is over, with numbers that aren't of it: the port begins anew, and nothing of
+ * the old connection is worth keeping (RFC 6191). A SYN alone doesn't show it, since anybody can send one. It gets its
+ * cookie; the ACK that brings the cookie back does. */
+static void
+renew(struct worker *worker, uint32_t index, const struct packet *packet, const struct flow_key *key,
+      struct rte_mbuf *mbuf)
+{
+	bool is_syn = (packet->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+	bool is_new = accept_ends_handshake(worker, packet, key);
+
+	if (is_new)
+		flow_dispose(worker, index);
+	if (is_syn || is_new)
+		accept_stranger(worker, packet, key, mbuf);
+	else
+		worker_drop(worker, mbuf, REASON_TCP_WINDOW);
+}
+
 /* Pass 3 for one packet. */
 static void
 tcp_input(struct worker *worker, const struct packet *packet, const struct flow_key *key, flow_ref ref,
 	  struct rte_mbuf *mbuf)
 {
 	if (ref == 0) {
-		/* Here, where it costs only strangers: a packet from one of our own addresses. */
+		/* Here, where it costs only strangers: a packet from one of our own addresses, or a network's. */
 		if (net_address_find(worker->net, &packet->source) != NET_ADDRESS_NONE)
 			worker_drop(worker, mbuf, REASON_IP_LAND);
+		else if (net_is_broadcast(worker->net, &packet->source))
+			worker_drop(worker, mbuf, REASON_IP_MARTIAN);
 		else
 			accept_stranger(worker, packet, key, mbuf);
 		return;
@@ -258,10 +280,8 @@ tcp_input(struct worker *worker, const struct packet *packet, const struct flow_
 
 	switch (flow->leg[leg].state) {
 	case FLOW_CLOSING:
-		/* The client's port begins anew: nothing of the old connection is worth keeping (RFC 6191). */
-		if (leg == LEG_CLIENT && (packet->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN) {
-			flow_dispose(worker, index);
-			accept_stranger(worker, packet, key, mbuf);
+		if (leg == LEG_CLIENT && splice_is_beyond(flow, packet)) {
+			renew(worker, index, packet, key, mbuf);
 			return;
 		}
 		/* fall through */

@@ -156,6 +156,10 @@ audit_bind(const struct segment *syn)
 		peer->traits.opens_at_us += world.now_us;
 	peer->noise = noise;
 	peer->leg = LEG_ENDPOINT;
+	peer->addr = syn->destination;
+	peer->gate = syn->source;
+	peer->port = syn->destination_port;
+	peer->gate_port = syn->source_port;
 	peer->connection = connection;
 	peer->other = &connection->peer[LEG_CLIENT];
 	connection->tsval_known[LEG_ENDPOINT] = false;
@@ -210,7 +214,7 @@ options_fault(struct connection *connection, unsigned leg, const struct segment 
 	const struct peer *to = &connection->peer[leg], *from = &connection->peer[leg_other(leg)];
 
 	/* A challenge to a SYN has none: it mustn't choose what the receiver remembers (splice.c). */
-	bool challenge = world.syn && segment->payload_length == 0 && !said->timestamps;
+	bool challenge = (world.syn || world.forged != 0) && segment->payload_length == 0 && !said->timestamps;
 	if (said->timestamps != to->timestamps && !challenge)
 		return said->timestamps ? "timestamps that weren't negotiated"
 					: "no timestamps though they were negotiated";
@@ -362,6 +366,10 @@ audit_segment(unsigned device, const struct segment *segment)
 	} else {
 		connection = world_endpoint(&segment->destination, segment->source_port);
 	}
+	/* What is passed on of a stranger's segment is its receiver's to judge; who he is gets a RST, or a cookie. Only
+	 * a challenge must be right. */
+	if (world.forged != 0 && (world.forged - 1 != device || (segment->flags & (SYN | RST)) != 0))
+		return;
 	const char *fault = read_said(segment, &said);
 	if (fault != NULL) {
 		world_fail("a segment to the %s with %s", leg == LEG_CLIENT ? "client" : "endpoint", fault);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "tests/sim/attacker.h"
 #include "tests/sim/audit.h"
 #include "tests/sim/world.h"
 #include "tests/unit/random.h"
@@ -469,6 +470,7 @@ scenario_open(uint64_t seed)
 	}
 	pick_successions();
 	world.limit_us = world.calm_at_us + (uint64_t)PATIENCE_S * SECOND;
+	attacker_open(seed);
 }
 
 void

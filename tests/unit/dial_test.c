@@ -699,6 +699,31 @@ test_small_window_of_client(void)
 	}
 }
 
+/* An endpoint with a small window hears nothing of what the client acknowledges behind the bytes that we hold, and so
+ * acknowledges those with a number that the client has left behind. */
+static void
+test_held_bytes_acknowledged_from_behind(void)
+{
+	begin();
+	hello_owned();
+	talk_answer(&talk);
+	CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_ENDPOINT, TCP_ACK | TCP_PSH, TALK_HELLO));
+	endpoint->ack -= TALK_HELLO;
+	talk_say(&talk, LEG_ENDPOINT, TCP_ACK, NULL, 300);
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_CLIENT));
+	talk_say(&talk, LEG_CLIENT, TCP_ACK, NULL, 0);
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_ENDPOINT));
+	CU_ASSERT_EQUAL(rig.worker.holds.used, 1);
+	endpoint->seq -= 300;
+	endpoint->ack += OWNED;
+	talk_say(&talk, LEG_ENDPOINT, TCP_ACK, NULL, 0);
+	endpoint->seq += 300;
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_CLIENT));
+	CU_ASSERT_EQUAL(rig.worker.holds.used, 0);
+	endpoint->ack += TALK_HELLO - OWNED;
+	cut();
+}
+
 /* A path that takes smaller packets than the endpoint's MSS promised, and no router that says so: what was repeated as
  * it was never arrived. */
 static void
@@ -909,6 +934,7 @@ main(void)
 		{"an echo of our timestamp", test_echo_of_our_timestamp},
 		{"an echo of nothing", test_echo_of_nothing},
 		{"a client's small window", test_small_window_of_client},
+		{"held bytes acknowledged from behind", test_held_bytes_acknowledged_from_behind},
 		{"held bytes go through a black hole", test_held_bytes_through_a_black_hole},
 		{"held bytes are given up", test_held_bytes_given_up},
 		{"RST crosses the ACK of held bytes", test_reset_crosses_ack_of_held_bytes},
