@@ -11,6 +11,7 @@
 #   make fuzz       each fuzz target over its kept corpus; FUZZ_SECONDS=60 for each
 #   make e2e        the scenarios of tests/e2e in network namespaces, as root; E2E="name…" picks some, E2E_QUICK=1 shrinks them
 #   make bench-splice   what a spliced packet costs, in nanoseconds and cycles
+#   make bench-adopt    how long it takes to adopt a million flows of the process before
 #   make footprint  size, memory, start-up time and idle load of posternd
 #   make install    into DESTDIR and PREFIX (/usr/local): binaries, systemd unit, example configuration
 #   make clean      removes build/
@@ -198,6 +199,8 @@ $(BUILD)/perf/%: $(BUILD)/perf/%.o $(RIG) $(LIBRARY)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(DPDK_LIBS) $(LIB_LIBS)
 bench-splice: $(BUILD)/perf/splice_bench
 	$<
+bench-adopt: $(BUILD)/perf/adopt_bench
+	$<
 footprint: all | $(BUILD)/test-tools
 	@BUILD=$(BUILD) perf/footprint.sh
 
@@ -218,5 +221,5 @@ clean:
 help:
 	@sed -n '3,/^$$/s/^#   //p' Makefile
 
-.PHONY: all unit asan sim sim-check sim-faults lint fuzz e2e demo bench-splice footprint test install clean help $(UNIT_TESTS:%=%.run)
+.PHONY: all unit asan sim sim-check sim-faults lint fuzz e2e demo bench-splice bench-adopt footprint test install clean help $(UNIT_TESTS:%=%.run)
 .PHONY: $(FUZZERS:%=$(BUILD)/fuzz/%.run)
