@@ -11,10 +11,9 @@
 #   make fuzz       each fuzz target over its kept corpus; FUZZ_SECONDS=60 for each
 #   make e2e        the scenarios of tests/e2e in network namespaces, as root; E2E="name…" picks some, E2E_QUICK=1 shrinks them
 #   make bench-splice   what a spliced packet costs, in nanoseconds and cycles
+#   make bench-adopt    how long it takes to adopt a million flows of the process before
 #   make loadgen    the load generator, build/loadgen
-#   make bench-lossy    goodput over bad links, with Postern in the path and without it; takes most of an hour
 #   make bench-lossy    goodput over bad links, with Postern in the path and without it; half an hour
-#   make loadgen    the load generator, build/loadgen
 #   make footprint  size, memory, start-up time and idle load of posternd
 #   make install    into DESTDIR and PREFIX (/usr/local): binaries, systemd unit, example configuration
 #   make clean      removes build/
@@ -223,6 +222,8 @@ bench-splice: $(BUILD)/perf/splice_bench
 	$<
 bench-lossy: all $(BUILD)/tests/e2e/shim | $(BUILD)/test-tools
 	@BUILD=$(BUILD) perf/lossy_bench.sh
+bench-adopt: $(BUILD)/perf/adopt_bench
+	$<
 footprint: all | $(BUILD)/test-tools
 	@BUILD=$(BUILD) perf/footprint.sh
 
@@ -243,5 +244,5 @@ clean:
 help:
 	@sed -n '3,/^$$/s/^#   //p' Makefile
 
-.PHONY: all unit asan sim sim-check sim-faults lint fuzz e2e demo bench-splice bench-lossy footprint loadgen test install clean help $(UNIT_TESTS:%=%.run)
+.PHONY: all unit asan sim sim-check sim-faults lint fuzz e2e demo bench-splice bench-adopt bench-lossy footprint loadgen test install clean help $(UNIT_TESTS:%=%.run)
 .PHONY: $(FUZZERS:%=$(BUILD)/fuzz/%.run)
