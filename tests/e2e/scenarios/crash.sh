@@ -79,6 +79,7 @@ crowd_figures() {
 	for name in 4 6 a b; do
 		echo "    $1: $(grep '^to ' "$TOPOLOGY_DIR/crowd-$name" | tail -n 1)"
 	done
+	echo "    $1: dropped since the last start: $(ctl drops -o json | jq -r 'map("\(.reason) \(.count)") | join(", ")')"
 }
 
 # The clients first: the servers only close what the clients closed.
