@@ -12,6 +12,7 @@
 #   make e2e        the scenarios of tests/e2e in network namespaces, as root; E2E="name…" picks some, E2E_QUICK=1 shrinks them
 #   make bench-splice   what a spliced packet costs, in nanoseconds and cycles
 #   make loadgen    the load generator, build/loadgen
+#   make bench-adopt    how long it takes to adopt a million flows of the process before
 #   make footprint  size, memory, start-up time and idle load of posternd
 #   make install    into DESTDIR and PREFIX (/usr/local): binaries, systemd unit, example configuration
 #   make clean      removes build/
@@ -172,6 +173,8 @@ FUZZERS := $(patsubst tests/fuzz/%_fuzz.c,%,$(sort $(wildcard tests/fuzz/*_fuzz.
 FUZZ_client_hello_SOURCES := gateway/client_hello.c gateway/istio_sni.c
 FUZZ_federation_SOURCES := $(wildcard federation/*.c) platform/text.c platform/ip_addr.c
 FUZZ_federation_LIBS := -lyaml
+FUZZ_flow_map_SOURCES := $(wildcard dataplane/*.c platform/*.c) tests/sim/rig.c
+FUZZ_flow_map_LIBS := $(DPDK_LIBS) $(LIB_LIBS)
 FUZZ_packet_SOURCES := dataplane/packet.c dataplane/checksum.c platform/ip_addr.c
 FUZZ_tcp_options_SOURCES := dataplane/tcp_options.c dataplane/checksum.c
 FUZZ_FLAGS = $(filter-out -O2 -O1,$(ALL_CFLAGS)) -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined \
@@ -214,6 +217,8 @@ $(BUILD)/perf/%: $(BUILD)/perf/%.o $(RIG) $(LIBRARY)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(DPDK_LIBS) $(LIB_LIBS)
 bench-splice: $(BUILD)/perf/splice_bench
 	$<
+bench-adopt: $(BUILD)/perf/adopt_bench
+	$<
 footprint: all | $(BUILD)/test-tools
 	@BUILD=$(BUILD) perf/footprint.sh
 
@@ -234,5 +239,5 @@ clean:
 help:
 	@sed -n '3,/^$$/s/^#   //p' Makefile
 
-.PHONY: all unit asan sim sim-check sim-faults lint fuzz e2e demo bench-splice footprint loadgen test install clean help $(UNIT_TESTS:%=%.run)
+.PHONY: all unit asan sim sim-check sim-faults lint fuzz e2e demo bench-splice bench-adopt footprint loadgen test install clean help $(UNIT_TESTS:%=%.run)
 .PHONY: $(FUZZERS:%=$(BUILD)/fuzz/%.run)

@@ -13,7 +13,10 @@
 #include "dataplane/splice.h"
 #include "dataplane/tcp_options.h"
 
-enum { WINDOW_MAX = SPLICE_WINDOW_MAX + SPLICE_WINDOW_SLACK };
+enum {
+	WINDOW_MAX = SPLICE_WINDOW_MAX + SPLICE_WINDOW_SLACK,
+	LOOK_AHEAD = 16 /* records; the buckets that they go to are anywhere in memory */
+};
 
 struct adopter {
 	struct flow_adoption *adoption;
@@ -360,6 +363,19 @@ adopt_record(struct adopter *adopter, const struct flow *record)
 	}
 }
 
+/* Asks for the memory that a record will need. What it says isn't checked yet. */
+static void
+look_ahead(const struct adopter *adopter, const struct flow *record)
+{
+	const struct worker *worker = owner(adopter, record->leg[LEG_ENDPOINT].local_port);
+
+	for (unsigned leg = 0; leg < LEG_COUNT && record->state != FLOW_FREE; leg++) {
+		struct flow_key key = flow_leg_key(&record->leg[leg]);
+		key.local_addr = key.local_addr < adopter->source->n_addresses ? adopter->local[key.local_addr] : 0;
+		flow_table_prefetch(&worker->flows, flow_table_hash(&worker->flows, &key));
+	}
+}
+
 static bool
 clients_are_spread(const struct worker *worker)
 {
@@ -393,8 +409,11 @@ flow_adopt(struct flow_adoption *adoption, const struct flow_adopt_source *sourc
 		uint32_t touched = flow_table_touched(table);
 		if (touched > table->capacity)
 			touched = table->capacity;
-		for (uint32_t index = 1; index <= touched; index++)
+		for (uint32_t index = 1; index <= touched; index++) {
+			if (touched - index >= LOOK_AHEAD)
+				look_ahead(&adopter, flow_table_get(table, index + LOOK_AHEAD));
 			adopt_record(&adopter, flow_table_get(table, index));
+		}
 	}
 }
 

@@ -107,6 +107,8 @@ void rig_open_workers(struct rig *rig, unsigned n_workers, uint32_t flows, uint3
 void rig_restart(struct rig *rig, unsigned n_workers);
 /* The same where the process before had other addresses in its net, by index. */
 void rig_restart_from(struct rig *rig, unsigned n_workers, const struct ip_addr *addresses, unsigned n_addresses);
+/* Right after rig_restart: whether every table is as it must be, whatever was adopted. */
+bool rig_adopted_well(struct rig *rig);
 /* Whether no worker has a flow, a timer or held bytes left, its counts by state say so as well, and no live slot counts
  * a connection. */
 bool rig_is_empty(const struct rig *rig);

@@ -3,7 +3,6 @@
  * can't, and records that make no sense. */
 #include "dataplane/flow_adopt.h"
 
-#include <arpa/inet.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -608,49 +607,6 @@ test_duplicates(void)
 	end();
 }
 
-/* What every table must be after an adoption, whatever was adopted. */
-static bool
-is_consistent(void)
-{
-	uint32_t states[FLOW_STATES] = {0}, counted[FLOW_STATES] = {0}, used = 0, active = 0;
-
-	for (unsigned w = 0; w < rig.n_workers; w++) {
-		struct worker *worker = &rig.workers[w];
-		uint32_t in_use = 0;
-		for (uint32_t i = 1; i <= flow_table_touched(&worker->flows); i++) {
-			const struct flow *flow = flow_table_get(&worker->flows, i);
-			if (flow->state == FLOW_FREE)
-				continue;
-			if ((flow->state != FLOW_SPLICED && flow->state != FLOW_CLOSING) || flow->timer_armed != 1 ||
-			    flow->hold != 0 || (flow->generation & 1) == 0 || flow->reason >= REASON_COUNT)
-				return false;
-			for (unsigned leg = 0; leg < LEG_COUNT; leg++) {
-				struct flow_key key = flow_leg_key(&flow->leg[leg]);
-				if (flow_table_find(&worker->flows, &key) != (i << 1 | leg) ||
-				    flow->leg[leg].state != flow->state ||
-				    flow->leg[leg].local_addr >= rig.net.n_addresses ||
-				    flow->counted[leg] > flow->leg[leg].bytes ||
-				    (leg == LEG_ENDPOINT && ntohs(key.local_port) % rig.n_workers != w))
-					return false;
-			}
-			in_use++;
-			states[flow->state]++;
-		}
-		for (unsigned state = 0; state < FLOW_STATES; state++)
-			counted[state] += worker->stats->states[state];
-		for (unsigned slot = 0; slot < RIG_LIVE; slot++)
-			active += worker->live[slot].active;
-		if (in_use != flow_table_used(&worker->flows) || worker->wheel.armed != in_use)
-			return false;
-		used += in_use;
-	}
-	const struct flow_adoption *adoption = &rig.adoption;
-	uint32_t lost = adoption->held + adoption->damaged + adoption->address + adoption->full;
-	return memcmp(states, counted, sizeof(states)) == 0 && states[FLOW_SPLICED] == adoption->spliced &&
-	       states[FLOW_CLOSING] == adoption->closing && active == 2 * adoption->spliced &&
-	       used + adoption->forgotten + lost == adoption->found;
-}
-
 /* Flips bits of the mapping, or writes random bytes over it, at random: nothing falls over, and what is adopted can be
  * forwarded for, aborted and released. */
 static void
@@ -683,7 +639,7 @@ test_random_damage(void)
 			}
 		}
 		rig_restart(&rig, 1 + random_below(&seed, RIG_WORKERS_MAX));
-		CU_ASSERT_TRUE_FATAL(is_consistent());
+		CU_ASSERT_TRUE_FATAL(rig_adopted_well(&rig));
 		survived += rig.adoption.spliced;
 		damaged += rig.adoption.damaged;
 		for (unsigned i = 0; i < TALKS; i++)
