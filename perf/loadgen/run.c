@@ -2,7 +2,6 @@
 #include "perf/loadgen/run.h"
 
 #include <rte_branch_prediction.h>
-#include <rte_cycles.h>
 #include <rte_mbuf.h>
 #include <stdio.h>
 #include <string.h>
@@ -37,7 +36,7 @@ receive(struct run *run, enum tcp_side side)
 
 	if (n == 0)
 		return 0;
-	play_now(&run->play, rte_rdtsc());
+	play_now(&run->play, run->clock());
 	run->load.bursts++;
 	run->load.full_bursts += n == RUN_BURST;
 	link->stats.rx_frames += n;
@@ -69,11 +68,11 @@ receive(struct run *run, enum tcp_side side)
 bool
 run_find_subject(struct run *run, uint32_t subject, uint32_t lan_subject, volatile const sig_atomic_t *stop)
 {
-	uint64_t per_ms = rte_get_tsc_hz() / 1000, began = rte_rdtsc(), asked = 0;
+	uint64_t per_ms = run->play.hz / 1000, began = run->clock(), asked = 0;
 	struct link *wan = &run->links[TCP_CLIENT], *lan = &run->links[TCP_SERVER];
 
 	while (!wan->subject_known || (lan_subject != 0 && !lan->subject_known)) {
-		uint64_t now = rte_rdtsc();
+		uint64_t now = run->clock();
 		if (*stop || now - began > SUBJECT_WAIT_MS * per_ms) {
 			fprintf(stderr, "loadgen: the subject doesn't answer ARP on the %s\n",
 				wan->subject_known ? "lan" : "wan");
@@ -122,12 +121,13 @@ follow_phase(struct run *run, enum play_phase before)
 }
 
 void
-run_play(struct run *run, volatile const sig_atomic_t *stop)
+run_play(struct run *run, const struct play_config *config, volatile const sig_atomic_t *stop)
 {
-	uint64_t per_ms = run->play.hz / 1000, before = rte_rdtsc();
+	uint64_t per_ms = run->play.hz / 1000, before = run->clock();
 
+	play_init(&run->play, config, &run->tcp, run->play.hz, before);
 	while (run->play.phase != PLAY_OVER) {
-		uint64_t now = rte_rdtsc();
+		uint64_t now = run->clock();
 		enum play_phase phase = run->play.phase;
 		run->load.cycles += now - before;
 		before = now;
@@ -138,7 +138,7 @@ run_play(struct run *run, volatile const sig_atomic_t *stop)
 		link_flush(&run->links[TCP_CLIENT]);
 		link_flush(&run->links[TCP_SERVER]);
 		if (work != 0)
-			run->load.busy_cycles += rte_rdtsc() - now;
+			run->load.busy_cycles += run->clock() - now;
 		if (unlikely(*stop))
 			play_stop(&run->play);
 		follow_phase(run, phase);
