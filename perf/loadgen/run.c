@@ -47,6 +47,7 @@ receive(struct run *run, enum tcp_side side)
 		link->stats.rx_bytes += mbufs[i]->pkt_len;
 		switch (wire_parse(frame, length, verify, &segments[n_segments])) {
 		case WIRE_TCP:
+			link_learn(link, frame);
 			n_segments++;
 			break;
 		case WIRE_ARP:

@@ -313,7 +313,6 @@ test_bulk(void)
 	CU_ASSERT(ends_but(TCP_CLIENT, TCP_END_ABORTED) == 0);
 	config.directions = PLAY_UP;
 	play_it(&config, &some_lost, true);
-	fprintf(stderr, "DBG %lu %lu\n", run.measured.tcp[0].payload_in, run.measured.tcp[1].payload_in);
 	CU_ASSERT(run.measured.tcp[TCP_SERVER].payload_in > 1000000);
 	CU_ASSERT(ends_but(TCP_CLIENT, TCP_END_ABORTED) == 0);
 }
