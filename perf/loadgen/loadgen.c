@@ -161,6 +161,7 @@ set_up(struct run *run, const struct options *options, struct device devices[TCP
 		.verify_all = options->verify_all,
 	};
 	run->clock = tsc;
+	run->tell = true;
 	run->play.hz = rte_get_tsc_hz();
 	struct tcp_hooks hooks = play_hooks(&run->play);
 	tcp_init(&run->tcp, &config, &hooks, links, both, rte_rand(), (uint32_t)(tsc() / (run->play.hz / 1000)));

@@ -107,12 +107,16 @@ count(const struct run *run)
 	return counts;
 }
 
-/* Begins and ends the measurement where play does. */
+/* Begins and ends the measurement where play does, and says so. */
 static void
 follow_phase(struct run *run, enum play_phase before)
 {
+	static const char *const names[] = {"opening", "warming up", "measuring", "ending", "over"};
+
 	if (run->play.phase == before)
 		return;
+	if (run->tell)
+		fprintf(stderr, "loadgen: %s\n", names[run->play.phase]);
 	if (run->play.phase == PLAY_MEASURING) {
 		run->before = count(run);
 	} else if (before == PLAY_MEASURING) {

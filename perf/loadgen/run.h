@@ -34,6 +34,7 @@ struct run_counts {
 /* clock, play.hz, links and tcp are set up by the owner. */
 struct run {
 	uint64_t (*clock)(void); /* counts play.hz times a second */
+	bool tell;               /* on standard error, of each phase that begins: for who watches the subject */
 	struct link links[TCP_SIDES];
 	struct tcp tcp;
 	struct play play;
