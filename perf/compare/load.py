@@ -1,57 +1,70 @@
 # SPDX-License-Identifier: Apache-2.0
 """One run of the load generator against a subject, and what the subject spent meanwhile."""
+
 import json
-import pathlib
+import os
 import subprocess
 import threading
 import time
 
-from subjects import BUILD, TICK
-from world import LAN, N_SERVERS, SERVERS, WAN_STATION
+from . import subjects as s
+from . import world as w
+
+SERVICES = 64  # that the generator asks for; two servers each
+CLIENTS = "172.16.1.0"
 
 
 class LoadError(RuntimeError):
     pass
 
 
-def core_busy(core):
-    """Seconds that a core has worked, whatever for: processes, system calls, softirqs."""
-    for line in pathlib.Path("/proc/stat").read_text(encoding="ascii").splitlines():
-        fields = line.split()
-        if fields[0] == f"cpu{core}":
-            values = [int(value) for value in fields[1:9]]
-            return (sum(values) - values[3] - values[4]) / TICK
-    raise LoadError(f"no core {core}")
+def memif(subject, role):
+    """The two devices of a subject that shares memory with the generator."""
+    socket = os.path.join(subject.dir, "memif.sock")
+    return [f"role={role},id={i},socket={socket},socket-abstract=no" for i in range(2)]
 
 
-def kernel_kb():
-    """Memory that the kernel has taken for objects of its own: sockets, their buffers, page tables."""
-    values = {}
-    for line in pathlib.Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-        key, value = line.split(":")
-        values[key] = int(value.split()[0])
-    return values["Slab"]
+def start(subject, wire, driver, **values):
+    """Starts it behind a wire."""
+    if wire == "memif":
+        values["driver"] = "memif"
+        values["wan"], values["lan"] = memif(subject, "server")
+    else:
+        values["driver"] = driver
+    subject.wire, subject.load_driver = wire, driver
+    for left in "log", "memif.sock":  # by the last one, which may have been killed
+        path = os.path.join(subject.dir, left)
+        if os.path.exists(path):
+            os.unlink(path)
+    subject.start([s.service(i) for i in range(SERVICES)], **values)
+
+
+def devices(subject):
+    """The generator's ends."""
+    if subject.wire == "memif":
+        return [f"net_memif{i},{arguments}" for i, arguments in enumerate(memif(subject, "client"))]
+    # af_packet's own ring of 512 frames is soon full; af_xdp's busy polling is a system call for each empty look.
+    more = {"af_packet": "framecnt=4096,blocksz=65536", "af_xdp": "busy_budget=0"}[subject.load_driver]
+    return [f"net_{subject.load_driver}{i},iface={link},{more}" for i, link in enumerate(("wan", "lan"))]
 
 
 class Load:
-    """The generator on its core. Every run keeps the command that made it."""
+    """Runs the generator, and writes down the commands."""
 
-    def __init__(self, core, log):
-        self.core, self.log = core, log
+    def __init__(self, world, log, verify):
+        self.world, self.log, self.verify = world, log, verify
 
     def command(self, subject, mode, arguments):
-        wan, lan = subject.devices()
-        command = [str(BUILD / "loadgen"), mode, "--wan", wan, "--lan", lan, "--core", str(self.core),
-                   "--target", subject.target(), "--wan-station", WAN_STATION,
-                   "--servers", f"{SERVERS[0]}+{N_SERVERS}", "--json", "-"]
-        if subject.target().startswith("192."):
-            command += ["--lan-subject", LAN]
-        return ["ip", "netns", "exec", subject.generator_namespace(), *command, *map(str, arguments)]
+        wan, lan = devices(subject)
+        command = [os.path.join(os.environ.get("BUILD", "build"), "loadgen"), mode, "--wan", wan, "--lan", lan,
+                   "--core", w.LOAD_CORE, "--target", subject.target(), "--clients", CLIENTS,
+                   "--servers", f"{s.SERVERS_FIRST}+{2 * SERVICES}", "--sni", "s%u.bench.example", "--sni-count", SERVICES,
+                   "--json", "-", *arguments, *(["--verify"] if self.verify else [])]
+        return ["ip", "netns", "exec", self.world.gen, *map(str, command)]
 
     def run(self, subject, mode, *arguments, seconds=5, warmup=1, timeout=180, during=None):
-        """Runs the generator; returns its report, with "subject" added: the shares of its core that the core and the
-        subject's processes were busy while the generator measured. during: called then, a second after the beginning;
-        what it returns is report["during"]."""
+        """The generator's report, with "subject" added: the shares of a core that the subject's core and its processes were
+        busy while the generator measured. during: called a second into that; "during" is what it returns."""
         command = self.command(subject, mode, [*arguments, "--seconds", seconds, "--warmup", warmup])
         self.log.write(" ".join(command) + "\n")
         process = subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -62,7 +75,7 @@ class Load:
             said.append(line)
             phase = line.partition("loadgen: ")[2].strip()
             if phase in ("measuring", "ending"):
-                readings[phase] = (time.monotonic(), core_busy(subject.core), subject.cpu_seconds())
+                readings[phase] = (time.monotonic(), w.busy_seconds(w.SUBJECT_CORE), subject.cpu_seconds())
             if phase == "measuring" and during is not None:
                 time.sleep(1)
                 report["during"] = during()
@@ -74,7 +87,10 @@ class Load:
         if process.returncode != 0:
             raise LoadError(f"loadgen ended with {process.returncode}: {''.join(said).strip()[-500:]}")
         report.update(json.loads(out))
-        report["command"] = " ".join(command)
+        for side in "clients", "servers":
+            wrong = report[side]["ends_of_whole_run"]["wrong_bytes"] + report[side]["damaged"]
+            if wrong:
+                raise LoadError(f"the {side} received wrong bytes or damaged frames, {wrong} times")
         begin, end = readings["measuring"], readings["ending"]
         report["subject"] = {"core_share": (end[1] - begin[1]) / (end[0] - begin[0]),
                              "process_share": (end[2] - begin[2]) / (end[0] - begin[0])}

