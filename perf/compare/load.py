@@ -62,7 +62,7 @@ class Load:
                    "--json", "-", *arguments, *(["--verify"] if self.verify else [])]
         return ["ip", "netns", "exec", self.world.gen, *map(str, command)]
 
-    def run(self, subject, mode, *arguments, seconds=5, warmup=1, timeout=180, during=None):
+    def run(self, subject, mode, *arguments, seconds=3, warmup=0.5, timeout=180, during=None):
         """The generator's report, with "subject" added: the shares of a core that the subject's core and its processes were
         busy while the generator measured. during: called a second into that; "during" is what it returns."""
         command = self.command(subject, mode, [*arguments, "--seconds", seconds, "--warmup", warmup])

@@ -42,7 +42,7 @@ class Settings:
     """How long and how much; quick ones only show that it works."""
 
     def __init__(self, quick):
-        self.seconds = 1 if quick else 4
+        self.seconds = 1 if quick else 3
         self.common_rate = 200 if quick else 2000  # connections a second that every subject carries
         self.held = 1000 if quick else 100000      # memif: ten times that
         self.flows = (1000, 10000) if quick else (1000, 10000, 100000, 1000000, 2000000)
