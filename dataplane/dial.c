@@ -237,22 +237,27 @@ splice_start(struct worker *worker, uint32_t index, const struct packet *packet,
 	client->mss = min_16(client->mss, mtu_mss(worker, client));
 	if ((client->flags & LEG_TS) != 0) {
 		client->ts_delta = accept_tsval(worker, endpoint->hash) - hold->client_ts;
-		endpoint->ts_delta = accept_tsval(worker, client->hash) - options->tsval;
+		/* For the client its clock goes on from ours, so that what the client echoes until it hears from it is
+		 * to the endpoint an echo of the SYN-ACK. */
+		endpoint->ts_delta = hold->gate_ts - options->tsval;
 		hold->endpoint_ts = hold->far ? 0 : options->tsval;
 	}
-	flow->syn_acks_due = hold->far;
+	flow->syn_acks_due = hold->far ? 1 : 0;
 
+	client->bytes += hold->end;
+	flow->hello_length = hold->end;
+	flow->retries = 0;
+	if (hold->acked != 0)
+		endpoint->flags |= LEG_HELD;
 	flow_set_state(worker, flow, FLOW_SPLICED);
 	flow_count_opened(worker, flow);
-	client->bytes += hold->end;
-	flow->retries = 0;
+	syn_shed_learn(worker, &client->peer);
 	hold->sent = send_held(worker, flow, hold, 0, hold->end, false);
 	if (hold->acked == 0) {
 		hold_release(&worker->holds, flow->hold);
 		flow->hold = 0;
 		flow_idle_start(worker, index);
 	} else {
-		endpoint->flags |= LEG_HELD;
 		timer_wheel_start(&worker->wheel, &worker->flows, index, worker->clock_ms + HELD_RTO_MS);
 	}
 }

@@ -187,7 +187,7 @@ talk_hello(struct talk *talk)
 }
 
 bool
-talk_hear_syn(struct talk *talk)
+talk_hear_one_syn(struct talk *talk)
 {
 	struct talk_side *endpoint = &talk->side[LEG_ENDPOINT];
 
@@ -200,6 +200,14 @@ talk_hear_syn(struct talk *talk)
 	endpoint->timestamps = endpoint->timestamps && timestamps != NULL;
 	if (timestamps != NULL)
 		endpoint->tsecr = talk_get_32(timestamps + 2);
+	return true;
+}
+
+bool
+talk_hear_syn(struct talk *talk)
+{
+	if (!talk_hear_one_syn(talk))
+		return false;
 	if (!talk->far && talk->side[LEG_CLIENT].timestamps_on)
 		return true;
 	/* Unless the client is known to be near, it comes twice. */
