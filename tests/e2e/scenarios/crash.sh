@@ -28,6 +28,7 @@ scenario_crash() {
 	check_is "… and each is whole" "12 $MIDDLE_SHA256" "$(whole_files "$TOPOLOGY_DIR/downloads")"
 
 	check "SIGQUIT leaves the flows to the next" ended_and_adopted QUIT $((2 * n)) true
+	check "an upgrade leaves alone what a peer hasn't read yet" upgraded_unread $((2 * n))
 	check "SIGUSR2 upgrades" upgraded_by_signal $((2 * n))
 	check "an upgrade to a program that refuses changes nothing" upgrade_refused
 	check "an endpoint leaves the federation while nobody runs" ended_and_adopted KILL $((2 * n)) without_b
@@ -157,6 +158,18 @@ upgraded() {
 	local pid
 	pid=$(postern_pid)
 	ctl upgrade >>"$TOPOLOGY_DIR/upgrades" && [ "$(ctl status -o json | jq .pid)" = "$pid" ] && has_spliced "$1" && greets && settle
+}
+
+# Frames that were sent lie in a peer's sockets, while the next program has got the memory that they were sent from.
+upgraded_unread() {
+	local upgraded
+	kill -STOP "${CROWD[0]}"
+	sleep 1
+	ctl upgrade
+	upgraded=$?
+	sleep 1
+	kill -CONT "${CROWD[0]}"
+	[ "$upgraded" = 0 ] && has_spliced "$1" && settle
 }
 
 upgraded_by_signal() {
