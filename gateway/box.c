@@ -164,15 +164,17 @@ save_names(struct box *box)
 }
 
 bool
-box_open(struct box *box, const struct conf *conf, struct text *error)
+box_open(struct box *box, const struct conf *conf, const struct box_inheritance *inheritance, struct text *error)
 {
 	*box = (struct box){.conf = conf, .n_workers = conf->n_workers, .started_wall_ms = clock_wall_ms()};
 	for (unsigned i = 0; i < WORKERS_MAX; i++)
 		box->runs[i].wake_fd = box->runs[i].epoll_fd = -1;
 
+	interlude_inherit(&box->interlude, conf, inheritance->interlude);
+
 	/* First of all: the process before may be using the devices, too. */
 	if (!flow_map_lock(&box->map, conf->state_directory, BOX_LOCK_WAIT_MS, error) ||
-	    !eal_start(conf, &box->eal, error))
+	    !eal_start(conf, inheritance->packets_fd, &box->eal, error))
 		return false;
 	box->live = live_create(box->n_workers, LIVE_SLOTS_MAX);
 	box->decide = box->live == NULL ? NULL : decide_create(box->live);
@@ -190,6 +192,7 @@ box_open(struct box *box, const struct conf *conf, struct text *error)
 	}
 	if (!open_devices(box, error) || !open_state(box, error))
 		return false;
+	interlude_end(&box->interlude);
 	for (uint16_t i = 0; i < box->n_workers; i++)
 		if (!open_worker(box, i, error))
 			return false;
@@ -254,6 +257,22 @@ adopt(struct box *box)
 }
 
 bool
+box_resume(struct box *box, struct text *error)
+{
+	for (uint16_t i = 0; i < box->n_workers; i++) {
+		box->workers[i]->stats->heartbeat_ms = clock_ms();
+		atomic_store(&box->runs[i].stop, false);
+		int result = rte_eal_remote_launch(worker_run, &box->runs[i], eal_worker_lcore(i));
+		if (result != 0) {
+			text_print(error, "worker %u doesn't start: %s", i, rte_strerror(-result));
+			return false;
+		}
+		box->running = true;
+	}
+	return true;
+}
+
+bool
 box_start(struct box *box, struct text *error)
 {
 	if (box->map.before != NULL)
@@ -265,16 +284,10 @@ box_start(struct box *box, struct text *error)
 	arp_announce(box->workers[0]);
 	nd_announce(box->workers[0]);
 	worker_flush(box->workers[0]);
-	for (uint16_t i = 0; i < box->n_workers; i++) {
-		box->workers[i]->stats->heartbeat_ms = clock_ms();
-		int result = rte_eal_remote_launch(worker_run, &box->runs[i], eal_worker_lcore(i));
-		if (result != 0) {
-			text_print(error, "worker %u doesn't start: %s", i, rte_strerror(-result));
-			return false;
-		}
-		box->running = true;
-	}
-	return true;
+	uint32_t frames = interlude_replay(&box->interlude, box->workers[0], box->devices, clock_ms());
+	if (frames != 0)
+		log_info("gateway", "took what came in meanwhile", LOG_U64("frames", frames));
+	return box_resume(box, error);
 }
 
 void

@@ -14,6 +14,7 @@
 
 #include "dataplane/flow_adopt.h"
 #include "dataplane/flow_map.h"
+#include "dataplane/interlude.h"
 #include "dataplane/net.h"
 #include "dataplane/worker.h"
 #include "dataplane/worker_run.h"
@@ -44,6 +45,12 @@ struct box_reload {
 	struct text last_errors;  /* diagnostics of the last failed reload */
 };
 
+/* What the program that this one replaces in its process hands on, if there is one. */
+struct box_inheritance {
+	const char *interlude; /* for interlude_inherit; "": none */
+	int packets_fd;        /* for eal_start; -1: none */
+};
+
 struct box {
 	const struct conf *conf;
 	struct eal eal;
@@ -68,18 +75,24 @@ struct box {
 	uint16_t n_workers;
 	bool running, draining;
 	uint64_t started_wall_ms;
+	const char *upgraded_from;  /* version of the program that this one replaced in its process; "": none did */
+	struct interlude interlude; /* then: what arrived since that one stopped */
+	uint64_t stalled_us;        /* then: from its last packet to our first */
+	unsigned upgrade_failures;  /* of this program: that it tried to become another, in vain */
 	struct box_reload reload;
 };
 
 /* Opens devices and memory and prepares the workers; nothing is forwarded yet. False, with a line in error; the process
  * should end then. */
-bool box_open(struct box *box, const struct conf *conf, struct text *error);
+bool box_open(struct box *box, const struct conf *conf, const struct box_inheritance *inheritance, struct text *error);
 /* Loads the federation for the first time or again, and puts it in force. On an error nothing changes, diagnostics are
  * in reload.last_errors, and the result is false. Waits for the workers to let go of the old snapshot (milliseconds).
  */
 bool box_reload(struct box *box);
 /* Adopts the flows of the process before (flow_adopt.h), and launches the workers. */
 bool box_start(struct box *box, struct text *error);
+/* Launches the workers again after box_stop by BOX_STOP_KEEP. */
+bool box_resume(struct box *box, struct text *error);
 /* Main thread, once a second: works out what listeners offer, asks for probes, releases what nobody refers to any more.
  */
 void box_tick(struct box *box);

@@ -68,8 +68,8 @@ show_flows(json_t *flows, FILE *out)
 	fputs("\n", out);
 }
 
-static void
-show_adoption(json_t *adoption, FILE *out)
+void
+ctl_show_adoption(json_t *adoption, FILE *out)
 {
 	const char *what;
 	json_t *n;
@@ -208,7 +208,7 @@ ctl_show_status(const json_t *document, FILE *out)
 	show_head(document, out);
 	show_federation(json_object_get(document, "federation"), out);
 	show_flows(json_object_get(document, "flows"), out);
-	show_adoption(json_object_get(document, "adoption"), out);
+	ctl_show_adoption(json_object_get(document, "adoption"), out);
 	show_tables(json_object_get(document, "tables"), out);
 	show_workers(document, out);
 	show_ports(document, out);
