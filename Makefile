@@ -11,8 +11,9 @@
 #   make fuzz       each fuzz target over its kept corpus; FUZZ_SECONDS=60 for each
 #   make e2e        the scenarios of tests/e2e in network namespaces, as root; E2E="name…" picks some, E2E_QUICK=1 shrinks them
 #   make bench-splice   what a spliced packet costs, in nanoseconds and cycles
-#   make loadgen    the load generator, build/loadgen
 #   make bench-adopt    how long it takes to adopt a million flows of the process before
+#   make bench-lossy    goodput over bad links, with Postern in the path and without it; half an hour
+#   make loadgen    the load generator, build/loadgen
 #   make footprint  size, memory, start-up time and idle load of posternd
 #   make install    into DESTDIR and PREFIX (/usr/local): binaries, systemd unit, example configuration
 #   make clean      removes build/
@@ -115,7 +116,7 @@ $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(RIG) $(LIBRARY)
 SEEDS ?= 1..10000
 SIM_CHECK_SEEDS ?= 1..4000
 FAULT_SEEDS ?= 1..1000
-SIM := $(addprefix $(BUILD)/tests/sim/,sim.o scenario.o world.o audit.o peer.o peer_wire.o icmp_wire.o rig.o)
+SIM := $(addprefix $(BUILD)/tests/sim/,sim.o scenario.o world.o attacker.o audit.o peer.o peer_wire.o icmp_wire.o rig.o)
 $(BUILD)/tests/sim/sim: $(SIM) $(LIBRARY)
 	$(CC) $(LDFLAGS) -o $@ $^ $(DPDK_LIBS) $(LIB_LIBS)
 sim: $(BUILD)/tests/sim/sim
@@ -175,6 +176,8 @@ FUZZ_federation_SOURCES := $(wildcard federation/*.c) platform/text.c platform/i
 FUZZ_federation_LIBS := -lyaml
 FUZZ_flow_map_SOURCES := $(wildcard dataplane/*.c platform/*.c) tests/sim/rig.c
 FUZZ_flow_map_LIBS := $(DPDK_LIBS) $(LIB_LIBS)
+FUZZ_icmp_quote_SOURCES := dataplane/icmp_quote.c dataplane/net.c platform/ip_addr.c
+FUZZ_neighbour_discovery_SOURCES := dataplane/arp_parse.c dataplane/nd_parse.c platform/ip_addr.c
 FUZZ_packet_SOURCES := dataplane/packet.c dataplane/checksum.c platform/ip_addr.c
 FUZZ_tcp_options_SOURCES := dataplane/tcp_options.c dataplane/checksum.c
 FUZZ_FLAGS = $(filter-out -O2 -O1,$(ALL_CFLAGS)) -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined \
@@ -219,6 +222,8 @@ bench-splice: $(BUILD)/perf/splice_bench
 	$<
 bench-adopt: $(BUILD)/perf/adopt_bench
 	$<
+bench-lossy: all $(BUILD)/tests/e2e/shim | $(BUILD)/test-tools
+	@BUILD=$(BUILD) perf/lossy_bench.sh
 footprint: all | $(BUILD)/test-tools
 	@BUILD=$(BUILD) perf/footprint.sh
 
@@ -239,5 +244,5 @@ clean:
 help:
 	@sed -n '3,/^$$/s/^#   //p' Makefile
 
-.PHONY: all unit asan sim sim-check sim-faults lint fuzz e2e demo bench-splice bench-adopt footprint loadgen test install clean help $(UNIT_TESTS:%=%.run)
+.PHONY: all unit asan sim sim-check sim-faults lint fuzz e2e demo bench-splice bench-adopt bench-lossy footprint loadgen test install clean help $(UNIT_TESTS:%=%.run)
 .PHONY: $(FUZZERS:%=$(BUILD)/fuzz/%.run)

@@ -14,7 +14,7 @@
 #include "dataplane/tcp_options.h"
 
 enum {
-	WINDOW_MAX = SPLICE_WINDOW_MAX + SPLICE_WINDOW_SLACK,
+	WINDOW_MAX = (UINT16_MAX << TCP_WSCALE_MAX) + SPLICE_WINDOW_SLACK, /* bytes; of any scale */
 	LOOK_AHEAD = 16 /* records; the buckets that they go to are anywhere in memory */
 };
 
@@ -37,8 +37,7 @@ flow_adopt_source_init(struct flow_adopt_source *source, const struct flow_map_h
 		flow_table_init(&source->tables[i], flow_map_table(before, i), before->capacity, before->secrets.hash);
 }
 
-/* --- what a record may look like -----------------------------------------------------------------------------------
- */
+/* --- what a record may look like ---------------------------------------------------------------------------------- */
 
 static bool
 leg_is_sane(const struct adopter *adopter, const struct flow_leg *leg)
@@ -86,22 +85,13 @@ splice_is_sane(const struct adopter *adopter, const struct flow *record)
 	       memcmp(&client_key, &endpoint_key, sizeof(client_key)) != 0;
 }
 
-/* --- where it belongs ----------------------------------------------------------------------------------------------
- */
+/* --- where it belongs --------------------------------------------------------------------------------------------- */
 
 /* The worker that a leg's packets come to by themselves, or are handed to; n_workers when that isn't known. */
 static uint16_t
 home(const struct adopter *adopter, const struct flow_key *key, uint32_t hash)
 {
-	const struct worker *any = adopter->workers[0];
-	const struct ip_addr *local = &any->net->addresses[key->local_addr].addr;
-	struct listener_offer offer;
-
-	if (!any->hooks->listener(any->hooks->context, local, ntohs(key->local_port), &offer))
-		return local_port_owner(key->local_port, adopter->n_workers);
-	if (adopter->clients_are_spread)
-		return adopter->n_workers;
-	return (uint16_t)((uint64_t)hash * adopter->n_workers >> 32);
+	return worker_home(adopter->workers[0], adopter->clients_are_spread, key, hash);
 }
 
 /* Whether a flow that was adopted before has the key. */
@@ -136,8 +126,7 @@ leg_insert(struct adopter *adopter, struct worker *worker, uint32_t index, unsig
 	return true;
 }
 
-/* --- how it goes on ------------------------------------------------------------------------------------------------
- */
+/* --- how it goes on ----------------------------------------------------------------------------------------------- */
 
 /* The way to the peer as it is now. */
 static void
@@ -171,6 +160,7 @@ take_over(const struct adopter *adopter, struct flow *flow, const struct flow *r
 	flow->listener = names->slot(names->context, 'l', record->listener);
 	flow->opened_s = record->opened_s;
 	flow->opened_ms = record->opened_ms;
+	flow->hello_length = record->hello_length;
 	for (unsigned i = 0; i < LEG_COUNT; i++) {
 		struct flow_leg *leg = &flow->leg[i];
 		leg->local_addr = adopter->local[leg->local_addr];

@@ -20,6 +20,12 @@ flow_set_state(struct worker *worker, struct flow *flow, enum flow_state state)
 	flow->leg[LEG_ENDPOINT].state = (uint8_t)state;
 	__atomic_signal_fence(__ATOMIC_RELEASE); /* the compiler leaves before it what is before it (flow.h) */
 	flow->state = (uint8_t)state;
+	if (flow->hold != 0)
+		hold_enqueue(&worker->holds, flow->hold,
+			     state == FLOW_PEEKING      ? HOLD_QUEUE_HELLO
+			     : state == FLOW_CONNECTING ? HOLD_QUEUE_ENDPOINT
+							: HOLD_QUEUE_NONE,
+			     worker->clock_ms);
 }
 
 void
@@ -33,6 +39,7 @@ flow_dispose(struct worker *worker, uint32_t index)
 			flow_table_remove(&worker->flows, index, leg);
 	if (flow->hold != 0)
 		hold_release(&worker->holds, flow->hold);
+	flow->hold = 0;
 	flow_set_state(worker, flow, FLOW_FREE);
 	flow_table_release(&worker->flows, index);
 	worker->table_version++;
@@ -44,6 +51,11 @@ flow_send_event(struct worker *worker, const struct flow *flow, enum flow_event_
 {
 	if (worker->events == NULL)
 		return;
+	/* Anybody can be refused as often as he likes; the log isn't his to fill. */
+	if (kind == FLOW_REFUSED && ++worker->refusals_told > FLOW_REFUSALS_TOLD_MAX) {
+		worker->stats->events_lost++;
+		return;
+	}
 	const struct flow_leg *client = &flow->leg[LEG_CLIENT], *endpoint = &flow->leg[LEG_ENDPOINT];
 	uint64_t wall = worker->now_ms + worker->wall_offset_ms;
 	struct flow_event event = {

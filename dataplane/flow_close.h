@@ -13,6 +13,8 @@
 
 #include "dataplane/worker.h"
 
+enum { FLOW_REFUSALS_TOLD_MAX = 500 /* events about refusals that a worker sends in a second */ };
+
 /* Moves a flow to a state, keeping the counts by state right. */
 void flow_set_state(struct worker *worker, struct flow *flow, enum flow_state state);
 

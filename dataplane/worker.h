@@ -21,6 +21,7 @@
 #include "dataplane/net.h"
 #include "dataplane/packet.h"
 #include "dataplane/reason.h"
+#include "dataplane/syn_shed.h"
 #include "dataplane/timer_wheel.h"
 
 struct rte_mbuf;
@@ -79,8 +80,11 @@ struct worker {
 	uint64_t cookie_secret[2], isn_secret[2], port_secret[2];
 	uint32_t port_counters[WORKER_PORT_COUNTERS]; /* local_port.c */
 	uint32_t rst_allowance;                       /* RSTs to strangers left in this second */
+	uint32_t refusals_told;                       /* events about refusals in this second */
 	uint64_t rst_second, neighbour_tick_ms;
-	uint64_t defended_ms; /* when an address was last defended; 0: never */
+	struct syn_shed shed;
+	uint32_t reclaim_hand; /* reclaim.c: the record that was looked at last */
+	uint64_t defended_ms;  /* when an address was last defended; 0: never */
 	struct tx_buffer tx[NET_DEVICES_MAX];
 
 	/* Of an adoption (flow_adopt.h); allocated before the worker runs. */
@@ -116,6 +120,10 @@ struct rte_mbuf *worker_mbuf(struct worker *worker);
 /* xoshiro128-like: fast, seeded, not for secrets. */
 uint32_t worker_random(struct worker *worker);
 
+/* The worker that a packet belongs to by the rules: the one whose local port it is addressed to; of clients the one
+ * that the hash names, or, where they are spread over as many queues as there are workers, whoever gets it: n_workers.
+ */
+uint16_t worker_home(const struct worker *worker, bool spread, const struct flow_key *key, uint32_t hash);
 /* The worker that a packet belongs to when its flow isn't in our table: key and its hash as by flow_table_hash, and the
  * device that the packet arrived at. This worker itself when nobody can know better. */
 uint16_t worker_owner(const struct worker *worker, uint8_t device, const struct flow_key *key, uint32_t hash);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "tests/sim/attacker.h"
 #include "tests/sim/audit.h"
 #include "tests/sim/icmp_wire.h"
 #include "tests/unit/random.h"
@@ -19,7 +20,7 @@ enum {
 	FAR_AWAY = 0x50000000 /* from any number that is expected */
 };
 
-enum event_kind { EVENT_TO_GATE, EVENT_TO_PEER, EVENT_TIMER, EVENT_START, EVENT_SUCCESSION };
+enum event_kind { EVENT_TO_GATE, EVENT_TO_PEER, EVENT_TIMER, EVENT_START, EVENT_SUCCESSION, EVENT_ATTACK };
 
 struct event {
 	uint64_t at, order;
@@ -392,7 +393,7 @@ burst_to_gate(uint32_t first)
 	for (uint32_t i = 0; i < n; i++) {
 		world.stale = world.stale || is_stale(&flights[indices[i]]);
 		world.syn = world.syn ||
-			    (flights[indices[i]].raw_length == 0 && (flights[indices[i]].segment.flags & 0x02) != 0);
+			    (flights[indices[i]].raw_length == 0 && (flights[indices[i]].segment.flags & 0x06) != 0);
 	}
 	for (uint32_t i = 0; i < n; i++)
 		plain = plain && flights[indices[i]].raw_length == 0 && !flights[indices[i]].corrupt;
@@ -408,6 +409,25 @@ burst_to_gate(uint32_t first)
 		free_flights[n_free++] = (uint16_t)indices[i];
 	after_gate();
 	world.stale = world.syn = false;
+}
+
+void
+world_inject_frame(unsigned device, const uint8_t *frame, uint16_t length)
+{
+	turn_gate(false);
+	world.forged = device + 1;
+	rig_receive_frame(&world.rig, device, frame, length);
+	after_gate();
+	world.forged = 0;
+}
+
+void
+world_inject(unsigned device, const struct segment *segment)
+{
+	uint8_t frame[RIG_FRAME];
+
+	trace("forged", segment);
+	world_inject_frame(device, frame, rig_build(&world.rig, device, segment, frame));
 }
 
 /* --- peers ------------------------------------------------------------------------------------------------------- */
@@ -467,10 +487,6 @@ endpoint_input(const struct segment *segment)
 		host_refuses(RIG_LAN, segment);
 		return;
 	}
-	peer->addr = segment->destination;
-	peer->gate = segment->source;
-	peer->port = segment->destination_port;
-	peer->gate_port = segment->source_port;
 	peer_accept(peer, segment, world.now_us);
 	arm(peer);
 }
@@ -565,6 +581,13 @@ start(struct connection *connection)
 }
 
 static void
+plan_attack(void)
+{
+	if (attacker_due() != PEER_NEVER)
+		plan(attacker_due(), EVENT_ATTACK, 0);
+}
+
+static void
 act(const struct event *event)
 {
 	switch ((enum event_kind)event->kind) {
@@ -574,6 +597,10 @@ act(const struct event *event)
 	case EVENT_TO_PEER:
 		to_peer(&flights[event->index]);
 		free_flights[n_free++] = (uint16_t)event->index;
+		return;
+	case EVENT_ATTACK:
+		attacker_act();
+		plan_attack();
 		return;
 	case EVENT_START:
 		start(&world.connections[event->index]);
@@ -615,6 +642,7 @@ world_run(void)
 		plan(world.connections[i].start_at, EVENT_START, i);
 	for (unsigned i = 0; i < world.n_successions; i++)
 		plan(world.succession_at_us[i], EVENT_SUCCESSION, i);
+	plan_attack();
 	world.gate_at_us = world.now_us;
 
 	while (!world.failed) {

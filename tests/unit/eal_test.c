@@ -144,7 +144,8 @@ test_devices_missing(void)
 		if (child == 0) {
 			struct text error = {0};
 			struct eal eal;
-			bool as_expected = !eal_start(&conf, -1, &eal, &error) && strcmp(error.bytes, cases[i].error) == 0;
+			bool as_expected =
+				!eal_start(&conf, -1, &eal, &error) && strcmp(error.bytes, cases[i].error) == 0;
 			if (!as_expected && error.bytes != NULL)
 				fprintf(stderr, "%s\n", error.bytes);
 			_exit(as_expected ? 0 : 1);

@@ -7,6 +7,7 @@
 #include <linux/netlink.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,6 +96,7 @@ test_handed_over(void)
 	int udp = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	char got[2048];
 	CU_ASSERT_EQUAL(sendto(udp, "x", 1, 0, (const struct sockaddr *)&discard, sizeof(discard)), 1);
+	CU_ASSERT_TRUE(poll(&(struct pollfd){.fd = after.fds[0], .events = POLLIN}, 1, 10000) == 1);
 	CU_ASSERT_TRUE(recv(after.fds[0], got, sizeof(got), 0) > 0);
 	interlude_end(&after);
 	while (recv(after.fds[0], got, sizeof(got), 0) >= 0)

@@ -8,7 +8,7 @@ scenario_crash() {
 	local rounds=10 n pid
 	[ -z "${E2E_QUICK:-}" ] || rounds=3
 	n=$(($(count 2000) / 2))
-	FEDERATION_EXTRA=crowd_services
+	FEDERATION_MORE=$(crowd_services)
 	postern_supervise || return 1
 	crowd_start $n || return 1
 	mkdir -p "$TOPOLOGY_DIR/downloads"
@@ -32,6 +32,7 @@ scenario_crash() {
 	check "SIGUSR2 upgrades" upgraded_by_signal $((2 * n))
 	check "an upgrade to a program that refuses changes nothing" upgrade_refused
 	check "an endpoint leaves the federation while nobody runs" ended_and_adopted KILL $((2 * n)) without_b
+	check_is "… and takes no new connections" "" "$(ctl endpoints | grep -F "$B_V4:$CROWD_PORT")"
 	check "two workers instead of one" ended_and_adopted KILL $((2 * n)) with_workers "0, 1"
 	check "… killed again" ended_and_adopted KILL $((2 * n)) true
 	check "one worker instead of two" ended_and_adopted KILL $((2 * n)) with_workers 1
@@ -42,7 +43,7 @@ scenario_crash() {
 	check "a damaged mapping stops nobody" ended_and_restarted KILL damage_flows
 	check "… is refused, and named" grep 'state/flows is refused: ' "$POSTERN_DIR/log"
 	check "… and new connections are taken" greets
-	POSTERN_PID=$(postern_pid) FEDERATION_EXTRA=
+	POSTERN_PID=$(postern_pid) FEDERATION_MORE=
 }
 
 crowd_services() {
@@ -201,7 +202,7 @@ greets() {
 }
 
 without_b() {
-	(B_V4=$HOLE_V4 B_V6=$HOLE_V6 && federation) >"$FEDERATION"
+	(B_V4=$HOLE_V4 B_V6=$HOLE_V6 && FEDERATION_MORE=$(crowd_services) && federation) >"$FEDERATION"
 }
 
 with_workers() {
