@@ -64,8 +64,8 @@ LDFLAGS += -Wl,--gc-sections -Wl,-z,relro,-z,now $(if $(SANITIZE),-fsanitize=$(S
 DPDK_DRIVERS := bus_vdev bus_pci bus_auxiliary mempool_ring net_af_packet net_af_xdp net_memif net_tap net_ring net_null net_pcap \
 	net_virtio net_vmxnet3 net_e1000 net_igc net_ixgbe net_i40e net_ice common_iavf net_iavf
 DPDK_CORE := ethdev net mbuf mempool rcu ring hash timer security cryptodev vhost gso gro ip_frag bpf eal telemetry kvargs pci meter dmadev
-# platform/eal_quick.c takes the place of two functions of DPDK.
-DPDK_LIBS = $(foreach f,get_tsc_freq eal_cpu_socket_id,-Wl,--wrap=$(f) -Wl,--undefined=__wrap_$(f)) -Wl,--whole-archive $(DPDK_DRIVERS:%=-l:librte_%.a) -Wl,--no-whole-archive \
+# What platform/eal_quick.c and dataplane/xdp_socket.c take the place of.
+DPDK_LIBS = $(foreach f,get_tsc_freq eal_cpu_socket_id xsk_socket__create,-Wl,--wrap=$(f) -Wl,--undefined=__wrap_$(f)) -Wl,--whole-archive $(DPDK_DRIVERS:%=-l:librte_%.a) -Wl,--no-whole-archive \
 	-Wl,--start-group $(DPDK_CORE:%=-l:librte_%.a) -Wl,--end-group \
 	-Wl,--as-needed -lxdp -lbpf -lelf -lz -lpcap -lnuma -lbsd -lcrypto -lpthread -ldl -lm -latomic -Wl,--no-as-needed
 

@@ -37,8 +37,7 @@ flow_adopt_source_init(struct flow_adopt_source *source, const struct flow_map_h
 		flow_table_init(&source->tables[i], flow_map_table(before, i), before->capacity, before->secrets.hash);
 }
 
-/* --- what a record may look like -----------------------------------------------------------------------------------
- */
+/* --- what a record may look like ---------------------------------------------------------------------------------- */
 
 static bool
 leg_is_sane(const struct adopter *adopter, const struct flow_leg *leg)
@@ -86,22 +85,13 @@ splice_is_sane(const struct adopter *adopter, const struct flow *record)
 	       memcmp(&client_key, &endpoint_key, sizeof(client_key)) != 0;
 }
 
-/* --- where it belongs ----------------------------------------------------------------------------------------------
- */
+/* --- where it belongs --------------------------------------------------------------------------------------------- */
 
 /* The worker that a leg's packets come to by themselves, or are handed to; n_workers when that isn't known. */
 static uint16_t
 home(const struct adopter *adopter, const struct flow_key *key, uint32_t hash)
 {
-	const struct worker *any = adopter->workers[0];
-	const struct ip_addr *local = &any->net->addresses[key->local_addr].addr;
-	struct listener_offer offer;
-
-	if (!any->hooks->listener(any->hooks->context, local, ntohs(key->local_port), &offer))
-		return local_port_owner(key->local_port, adopter->n_workers);
-	if (adopter->clients_are_spread)
-		return adopter->n_workers;
-	return (uint16_t)((uint64_t)hash * adopter->n_workers >> 32);
+	return worker_home(adopter->workers[0], adopter->clients_are_spread, key, hash);
 }
 
 /* Whether a flow that was adopted before has the key. */
@@ -136,8 +126,7 @@ leg_insert(struct adopter *adopter, struct worker *worker, uint32_t index, unsig
 	return true;
 }
 
-/* --- how it goes on ------------------------------------------------------------------------------------------------
- */
+/* --- how it goes on ----------------------------------------------------------------------------------------------- */
 
 /* The way to the peer as it is now. */
 static void

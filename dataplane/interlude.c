@@ -250,8 +250,8 @@ is_answer(const struct rte_mbuf *mbuf)
 	return type == RTE_ETHER_TYPE_ARP || (type == RTE_ETHER_TYPE_IPV6 && bytes[at + 2 + 6] == IPPROTO_ICMPV6);
 }
 
-/* Receives, until all next hops have answered that were asked, or patience ends. What is no answer waits: it would find
- * no next hop, and overtake what came before. */
+/* Receives, until all next hops have answered that were asked, or no more answers come (a host may be down), or none
+ * came at all. What is no answer waits: it would find no next hop, and overtake what came before. */
 static void
 await_neighbours(struct worker *worker, struct later *later)
 {
@@ -265,10 +265,12 @@ await_neighbours(struct worker *worker, struct later *later)
 			uint16_t n = net->devices[i]->rx(net->devices[i], 0, mbufs, WORKER_BURST);
 			for (uint16_t j = 0; j < n; j++) {
 				mbufs[j]->port = i;
-				if (is_answer(mbufs[j]))
-					worker_input(worker, i, &mbufs[j], 1, clock_ms());
-				else
+				if (!is_answer(mbufs[j])) {
 					later->mbufs[later->n++] = mbufs[j];
+					continue;
+				}
+				worker_input(worker, i, &mbufs[j], 1, clock_ms());
+				until_ms = RTE_MIN(until_ms, clock_ms() + INTERLUDE_SILENCE_MS);
 			}
 		}
 		worker_flush(worker);

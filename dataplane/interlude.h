@@ -31,8 +31,9 @@ enum {
 	INTERLUDE_DRAIN_US = 2000,
 	INTERLUDE_LATER_MAX = 4096,
 	INTERLUDE_NAP_US = 50,
-	INTERLUDE_PATIENCE_MS = 50, /* that next hops are given to answer before frames for them go out */
-	INTERLUDE_NAME_MAX = 16     /* of an interface, the NUL included */
+	INTERLUDE_PATIENCE_MS = 200, /* for the first answer of a next hop … */
+	INTERLUDE_SILENCE_MS = 20,   /* … and for one more */
+	INTERLUDE_NAME_MAX = 16      /* of an interface, the NUL included */
 };
 
 /* Sockets by device, in the order of conf_devices; -1: none. */

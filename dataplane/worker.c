@@ -225,20 +225,25 @@ classify(struct worker *worker, uint8_t device_index, struct rte_mbuf *mbuf, str
 }
 
 uint16_t
-worker_owner(const struct worker *worker, uint8_t device, const struct flow_key *key, uint32_t hash)
+worker_home(const struct worker *worker, bool spread, const struct flow_key *key, uint32_t hash)
 {
 	const struct ip_addr *local = &worker->net->addresses[key->local_addr].addr;
 	struct listener_offer offer;
-	uint16_t adopter;
 
-	if (worker->strays != NULL && flow_strays_find(worker->strays, key, hash, &adopter))
-		return adopter;
-	if (worker->hooks->listener(worker->hooks->context, local, ntohs(key->local_port), &offer)) {
-		if (worker->net->devices[device]->rx_queues >= worker->n_workers)
-			return worker->id;
-		return (uint16_t)((uint64_t)hash * worker->n_workers >> 32);
-	}
-	return local_port_owner(key->local_port, worker->n_workers);
+	if (!worker->hooks->listener(worker->hooks->context, local, ntohs(key->local_port), &offer))
+		return local_port_owner(key->local_port, worker->n_workers);
+	return spread ? worker->n_workers : (uint16_t)((uint64_t)hash * worker->n_workers >> 32);
+}
+
+uint16_t
+worker_owner(const struct worker *worker, uint8_t device, const struct flow_key *key, uint32_t hash)
+{
+	uint16_t owner;
+
+	if (worker->strays != NULL && flow_strays_find(worker->strays, key, hash, &owner))
+		return owner;
+	owner = worker_home(worker, worker->net->devices[device]->rx_queues >= worker->n_workers, key, hash);
+	return owner < worker->n_workers ? owner : worker->id;
 }
 
 /* A packet from the client of a flow that is over, with numbers that aren't of it: the port begins anew, and nothing of

@@ -120,6 +120,10 @@ struct rte_mbuf *worker_mbuf(struct worker *worker);
 /* xoshiro128-like: fast, seeded, not for secrets. */
 uint32_t worker_random(struct worker *worker);
 
+/* The worker that a packet belongs to by the rules: the one whose local port it is addressed to; of clients the one
+ * that the hash names, or, where they are spread over as many queues as there are workers, whoever gets it: n_workers.
+ */
+uint16_t worker_home(const struct worker *worker, bool spread, const struct flow_key *key, uint32_t hash);
 /* The worker that a packet belongs to when its flow isn't in our table: key and its hash as by flow_table_hash, and the
  * device that the packet arrived at. This worker itself when nobody can know better. */
 uint16_t worker_owner(const struct worker *worker, uint8_t device, const struct flow_key *key, uint32_t hash);

@@ -31,8 +31,7 @@ static struct rig rig;
 static struct moment *moments;
 static unsigned n_moments, step;
 
-/* --- every store ---------------------------------------------------------------------------------------------------
- */
+/* --- every store -------------------------------------------------------------------------------------------------- */
 
 static void
 protect(bool on)
@@ -87,8 +86,7 @@ on_stored(int number, siginfo_t *info, void *context)
 	protect(true);
 }
 
-/* --- conversations -------------------------------------------------------------------------------------------------
- */
+/* --- conversations ------------------------------------------------------------------------------------------------ */
 
 /* What was before is settled: the next packet is another step. */
 static void
@@ -234,8 +232,7 @@ stopped(struct talk *talk)
 	settled();
 }
 
-/* --- what becomes of it --------------------------------------------------------------------------------------------
- */
+/* --- what becomes of it ------------------------------------------------------------------------------------------- */
 
 static enum fate
 adopt(struct moment *moment, struct flow *adopted)

@@ -29,8 +29,7 @@ end(void)
 	CU_ASSERT_EQUAL(rig_close(&rig), 0);
 }
 
-/* --- conversations -------------------------------------------------------------------------------------------------
- */
+/* --- conversations ------------------------------------------------------------------------------------------------ */
 
 static void
 test_goes_on(void)
@@ -186,8 +185,7 @@ test_workers_change(void)
 	}
 }
 
-/* --- before the splice ---------------------------------------------------------------------------------------------
- */
+/* --- before the splice -------------------------------------------------------------------------------------------- */
 
 /* Nothing was acknowledged: the client's repeated hello opens the connection anew, by the old cookie. */
 static void
@@ -354,8 +352,7 @@ test_probe_is_forgotten(void)
 	end();
 }
 
-/* --- what the process before was in the middle of -------------------------------------------------------------------
- */
+/* --- what the process before was in the middle of ----------------------------------------------------------------- */
 
 static void
 test_was_ending(void)
@@ -408,8 +405,7 @@ test_stopped(void)
 	end();
 }
 
-/* --- what has changed ----------------------------------------------------------------------------------------------
- */
+/* --- what has changed --------------------------------------------------------------------------------------------- */
 
 static void
 test_address_is_gone(void)
@@ -499,8 +495,7 @@ test_less_room(void)
 	end();
 }
 
-/* --- nonsense ------------------------------------------------------------------------------------------------------
- */
+/* --- nonsense ----------------------------------------------------------------------------------------------------- */
 
 struct damage {
 	const char *what;

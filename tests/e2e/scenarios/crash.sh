@@ -28,9 +28,11 @@ scenario_crash() {
 	check_is "… and each is whole" "12 $MIDDLE_SHA256" "$(whole_files "$TOPOLOGY_DIR/downloads")"
 
 	check "SIGQUIT leaves the flows to the next" ended_and_adopted QUIT $((2 * n)) true
+	check "an upgrade leaves alone what a peer hasn't read yet" upgraded_unread $((2 * n))
 	check "SIGUSR2 upgrades" upgraded_by_signal $((2 * n))
 	check "an upgrade to a program that refuses changes nothing" upgrade_refused
 	check "an endpoint leaves the federation while nobody runs" ended_and_adopted KILL $((2 * n)) without_b
+	check_is "… and takes no new connections" "" "$(ctl endpoints | grep -F "$B_V4:$CROWD_PORT")"
 	check "two workers instead of one" ended_and_adopted KILL $((2 * n)) with_workers "0, 1"
 	check "… killed again" ended_and_adopted KILL $((2 * n)) true
 	check "one worker instead of two" ended_and_adopted KILL $((2 * n)) with_workers 1
@@ -159,6 +161,18 @@ upgraded() {
 	ctl upgrade >>"$TOPOLOGY_DIR/upgrades" && [ "$(ctl status -o json | jq .pid)" = "$pid" ] && has_spliced "$1" && greets && settle
 }
 
+# Frames that were sent lie in a peer's sockets, while the next program has got the memory that they were sent from.
+upgraded_unread() {
+	local upgraded
+	kill -STOP "${CROWD[0]}"
+	sleep 1
+	ctl upgrade
+	upgraded=$?
+	sleep 1
+	kill -CONT "${CROWD[0]}"
+	[ "$upgraded" = 0 ] && has_spliced "$1" && settle
+}
+
 upgraded_by_signal() {
 	local started
 	started=$(started)
@@ -188,7 +202,7 @@ greets() {
 }
 
 without_b() {
-	(B_V4=$HOLE_V4 B_V6=$HOLE_V6 && federation) >"$FEDERATION"
+	(B_V4=$HOLE_V4 B_V6=$HOLE_V6 && FEDERATION_MORE=$(crowd_services) && federation) >"$FEDERATION"
 }
 
 with_workers() {
