@@ -147,6 +147,8 @@ play_it(const struct play_config *config, const struct faults *with, bool verify
 	CU_ASSERT_FATAL(run_find_subject(&run, tcp.target, 0, &stop));
 	faults = *with;
 	run_play(&run, config, &stop);
+	for (unsigned side = 0; side < TCP_SIDES; side++)
+		stream_free(&streams[side]);
 }
 
 static uint64_t
