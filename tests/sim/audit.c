@@ -156,6 +156,10 @@ audit_bind(const struct segment *syn)
 		peer->traits.opens_at_us += world.now_us;
 	peer->noise = noise;
 	peer->leg = LEG_ENDPOINT;
+	peer->addr = syn->destination;
+	peer->gate = syn->source;
+	peer->port = syn->destination_port;
+	peer->gate_port = syn->source_port;
 	peer->connection = connection;
 	peer->other = &connection->peer[LEG_CLIENT];
 	connection->tsval_known[LEG_ENDPOINT] = false;
@@ -210,7 +214,7 @@ options_fault(struct connection *connection, unsigned leg, const struct segment 
 	const struct peer *to = &connection->peer[leg], *from = &connection->peer[leg_other(leg)];
 
 	/* A challenge to a SYN has none: it mustn't choose what the receiver remembers (splice.c). */
-	bool challenge = world.syn && segment->payload_length == 0 && !said->timestamps;
+	bool challenge = (world.syn || world.forged != 0) && segment->payload_length == 0 && !said->timestamps;
 	if (said->timestamps != to->timestamps && !challenge)
 		return said->timestamps ? "timestamps that weren't negotiated"
 					: "no timestamps though they were negotiated";
@@ -219,8 +223,11 @@ options_fault(struct connection *connection, unsigned leg, const struct segment 
 	const struct peer *client = &connection->peer[LEG_CLIENT];
 	uint64_t spliced_at = connection->spliced ? connection->spliced_at_us : world.now_us;
 	uint32_t earlier = (uint32_t)((spliced_at - client->syn_at_us) / 1000 + 1);
-	if (said->timestamps && ((int32_t)(said->tsecr - to->ts_first + earlier) < 0 ||
-				 (int32_t)(peer_clock(to, world.now_us) - said->tsecr) < 0))
+	/* What acknowledges no more than the SYN-ACK may echo nothing (dial.h). */
+	bool echoes =
+		said->timestamps && !(leg == LEG_ENDPOINT && said->tsecr == 0 && segment->ack == to->traits.isn + 1);
+	if (echoes && ((int32_t)(said->tsecr - to->ts_first + earlier) < 0 ||
+		       (int32_t)(peer_clock(to, world.now_us) - said->tsecr) < 0))
 		return "the echo of a timestamp that its receiver never sent";
 	if (said->n_sacks != 0 && !(to->traits.sack && connection->gate_sack[leg]))
 		return "SACK that wasn't negotiated";
@@ -359,6 +366,10 @@ audit_segment(unsigned device, const struct segment *segment)
 	} else {
 		connection = world_endpoint(&segment->destination, segment->source_port);
 	}
+	/* What is passed on of a stranger's segment is its receiver's to judge; who he is gets a RST, or a cookie. Only
+	 * a challenge must be right. */
+	if (world.forged != 0 && (world.forged - 1 != device || (segment->flags & (SYN | RST)) != 0))
+		return;
 	const char *fault = read_said(segment, &said);
 	if (fault != NULL) {
 		world_fail("a segment to the %s with %s", leg == LEG_CLIENT ? "client" : "endpoint", fault);
@@ -447,6 +458,8 @@ may_refuse(const struct connection *connection, enum reason reason)
 	case REASON_NO_ENDPOINT:
 	case REASON_ENDPOINT_OPTIONS:
 		return connection->may_fail_dial;
+	case REASON_ADOPT_HELD:
+		return world.n_successions != 0 && connection->gate_acked > 1;
 	default:
 		return false;
 	}
@@ -468,8 +481,12 @@ may_end(const struct connection *connection, enum reason reason)
 	case REASON_IDLE_TIMEOUT:
 	case REASON_HALF_CLOSED_TIMEOUT:
 		return connection->may_idle || broken;
+	case REASON_HANDSHAKE_RECLAIMED:
+		return world.short_of_room;
 	case REASON_HOLD_UNDELIVERED:
 		return broken;
+	case REASON_ADOPT_HELD:
+		return world.n_successions != 0 && connection->gate_acked > 1;
 	default:
 		return false;
 	}
@@ -505,7 +522,8 @@ audit_events(void)
 		if (event.kind == FLOW_REFUSED) {
 			connection->refused = true;
 			world.refusals++;
-		} else if (event.reason == REASON_IDLE_TIMEOUT || event.reason == REASON_HALF_CLOSED_TIMEOUT) {
+		} else if (event.reason == REASON_IDLE_TIMEOUT || event.reason == REASON_HALF_CLOSED_TIMEOUT ||
+			   event.reason == REASON_HANDSHAKE_RECLAIMED || event.reason == REASON_ADOPT_HELD) {
 			connection->excused = true;
 		}
 	}
@@ -569,6 +587,9 @@ audit_stuck(void)
 void
 audit_end(void)
 {
+	/* A record that was given up with bytes that were acknowledged: a RST, and no event. */
+	uint64_t reclaimed = world.rig.stats.reasons[REASON_RECLAIMED];
+
 	for (unsigned i = 0; i < world.n_connections; i++) {
 		const struct connection *connection = &world.connections[i];
 		const struct peer *client = &connection->peer[LEG_CLIENT], *endpoint = &connection->peer[LEG_ENDPOINT];
@@ -580,7 +601,7 @@ audit_end(void)
 		/* Then somebody broke it off who had a reason to: an application, or the gateway with an event that was
 		 * judged above. A RST alone is none. */
 		if (!connection->refused && !connection->excused && client->state != PEER_ABORTED &&
-		    endpoint->state != PEER_ABORTED && !connection->may_time_out)
+		    endpoint->state != PEER_ABORTED && !connection->may_time_out && reclaimed-- == 0)
 			world_fail("connection %u was reset for no reason", i);
 	}
 	const struct worker_stats *stats = &world.rig.stats;

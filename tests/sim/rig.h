@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "dataplane/flow_adopt.h"
 #include "dataplane/worker.h"
 
 enum {
@@ -87,6 +88,7 @@ struct rig {
 	uint32_t decided_length, decided_tried[2];
 	struct tcp_profile learned;
 	uint64_t now_ms;
+	struct flow_adoption adoption; /* of the last rig_restart */
 	void *table_memory[RIG_WORKERS_MAX];
 	size_t table_bytes;
 };
@@ -100,6 +102,13 @@ void rig_open(struct rig *rig, uint32_t flows, uint32_t packets);
 /* The same with several workers, on devices with one queue: the receiver gets all frames, and must hand over those that
  * are others'. */
 void rig_open_workers(struct rig *rig, unsigned n_workers, uint32_t flows, uint32_t packets);
+/* The process dies, with all that it had but the flow tables, and one with so many workers adopts those. What was sent
+ * is on its way. Statistics and live counters begin anew. */
+void rig_restart(struct rig *rig, unsigned n_workers);
+/* The same where the process before had other addresses in its net, by index. */
+void rig_restart_from(struct rig *rig, unsigned n_workers, const struct ip_addr *addresses, unsigned n_addresses);
+/* Right after rig_restart: whether every table is as it must be, whatever was adopted. */
+bool rig_adopted_well(struct rig *rig);
 /* Whether no worker has a flow, a timer or held bytes left, its counts by state say so as well, and no live slot counts
  * a connection. */
 bool rig_is_empty(const struct rig *rig);

@@ -2,7 +2,9 @@
 #include "tests/sim/scenario.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
+#include "tests/sim/attacker.h"
 #include "tests/sim/audit.h"
 #include "tests/sim/world.h"
 #include "tests/unit/random.h"
@@ -296,9 +298,9 @@ plan_connection(unsigned number, unsigned slot, uint64_t start_at)
 		connection->hello = client.length + 1;
 		served->begin_after = 0;
 	}
-	connection->may_time_out = is_lossy(&world.links[RIG_WAN]) || connection->hello > client.length ||
-				   connection->hello > HOLD_MAX || hello_us > SLOW_HELLO_US ||
-				   client.piece < connection->hello / 10 + 1 ||
+	connection->may_time_out = world.short_of_room || is_lossy(&world.links[RIG_WAN]) ||
+				   connection->hello > client.length || connection->hello > HOLD_MAX ||
+				   hello_us > SLOW_HELLO_US || client.piece < connection->hello / 10 + 1 ||
 				   world.links[RIG_WAN].reorder_us > 500 * MS;
 	connection->may_fail_dial = is_lossy(&world.links[RIG_LAN]) || world.links[RIG_LAN].reorder_us > 200 * MS;
 	connection->may_idle = false;
@@ -400,6 +402,19 @@ pick_slots(void)
 	}
 }
 
+/* In one world of three, moments at which another process takes over. By a random sequence of their own. */
+static void
+pick_successions(void)
+{
+	uint64_t random = ~world.seed * UINT64_C(0x9e3779b97f4a7c15);
+
+	if (random_below(&random, 3) != 0)
+		return;
+	world.n_successions = 1 + random_below(&random, WORLD_SUCCESSIONS_MAX);
+	for (unsigned i = 0; i < world.n_successions; i++)
+		world.succession_at_us[i] = world.now_us + random_below(&random, 6 * SECOND);
+}
+
 void
 scenario_open(uint64_t seed)
 {
@@ -407,8 +422,14 @@ scenario_open(uint64_t seed)
 	world.seed = seed;
 	world.random = seed * UINT64_C(0x9e3779b97f4a7c15) + 77;
 	random_64(&world.random);
-	rig_open(&world.rig, FLOWS, PACKETS);
+	world.short_of_room = world_chance(20);
+	rig_open(&world.rig, world.short_of_room ? 2 + world_below(20) : FLOWS, PACKETS);
 	struct worker *worker = &world.rig.worker;
+	if (world.short_of_room) {
+		hold_pool_free(&worker->holds);
+		if (!hold_pool_init(&worker->holds, 8))
+			abort();
+	}
 	world.rig.hooks = (struct dataplane_hooks){&world, listener, decide, learned};
 	world.rig.conf.flow.idle_timeout_s = WORLD_IDLE_TIMEOUT_S;
 	world.rig.conf.flow.half_closed_timeout_s = WORLD_IDLE_TIMEOUT_S;
@@ -447,7 +468,9 @@ scenario_open(uint64_t seed)
 		plan_connection(i, slot, starts[slot]);
 		starts[slot] += world_below(6 * SECOND);
 	}
+	pick_successions();
 	world.limit_us = world.calm_at_us + (uint64_t)PATIENCE_S * SECOND;
+	attacker_open(seed);
 }
 
 void

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "tests/sim/attacker.h"
 #include "tests/sim/audit.h"
 #include "tests/sim/icmp_wire.h"
 #include "tests/unit/random.h"
@@ -19,7 +20,7 @@ enum {
 	FAR_AWAY = 0x50000000 /* from any number that is expected */
 };
 
-enum event_kind { EVENT_TO_GATE, EVENT_TO_PEER, EVENT_TIMER, EVENT_START };
+enum event_kind { EVENT_TO_GATE, EVENT_TO_PEER, EVENT_TIMER, EVENT_START, EVENT_SUCCESSION, EVENT_ATTACK };
 
 struct event {
 	uint64_t at, order;
@@ -392,7 +393,7 @@ burst_to_gate(uint32_t first)
 	for (uint32_t i = 0; i < n; i++) {
 		world.stale = world.stale || is_stale(&flights[indices[i]]);
 		world.syn = world.syn ||
-			    (flights[indices[i]].raw_length == 0 && (flights[indices[i]].segment.flags & 0x02) != 0);
+			    (flights[indices[i]].raw_length == 0 && (flights[indices[i]].segment.flags & 0x06) != 0);
 	}
 	for (uint32_t i = 0; i < n; i++)
 		plain = plain && flights[indices[i]].raw_length == 0 && !flights[indices[i]].corrupt;
@@ -408,6 +409,25 @@ burst_to_gate(uint32_t first)
 		free_flights[n_free++] = (uint16_t)indices[i];
 	after_gate();
 	world.stale = world.syn = false;
+}
+
+void
+world_inject_frame(unsigned device, const uint8_t *frame, uint16_t length)
+{
+	turn_gate(false);
+	world.forged = device + 1;
+	rig_receive_frame(&world.rig, device, frame, length);
+	after_gate();
+	world.forged = 0;
+}
+
+void
+world_inject(unsigned device, const struct segment *segment)
+{
+	uint8_t frame[RIG_FRAME];
+
+	trace("forged", segment);
+	world_inject_frame(device, frame, rig_build(&world.rig, device, segment, frame));
 }
 
 /* --- peers ------------------------------------------------------------------------------------------------------- */
@@ -467,10 +487,6 @@ endpoint_input(const struct segment *segment)
 		host_refuses(RIG_LAN, segment);
 		return;
 	}
-	peer->addr = segment->destination;
-	peer->gate = segment->source;
-	peer->port = segment->destination_port;
-	peer->gate_port = segment->source_port;
 	peer_accept(peer, segment, world.now_us);
 	arm(peer);
 }
@@ -499,6 +515,35 @@ to_peer(struct flight *flight)
 	}
 	peer_input(&connection->peer[LEG_CLIENT], &flight->segment, world.now_us);
 	arm(&connection->peer[LEG_CLIENT]);
+}
+
+/* The gateway's process dies, and another one adopts its flows. */
+static void
+succeed(void)
+{
+	turn_gate(false);
+	rig_restart(&world.rig, 1);
+	const struct flow_adoption *adoption = &world.rig.adoption;
+	if (world.verbose)
+		printf("%5llu %10.3f ms the gateway begins anew: of %u flows %u spliced, %u closing, %u forgotten\n",
+		       (unsigned long long)world.steps, (double)world.now_us / 1000, adoption->found, adoption->spliced,
+		       adoption->closing, adoption->forgotten);
+	if (adoption->damaged + adoption->address + adoption->full != 0)
+		world_fail("a flow wasn't adopted");
+	/* What wasn't established is begun anew, perhaps with another endpoint; this one is left with half of it. */
+	for (unsigned i = 0; i < world.n_connections; i++) {
+		struct connection *connection = &world.connections[i];
+		if (!connection->bound || connection->spliced)
+			continue;
+		connection->bound = false;
+		connection->attempts++;
+		if (!peer_is_over(&connection->peer[LEG_ENDPOINT])) {
+			peer_forget(&connection->peer[LEG_ENDPOINT]);
+			connection->peer[LEG_ENDPOINT].state = PEER_NONE;
+		}
+	}
+	world.adopted += adoption->spliced;
+	after_gate();
 }
 
 /* --- the run ----------------------------------------------------------------------------------------------------- */
@@ -536,6 +581,13 @@ start(struct connection *connection)
 }
 
 static void
+plan_attack(void)
+{
+	if (attacker_due() != PEER_NEVER)
+		plan(attacker_due(), EVENT_ATTACK, 0);
+}
+
+static void
 act(const struct event *event)
 {
 	switch ((enum event_kind)event->kind) {
@@ -546,8 +598,15 @@ act(const struct event *event)
 		to_peer(&flights[event->index]);
 		free_flights[n_free++] = (uint16_t)event->index;
 		return;
+	case EVENT_ATTACK:
+		attacker_act();
+		plan_attack();
+		return;
 	case EVENT_START:
 		start(&world.connections[event->index]);
+		return;
+	case EVENT_SUCCESSION:
+		succeed();
 		return;
 	case EVENT_TIMER: {
 		struct peer *peer = &world.connections[event->index / LEG_COUNT].peer[event->index % LEG_COUNT];
@@ -581,6 +640,9 @@ world_run(void)
 		free_flights[n_free++] = (uint16_t)(FLIGHTS_MAX - 1 - i);
 	for (unsigned i = 0; i < world.n_connections; i++)
 		plan(world.connections[i].start_at, EVENT_START, i);
+	for (unsigned i = 0; i < world.n_successions; i++)
+		plan(world.succession_at_us[i], EVENT_SUCCESSION, i);
+	plan_attack();
 	world.gate_at_us = world.now_us;
 
 	while (!world.failed) {

@@ -19,6 +19,7 @@ enum {
 	WORLD_SLOTS_MAX = 8,
 	WORLD_ENDPOINTS_MAX = 6,
 	WORLD_BINDS_MAX = 256,
+	WORLD_SUCCESSIONS_MAX = 4,
 	WORLD_IDLE_TIMEOUT_S = 60,
 	WORLD_LISTEN_PORT = 443,
 	WORLD_ENDPOINT_PORT = 8443,
@@ -92,10 +93,12 @@ struct world {
 	uint64_t now_us, gate_at_us, calm_at_us, limit_us;
 	uint64_t steps;
 	bool verbose, failed;
-	bool fifo;         /* nothing overtakes anything on its way to the gateway */
-	bool stale;        /* a packet of a connection that is gone is being worked on */
-	bool syn;          /* a SYN or SYN-ACK is being worked on */
-	uint32_t burst_us; /* what comes to a device within this time is one burst */
+	bool fifo;          /* nothing overtakes anything on its way to the gateway */
+	bool short_of_room; /* the gateway's tables are too small for all */
+	bool stale;         /* a packet of a connection that is gone is being worked on */
+	bool syn;           /* a SYN, SYN-ACK or RST is being worked on: it may be challenged */
+	unsigned forged;    /* the device, plus 1, that a stranger's frame came to that is being worked on; 0: none */
+	uint32_t burst_us;  /* what comes to a device within this time is one burst */
 	struct link links[RIG_DEVICES];
 	struct connection connections[WORLD_CONNECTIONS_MAX];
 	unsigned n_connections;
@@ -111,7 +114,10 @@ struct world {
 	unsigned n_binds;
 	unsigned dialled[WORLD_CONNECTIONS_MAX],
 		n_dialled; /* connections whose SYNs are to come, by the order of their decisions */
+	uint64_t succession_at_us[WORLD_SUCCESSIONS_MAX]; /* when another process takes over from the gateway's */
+	unsigned n_successions;
 	/* For the report. */
+	uint64_t adopted;
 	unsigned mistaken; /* streams taken to begin in their middle */
 	uint64_t completed, ended_early, refusals, packets;
 };
@@ -125,6 +131,10 @@ __attribute__((format(printf, 1, 2))) void world_fail(const char *format, ...);
 uint32_t world_below(uint32_t bound);
 /* True so many times in 100. */
 bool world_chance(unsigned percent);
+
+/* Lets a stranger's segment, or frame, come to the gateway at once. */
+void world_inject(unsigned device, const struct segment *segment);
+void world_inject_frame(unsigned device, const uint8_t *frame, uint16_t length);
 
 /* Runs what has been planned (scenario.h) to its end. */
 void world_run(void);
