@@ -301,12 +301,7 @@ interlude_replay(struct interlude *interlude, struct worker *worker, const struc
 {
 	struct later later = {.n = 0};
 	uint32_t total = 0;
-	bool inherited = false;
 
-	for (unsigned i = 0; i < CONF_PORTS_MAX; i++)
-		inherited |= interlude->fds[i] >= 0;
-	if (!inherited)
-		return 0;
 	await_neighbours(worker, &later);
 	for (unsigned i = 0; i < CONF_PORTS_MAX; i++)
 		if (interlude->fds[i] >= 0)

@@ -51,8 +51,9 @@ void interlude_print(const struct interlude *interlude, const struct conf *conf,
 void interlude_inherit(struct interlude *interlude, const struct conf *conf, const char *text);
 /* The ports receive: no more frames are kept. */
 void interlude_end(struct interlude *interlude);
-/* Takes what was kept through worker 0, before it runs, and closes. devices: of conf_devices, as opened. Returns how
- * many frames there were. */
+/* Lets the next hops answer that an adoption has asked for, else the first packets of a thousand flows find no MAC and
+ * are lost, after a crash too. Then takes what was kept, if anything was, through worker 0, before it runs, and closes.
+ * devices: of conf_devices, as opened. Returns how many frames were kept. */
 uint32_t interlude_replay(struct interlude *interlude, struct worker *worker, const struct device *devices,
 			  uint64_t now_ms);
 /* The old program goes on: its ports receive again, what was kept is forgotten. */

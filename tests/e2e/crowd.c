@@ -15,9 +15,10 @@
  * connection is its stall.
  *
  * The client prints "ready" once a block has come in on every connection. SIGUSR1 prints the figures since the last one
- * and begins anew. SIGTERM ends: the client closes, the server closes what it closed, both print what they saw of the
- *whole time and end with 0 when no connection was lost (ended by anything but that close), no byte was wrong, and no
- *stall was longer than LONGEST_MS.
+ * and begins anew. SIGUSR2 prints "all" once a block that is younger than the signal has come in on every connection.
+ *SIGTERM ends: the client closes, the server closes what it closed, both print what they saw of the whole time and end
+ *with 0 when no connection was lost (ended by anything but that close), no byte was wrong, and no stall was longer than
+ *LONGEST_MS.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -59,6 +60,7 @@ struct connection {
 	bool finished;      /* we have closed our half */
 	bool peer_ended;    /* the peer its own */
 	bool lost, counted; /* counted: in ready */
+	unsigned round;     /* the last of the signals that a block has followed */
 };
 
 static struct {
@@ -70,7 +72,8 @@ static struct {
 
 static struct connection **connections; /* in the order of their beginning */
 static unsigned n_connections, n_connecting, n_ready, n_lost, n_wrong;
-static uint64_t blocks;
+static uint64_t blocks, round_us;
+static unsigned this_round, n_followed;
 static int epoll_fd, signal_fd, listen_fd = -1;
 static bool closing;
 static char first_loss[128];
@@ -230,6 +233,16 @@ say(struct connection *connection, uint64_t now)
 	flush(connection);
 }
 
+/* Lost connections don't come back: they aren't waited for. */
+static void
+say_all(void)
+{
+	if (n_followed + n_lost == n_connections) {
+		puts("all");
+		fflush(stdout);
+	}
+}
+
 static void
 take_block(struct connection *connection, uint64_t now)
 {
@@ -248,6 +261,11 @@ take_block(struct connection *connection, uint64_t now)
 		connection->stall_us = age;
 	if (age > connection->stall_all_us)
 		connection->stall_all_us = age;
+	if (connection->round != this_round && block[0] > round_us) {
+		connection->round = this_round;
+		n_followed++;
+		say_all();
+	}
 	if (!connection->counted) {
 		connection->counted = true;
 		if (++n_ready == options.count && !options.server) {
@@ -446,6 +464,12 @@ take_signal(void)
 			report(false);
 			continue;
 		}
+		if (info.ssi_signo == SIGUSR2) {
+			this_round++;
+			n_followed = 0;
+			round_us = now_us();
+			continue;
+		}
 		closing = true;
 		for (unsigned i = 0; i < n_connections && !options.server; i++)
 			finish(connections[i]);
@@ -556,6 +580,7 @@ main(int argc, char **argv)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGUSR1);
+	sigaddset(&set, SIGUSR2);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);

@@ -73,12 +73,12 @@ crowd_ready() {
 
 crowd_figures() {
 	local name
-	sleep 1.2 # what was under way has come
 	kill -USR1 "${CROWD[@]}"
 	sleep 0.3
 	for name in 4 6 a b; do
 		echo "    $1: $(grep '^to ' "$TOPOLOGY_DIR/crowd-$name" | tail -n 1)"
 	done
+	echo "    $1: dropped since the last start: $(ctl drops -o json | jq -r 'map("\(.reason) \(.count)") | join(", ")')"
 }
 
 # The clients first: the servers only close what the clients closed.
@@ -99,9 +99,21 @@ repeat() {
 	done
 }
 
-# Time for the peers' retransmissions, so that rounds don't add up.
+# Until every connection has moved in both directions: peers double their timers, so that kills in a row would be felt as
+# one long one.
 settle() {
-	sleep 2
+	local before
+	before=$(rounds_followed)
+	kill -USR2 "${CROWD[@]}"
+	wait_for 40 followed_by_all $((before + ${#CROWD[@]})) || { echo "not every connection moves again"; return 1; }
+}
+
+rounds_followed() {
+	cat "$TOPOLOGY_DIR"/crowd-[46ab] | grep -c '^all$'
+}
+
+followed_by_all() {
+	[ "$(rounds_followed)" -ge "$1" ]
 }
 
 spliced() {
