@@ -12,8 +12,10 @@
 #   make e2e        the scenarios of tests/e2e in network namespaces, as root; E2E="name…" picks some, E2E_QUICK=1 shrinks them
 #   make bench-splice   what a spliced packet costs, in nanoseconds and cycles
 #   make bench-adopt    how long it takes to adopt a million flows of the process before
-#   make bench-lossy    goodput over bad links, with Postern in the path and without it; half an hour
 #   make loadgen    the load generator, build/loadgen
+#   make bench-lossy    goodput over bad links, with Postern in the path and without it; half an hour
+#   make bench      Postern beside HAProxy, nginx, Envoy and testpmd, as root; BENCH=--quick shows that it works;
+#                   "make bench-check" runs the load generator through posternd and has every byte compared
 #   make footprint  size, memory, start-up time and idle load of posternd
 #   make install    into DESTDIR and PREFIX (/usr/local): binaries, systemd unit, example configuration
 #   make clean      removes build/
@@ -220,12 +222,21 @@ $(BUILD)/perf/%: $(BUILD)/perf/%.o $(RIG) $(LIBRARY)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(DPDK_LIBS) $(LIB_LIBS)
 bench-splice: $(BUILD)/perf/splice_bench
 	$<
-bench-adopt: $(BUILD)/perf/adopt_bench
-	$<
 bench-lossy: all $(BUILD)/tests/e2e/shim | $(BUILD)/test-tools
 	@BUILD=$(BUILD) perf/lossy_bench.sh
+bench-adopt: $(BUILD)/perf/adopt_bench
+	$<
 footprint: all | $(BUILD)/test-tools
 	@BUILD=$(BUILD) perf/footprint.sh
+
+bench: all loadgen | $(BUILD)/bench-tools
+	@BUILD=$(BUILD) python3 -m perf.compare $(BENCH)
+bench-check: all loadgen | $(BUILD)/bench-tools
+	@BUILD=$(BUILD) $(CHECK) "bench the load generator through posternd" $(BUILD)/bench-check.log \
+		python3 -m perf.compare --quick --subjects postern --measures connect,frames,bulk,held,flows
+$(BUILD)/bench-tools: platform/dependencies.sh
+	@mkdir -p $(@D)
+	@sh platform/dependencies.sh test bench && touch $@
 
 test:
 	@BUILD=$(BUILD) MAKE=$(MAKE) tests/all.sh
@@ -244,5 +255,5 @@ clean:
 help:
 	@sed -n '3,/^$$/s/^#   //p' Makefile
 
-.PHONY: all unit asan sim sim-check sim-faults lint fuzz e2e demo bench-splice bench-adopt bench-lossy footprint loadgen test install clean help $(UNIT_TESTS:%=%.run)
+.PHONY: all unit asan sim sim-check sim-faults lint fuzz e2e demo bench-splice bench-adopt bench-lossy footprint loadgen bench bench-check test install clean help $(UNIT_TESTS:%=%.run)
 .PHONY: $(FUZZERS:%=$(BUILD)/fuzz/%.run)

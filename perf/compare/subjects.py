@@ -52,12 +52,21 @@ class Subject:
 
     name = ""
     kernel = True  # the box's kernel has the addresses, and the subject uses its sockets
+    wires = ("veth",)  # what it can stand behind: Linux interfaces, or shared memory with the generator
+    descriptors_each = 2  # that a connection takes of the kernel's
     start_seconds = 20
 
     def __init__(self, world):
         self.world, self.process = world, None
         self.dir = os.path.join(world.dir, self.name)
         os.makedirs(self.dir, exist_ok=True)
+
+    def target(self):
+        """Where clients connect to."""
+        return f"{w.BOX_WAN}:443"
+
+    def cpu_seconds(self):
+        return w.cpu_seconds(self.process.pid)
 
     def resident_kilobytes(self):
         return w.resident_kilobytes(self.process.pid)
@@ -117,6 +126,7 @@ class Subject:
 class Postern(Subject):
     name = "postern"
     kernel = False
+    wires = ("memif", "veth")
     defaults = {"driver": "af_xdp", "wan": "iface=wan", "lan": "iface=lan", "flows": 262144, "megabytes": 128, "packets": 32768}
 
     def binary(self, name):
@@ -150,6 +160,7 @@ class Postern(Subject):
 
 class Haproxy(Subject):
     name = "haproxy"
+    descriptors_each = 2.5  # it keeps some for pipes to splice through
     start_seconds = 300
 
     def available(self):
@@ -222,7 +233,71 @@ class Envoy(Subject):
         return None  # by xDS only, from a server; a file of static resources can't be loaded again
 
 
+class Testpmd(Subject):
+    """DPDK's own forwarder, which exchanges the MACs of a packet: the least that can be done to one. It is a wire with a
+    cost, so clients speak to the servers' addresses themselves."""
+
+    name = "testpmd"
+    kernel = False
+    wires = ("memif", "veth")
+    driver, wan, lan = "af_packet", "iface=wan", "iface=lan"
+
+    def available(self):
+        return None if shutil.which("dpdk-testpmd") else "dpdk-testpmd is not installed"
+
+    def version(self):
+        return "DPDK " + w.run("dpkg-query", "-W", "-f", "${Version}", "dpdk")
+
+    def configure(self, services, values):
+        self.driver, self.wan, self.lan = (values.get(key, getattr(Testpmd, key)) for key in ("driver", "wan", "lan"))
+
+    def command(self):
+        # Two lcores are the fewest: its prompt, which sleeps, has the other.
+        return ["dpdk-testpmd", f"--lcores=0@{w.SUBJECT_CORE},1@{w.SUBJECT_CORE}", "--no-huge", "--no-shconf", "--no-pci",
+                "--no-telemetry", "--iova-mode=va", "-m", "256", f"--file-prefix=bench{os.getpid()}",
+                f"--vdev=net_{self.driver}0,{self.wan}", f"--vdev=net_{self.driver}1,{self.lan}", "--",
+                "--forward-mode=macswap", "--auto-start", "--disable-link-check", "--stats-period=3600",
+                "--total-num-mbufs=32768", "--rxd=1024", "--txd=1024"]
+
+    def ready(self):
+        with open(os.path.join(self.dir, "log"), encoding="utf-8", errors="replace") as log:
+            return "macswap packet forwarding" in log.read()
+
+    def target(self):
+        return f"{SERVERS_FIRST}:8443"
+
+
+class Bare(Subject):
+    """Nobody: a bridge of the kernel's, as near to a wire as two namespaces get."""
+
+    name = "bare"
+    kernel = False
+
+    def version(self):
+        return "Linux " + os.uname().release
+
+    def start(self, services, **values):
+        self.world.kernel_addresses(False)
+        self.world.in_box("ip", "link", "add", "bridge", "type", "bridge", "stp_state", "0", "forward_delay", "0",
+                          "mcast_snooping", "0")
+        for link in "wan", "lan":
+            self.world.in_box("ip", "link", "set", link, "master", "bridge")
+        self.world.in_box("ip", "link", "set", "bridge", "up")
+
+    def stop(self):
+        self.world.in_box("ip", "link", "del", "bridge")
+
+    def cpu_seconds(self):
+        return 0
+
+    def target(self):
+        return f"{SERVERS_FIRST}:8443"
+
+
 def every():
     return [Postern, Haproxy, Nginx, Envoy]
 
 
+def limits():
+    """What they are held against: nothing that they do, less of it."""
+    return [Testpmd, Bare]

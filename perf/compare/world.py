@@ -130,6 +130,16 @@ def resident_kilobytes(leader, packets_too=False):
     return total
 
 
+def cpu_seconds(leader):
+    """CPU time that a process and those that it started have used."""
+    ticks = 0
+    for pid in processes_of(leader):
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
+            fields = stat.read().rsplit(")", 1)[1].split()
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / TICKS
+
+
 def slab_kilobytes():
     with open("/proc/meminfo", encoding="ascii") as meminfo:
         return next(int(line.split()[1]) for line in meminfo if line.startswith("Slab:"))

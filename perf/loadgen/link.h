@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 struct device;
 struct rte_mbuf;
@@ -48,6 +49,16 @@ struct rte_mbuf *link_packet(struct link *link);
 /* Takes a whole frame. It goes out with link_flush at the latest. */
 void link_send(struct link *link, struct rte_mbuf *mbuf);
 void link_flush(struct link *link);
+
+/* The only other station on the link has sent this frame: that's its MAC. It may know ours from before, and not ask. */
+static inline void
+link_learn(struct link *link, const uint8_t *frame)
+{
+	if (link->subject_known)
+		return;
+	memcpy(link->subject_mac, frame + 6, 6);
+	link->subject_known = true;
+}
 
 /* Asks for the MAC of the subject's address on this link. */
 void link_ask(struct link *link, uint32_t address);

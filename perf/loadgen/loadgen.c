@@ -120,6 +120,12 @@ list_names(const struct options *options, const char ***list)
 	return n;
 }
 
+static uint64_t
+tsc(void)
+{
+	return rte_rdtsc();
+}
+
 static bool
 set_up(struct run *run, const struct options *options, struct device devices[TCP_SIDES], struct rte_mempool *pool)
 {
@@ -154,9 +160,11 @@ set_up(struct run *run, const struct options *options, struct device devices[TCP
 		.timestamps = options->timestamps,
 		.verify_all = options->verify_all,
 	};
-	uint64_t hz = rte_get_tsc_hz();
+	run->clock = tsc;
+	run->tell = true;
+	run->play.hz = rte_get_tsc_hz();
 	struct tcp_hooks hooks = play_hooks(&run->play);
-	tcp_init(&run->tcp, &config, &hooks, links, both, rte_rand(), (uint32_t)(rte_rdtsc() / (hz / 1000)));
+	tcp_init(&run->tcp, &config, &hooks, links, both, rte_rand(), (uint32_t)(tsc() / (run->play.hz / 1000)));
 	return true;
 }
 
@@ -205,8 +213,7 @@ main(int argc, char **argv)
 	signal(SIGTERM, ask_to_stop);
 	if (set_up(&run, &options, devices, eal.packets) &&
 	    run_find_subject(&run, options.target, options.lan_subject, &stop)) {
-		play_init(&run.play, &options.play, &run.tcp, rte_get_tsc_hz(), rte_rdtsc());
-		run_play(&run, &stop);
+		run_play(&run, &options.play, &stop);
 		status = write_report(&options, &run) ? 0 : 1;
 	}
 	if (conf.n_ports != 0)

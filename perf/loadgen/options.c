@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { IPV4_TCP_HEADERS = 40 };
-
 static const char usage[] =
 	"usage: loadgen MODE [OPTIONS]\n"
 	"\n"
@@ -18,7 +16,6 @@ static const char usage[] =
 	"  hold        connections made, kept open, asked once at the end\n"
 	"  exchange    requests over connections that stay open\n"
 	"  bulk        data without end over connections that stay open\n"
-	"  reflect     frames for a subject that sends each back by the port that it came in by\n"
 	"\n"
 	"Between what\n"
 	"  --wan DEVICE --lan DEVICE   DPDK devices of clients and servers, as \"net_memif0,role=client,socket=…\";\n"
@@ -42,7 +39,7 @@ static const char usage[] =
 	"What\n"
 	"  --sni NAMES                 with commas, or %u and --sni-count N            (default web.shop.example)\n"
 	"  --hello N, --reply N        bytes of the ClientHello and of the first answer (default 517, 1500)\n"
-	"  --request N, --response N   bytes of an exchange; of a frame's payload, reflected (default 64, 64)\n"
+	"  --request N, --response N   bytes of an exchange                     (default 64, 64)\n"
 	"  --close client|server|reset who closes first                                (default client)\n"
 	"  --direction down|up|both    of bulk                                         (default down)\n"
 	"  --window N                  receive window, bytes                           (default 262144)\n"
@@ -290,13 +287,12 @@ take(struct options *options, int key, const char *text)
 static bool
 read_mode(const char *text, struct options *options)
 {
-	static const char *const modes[] = {"connect", "hold", "exchange", "bulk", "reflect", NULL};
+	static const char *const modes[] = {"connect", "hold", "exchange", "bulk", NULL};
 	unsigned mode;
 
 	if (!read_choice(text, modes, &mode))
 		return false;
-	options->reflect = mode == PLAY_BULK + 1;
-	options->play.mode = options->reflect ? PLAY_EXCHANGE : (enum play_mode)mode;
+	options->play.mode = (enum play_mode)mode;
 	return true;
 }
 
@@ -316,8 +312,6 @@ complete(struct options *options)
 		return "--at-a-time must not be above --connections";
 	if (play->mode == PLAY_BULK)
 		play->at_a_time = play->connections;
-	if (options->reflect && play->request > options->mtu - IPV4_TCP_HEADERS)
-		return "--request must fit the MTU";
 	if (options->wan_station == 0)
 		options->wan_station = htonl(options->clients);
 	if (options->lan_station == 0)

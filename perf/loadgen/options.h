@@ -12,7 +12,6 @@
 
 struct options {
 	struct play_config play;
-	bool reflect;          /* the mode that isn't play's: reflect.h */
 	const char *wan, *lan; /* DPDK devices "NAME,ARGUMENTS"; both NULL: a ring between the two sides */
 	uint32_t wan_station, lan_station, lan_subject; /* addresses, network order; 0: none */
 	uint32_t core;

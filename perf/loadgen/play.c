@@ -9,6 +9,7 @@ enum {
 	BEGIN_MAX = 32,      /* begun before the next look at what came in */
 	LOOK_MAX = 64,       /* clients looked at for a free one at a time */
 	CLOCK_SHIFT = 6,     /* conn.began: 26 ns at 2.4 GHz, and round once in 112 s */
+	SETTLE_MS = 20,      /* for the last frames of what has ended */
 	ENDING_MS = 10000,   /* for what is under way to end */
 	OPENING_MS = 120000, /* for all to be open */
 };
@@ -43,6 +44,7 @@ enter_phase(struct play *play, enum play_phase phase)
 		memset(&play->answers, 0, sizeof(play->answers));
 	}
 	play->phase = phase;
+	play->quiet_since = play->now;
 	play->phase_began = play->now;
 	play->due = play->now;
 }
@@ -389,7 +391,9 @@ abort_some(struct play *play)
 			tcp_abort(play->tcp, play->n_aborted, TCP_END_ABORTED);
 			n++;
 		}
-	if (play->n_aborted == play->tcp->config.n_clients)
+	if (n != 0)
+		play->quiet_since = play->now;
+	else if (play->now - play->quiet_since >= cycles_of_ms(play, SETTLE_MS))
 		enter_phase(play, PLAY_OVER);
 	return n;
 }
@@ -404,7 +408,9 @@ run_ending(struct play *play)
 	if (play->config.mode == PLAY_BULK || too_long)
 		return abort_some(play);
 	uint32_t n = play->config.mode == PLAY_CONNECT ? 0 : fill(play, begin_close, BEGIN_MAX);
-	if (n == 0 && play->under_way == 0 && play->n_idle == 0)
+	if (n != 0 || play->under_way != 0 || play->n_idle != 0)
+		play->quiet_since = play->now;
+	else if (play->now - play->quiet_since >= cycles_of_ms(play, SETTLE_MS))
 		enter_phase(play, PLAY_OVER);
 	return n;
 }

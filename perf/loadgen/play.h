@@ -46,6 +46,7 @@ struct play {
 	uint64_t hz, now; /* of the TSC, and its value when play_run or play_now was called last */
 	enum play_phase phase;
 	uint64_t phase_began;
+	uint64_t quiet_since; /* ENDING: nothing had to be done */
 	uint64_t due, period; /* open loop: when the next is due; cycles between two */
 	uint32_t cursor;      /* the client that was looked at last for a free one */
 	uint32_t under_way;   /* clients that connect, await an answer, or (connect) close */

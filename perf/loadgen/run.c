@@ -2,7 +2,6 @@
 #include "perf/loadgen/run.h"
 
 #include <rte_branch_prediction.h>
-#include <rte_cycles.h>
 #include <rte_mbuf.h>
 #include <stdio.h>
 #include <string.h>
@@ -37,7 +36,7 @@ receive(struct run *run, enum tcp_side side)
 
 	if (n == 0)
 		return 0;
-	play_now(&run->play, rte_rdtsc());
+	play_now(&run->play, run->clock());
 	run->load.bursts++;
 	run->load.full_bursts += n == RUN_BURST;
 	link->stats.rx_frames += n;
@@ -48,6 +47,7 @@ receive(struct run *run, enum tcp_side side)
 		link->stats.rx_bytes += mbufs[i]->pkt_len;
 		switch (wire_parse(frame, length, verify, &segments[n_segments])) {
 		case WIRE_TCP:
+			link_learn(link, frame);
 			n_segments++;
 			break;
 		case WIRE_ARP:
@@ -69,11 +69,11 @@ receive(struct run *run, enum tcp_side side)
 bool
 run_find_subject(struct run *run, uint32_t subject, uint32_t lan_subject, volatile const sig_atomic_t *stop)
 {
-	uint64_t per_ms = rte_get_tsc_hz() / 1000, began = rte_rdtsc(), asked = 0;
+	uint64_t per_ms = run->play.hz / 1000, began = run->clock(), asked = 0;
 	struct link *wan = &run->links[TCP_CLIENT], *lan = &run->links[TCP_SERVER];
 
 	while (!wan->subject_known || (lan_subject != 0 && !lan->subject_known)) {
-		uint64_t now = rte_rdtsc();
+		uint64_t now = run->clock();
 		if (*stop || now - began > SUBJECT_WAIT_MS * per_ms) {
 			fprintf(stderr, "loadgen: the subject doesn't answer ARP on the %s\n",
 				wan->subject_known ? "lan" : "wan");
@@ -107,12 +107,16 @@ count(const struct run *run)
 	return counts;
 }
 
-/* Begins and ends the measurement where play does. */
+/* Begins and ends the measurement where play does, and says so. */
 static void
 follow_phase(struct run *run, enum play_phase before)
 {
+	static const char *const names[] = {"opening", "warming up", "measuring", "ending", "over"};
+
 	if (run->play.phase == before)
 		return;
+	if (run->tell)
+		fprintf(stderr, "loadgen: %s\n", names[run->play.phase]);
 	if (run->play.phase == PLAY_MEASURING) {
 		run->before = count(run);
 	} else if (before == PLAY_MEASURING) {
@@ -122,12 +126,13 @@ follow_phase(struct run *run, enum play_phase before)
 }
 
 void
-run_play(struct run *run, volatile const sig_atomic_t *stop)
+run_play(struct run *run, const struct play_config *config, volatile const sig_atomic_t *stop)
 {
-	uint64_t per_ms = run->play.hz / 1000, before = rte_rdtsc();
+	uint64_t per_ms = run->play.hz / 1000, before = run->clock();
 
+	play_init(&run->play, config, &run->tcp, run->play.hz, before);
 	while (run->play.phase != PLAY_OVER) {
-		uint64_t now = rte_rdtsc();
+		uint64_t now = run->clock();
 		enum play_phase phase = run->play.phase;
 		run->load.cycles += now - before;
 		before = now;
@@ -138,7 +143,7 @@ run_play(struct run *run, volatile const sig_atomic_t *stop)
 		link_flush(&run->links[TCP_CLIENT]);
 		link_flush(&run->links[TCP_SERVER]);
 		if (work != 0)
-			run->load.busy_cycles += rte_rdtsc() - now;
+			run->load.busy_cycles += run->clock() - now;
 		if (unlikely(*stop))
 			play_stop(&run->play);
 		follow_phase(run, phase);

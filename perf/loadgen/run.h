@@ -31,7 +31,10 @@ struct run_counts {
 	struct run_load load;
 };
 
+/* clock, play.hz, links and tcp are set up by the owner. */
 struct run {
+	uint64_t (*clock)(void); /* counts play.hz times a second */
+	bool tell;               /* on standard error, of each phase that begins: for who watches the subject */
 	struct link links[TCP_SIDES];
 	struct tcp tcp;
 	struct play play;
@@ -45,7 +48,7 @@ struct run {
 bool run_find_subject(struct run *run, uint32_t subject, uint32_t lan_subject, volatile const sig_atomic_t *stop);
 
 /* Plays to the end, or until *stop. run->measured is what was counted while measuring. */
-void run_play(struct run *run, volatile const sig_atomic_t *stop);
+void run_play(struct run *run, const struct play_config *config, volatile const sig_atomic_t *stop);
 
 /* Adds what happened between two readings of the same counters: after - before, each field a uint64_t or a double. */
 struct run_counts run_counts_between(const struct run_counts *before, const struct run_counts *after);

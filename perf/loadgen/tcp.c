@@ -163,29 +163,37 @@ tcp_output(struct tcp *tcp, uint32_t index)
 		timer_set_retransmission(tcp, index);
 }
 
-/* The first segment that isn't acknowledged, again; of a window that was shut, a byte to see whether it is. */
+static void
+send_syn_again(struct tcp *tcp, uint32_t index)
+{
+	const struct conn *conn = &tcp->conns[index];
+
+	tcp->stats[tcp_side(tcp, index)].retransmitted++;
+	send_segment(tcp, index, conn->state == CONN_SYN_SENT ? WIRE_SYN : WIRE_SYN | WIRE_ACK, conn->iss, 0);
+}
+
+/* The first segments that aren't acknowledged, again; of a window that was shut, a byte to see whether it is. Two, or
+ * the receiver would wait with its ACK for the second. */
 static void
 send_again(struct tcp *tcp, uint32_t index)
 {
 	struct conn *conn = &tcp->conns[index];
 	struct tcp_stats *stats = &tcp->stats[tcp_side(tcp, index)];
+	uint32_t fin = (conn->flags & CONN_FIN_SENT) != 0, end = conn->nxt - fin, seq = conn->una;
 
-	if (conn->state == CONN_SYN_SENT || conn->state == CONN_SYN_RECEIVED) {
-		stats->retransmitted++;
-		send_segment(tcp, index, conn->state == CONN_SYN_SENT ? WIRE_SYN : WIRE_SYN | WIRE_ACK, conn->iss, 0);
+	if (conn->una == conn->nxt) {
+		conn->nxt++;
+		stats->payload_out++;
+		send_segment(tcp, index, WIRE_ACK | WIRE_PSH, seq, 1);
 		return;
 	}
-	uint32_t fin = (conn->flags & CONN_FIN_SENT) != 0, sent = conn->nxt - fin - conn->una;
-	if (sent == 0 && fin == 0) {
-		sent = 1;
-		conn->nxt = conn->una + 1;
-		stats->payload_out++;
-	} else {
+	for (unsigned i = 0; i < 2 && seq != conn->nxt; i++) {
+		uint32_t length = seq_before(seq, end) ? min_32(end - seq, conn->mss) : 0;
+		bool last = fin != 0 && seq + length == end;
 		stats->retransmitted++;
+		send_segment(tcp, index, WIRE_ACK | WIRE_PSH | (last ? WIRE_FIN : 0), seq, length);
+		seq += length + last;
 	}
-	uint32_t length = min_32(sent, conn->mss);
-	uint8_t flags = WIRE_ACK | WIRE_PSH | (fin != 0 && conn->una + length == conn->goal ? WIRE_FIN : 0);
-	send_segment(tcp, index, flags, conn->una, length);
 }
 
 static void
@@ -551,7 +559,7 @@ input_conn(struct tcp *tcp, uint32_t index, const struct segment *segment)
 	}
 	if (unlikely((segment->flags & WIRE_SYN) != 0)) {
 		if (conn->state == CONN_SYN_RECEIVED && segment->seq == conn->irs)
-			send_again(tcp, index);
+			send_syn_again(tcp, index);
 		else
 			send_ack(tcp, index); /* RFC 5961 section 4.2 */
 		return;
@@ -675,9 +683,13 @@ fire(void *context, uint32_t index)
 		return;
 	}
 	conn->retries++;
-	if (conn->state == CONN_OPEN && conn->una != conn->nxt)
-		lost(conn, true);
-	send_again(tcp, index);
+	if (conn->state != CONN_OPEN) {
+		send_syn_again(tcp, index);
+	} else {
+		if (conn->una != conn->nxt)
+			lost(conn, true);
+		send_again(tcp, index);
+	}
 	timer_set_retransmission(tcp, index);
 }
 

@@ -13,6 +13,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <net/if.h>
+#include <netinet/ether.h>
 #include <netpacket/packet.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -293,15 +294,13 @@ now(void)
 int
 main(int argc, char **argv)
 {
-	uint8_t *mac = setup.gateway_mac;
+	const struct ether_addr *gateway = argc == 7 ? ether_aton(argv[2]) : NULL;
 
-	if (argc != 7 ||
-	    sscanf(argv[2], "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx", mac, mac + 1, mac + 2, mac + 3, mac + 4, mac + 5) !=
-		    6 ||
-	    !parse_end(argv[5], &setup.from) || !parse_end(argv[6], &setup.to)) {
+	if (gateway == NULL || !parse_end(argv[5], &setup.from) || !parse_end(argv[6], &setup.to)) {
 		fputs("usage: inject INTERFACE GATEWAY_MAC FRAMES RATE FROM TO\n", stderr);
 		return 2;
 	}
+	memcpy(setup.gateway_mac, gateway->ether_addr_octet, sizeof(setup.gateway_mac));
 	open_socket(argv[1]);
 	uint64_t frames = strtoull(argv[3], NULL, 10), sent = 0;
 	double rate = strtod(argv[4], NULL), begin = now();
