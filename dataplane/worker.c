@@ -223,9 +223,13 @@ uint16_t
 worker_owner(const struct worker *worker, uint8_t device, const struct flow_key *key, uint32_t hash)
 {
 	const struct ip_addr *local = &worker->net->addresses[key->local_addr].addr;
+	uint16_t port = ntohs(key->local_port);
 	struct listener_offer offer;
 
-	if (worker->hooks->listener(worker->hooks->context, local, ntohs(key->local_port), &offer)) {
+	/* What isn't from the range towards endpoints is a client's, of a listener that is gone perhaps: its
+	 * connections aren't. */
+	if (port < worker->conf->flow.local_port_first || port > worker->conf->flow.local_port_last ||
+	    worker->hooks->listener(worker->hooks->context, local, port, &offer)) {
 		if (worker->net->devices[device]->rx_queues >= worker->n_workers)
 			return worker->id;
 		return (uint16_t)((uint64_t)hash * worker->n_workers >> 32);

@@ -10,7 +10,8 @@
  * to be made twice. ARP and ND requests are answered in the stations' stead before the caller sees them.
  *
  * There can be several workers. They run in turn, and what one hands over the others get before the call that caused it
- * returns.
+ * returns. Their devices have one queue, whose frames one worker gets, or one for each worker, over which TCP is spread
+ * by addresses and ports, as RSS does.
  */
 #ifndef POSTERN_TESTS_SIM_RIG_H
 #define POSTERN_TESTS_SIM_RIG_H
@@ -56,13 +57,24 @@ struct rig_queue {
 	uint16_t refuse; /* as if the device's queue were full: so many frames aren't taken */
 };
 
+/* How much of everything there is; 0: plenty, or one. */
+struct rig_options {
+	unsigned n_workers;
+	bool spreads; /* devices with a queue for each worker */
+	uint32_t flows, packets;
+	uint32_t holds, holds_taken; /* holds_taken: of those, somebody else's */
+	uint16_t neighbours;
+	uint32_t inbox; /* a power of two; one less fits */
+};
+
 struct rig {
+	struct rig_options options;
 	struct conf conf;
 	struct net net;
 	struct device devices[RIG_DEVICES];
 	struct rig_queue sent[RIG_DEVICES]; /* what the workers transmitted */
 	bool deaf[RIG_DEVICES];             /* no station answers ARP or ND there */
-	unsigned n_workers, receiver;       /* receiver: the worker that gets what arrives */
+	unsigned n_workers, receiver;       /* receiver: the worker that gets what isn't spread */
 	unsigned running;                   /* the worker that is in a call now */
 	uint32_t handed_to;                 /* bit i: worker i would have been woken */
 	union {
@@ -87,6 +99,10 @@ struct rig {
 	uint32_t decided_length, decided_tried[2];
 	struct tcp_profile learned;
 	uint64_t now_ms;
+	bool may_miss;  /* what comes while there is no packet buffer is lost, as by a device; else it ends the process */
+	uint64_t missed;
+	uint32_t n_live;                                   /* slots that workers count under */
+	struct live_counters *own_live[RIG_WORKERS_MAX]; /* to be freed; worker.live may point elsewhere */
 	void *table_memory[RIG_WORKERS_MAX];
 	size_t table_bytes;
 };
@@ -100,6 +116,7 @@ void rig_open(struct rig *rig, uint32_t flows, uint32_t packets);
 /* The same with several workers, on devices with one queue: the receiver gets all frames, and must hand over those that
  * are others'. */
 void rig_open_workers(struct rig *rig, unsigned n_workers, uint32_t flows, uint32_t packets);
+void rig_open_with(struct rig *rig, const struct rig_options *options);
 /* Whether no worker has a flow, a timer or held bytes left, its counts by state say so as well, and no live slot counts
  * a connection. */
 bool rig_is_empty(const struct rig *rig);
@@ -130,6 +147,13 @@ void rig_receive_burst(struct rig *rig, unsigned device, const struct segment *s
 /* Lets everything happen that follows at once: packets handed over, ARP and ND answered. Done by the calls above and
  * below; needed after calling a worker directly. */
 void rig_settle(struct rig *rig);
+
+/* Turns the clock to now_ms. */
+void rig_time(struct rig *rig, uint64_t now_ms);
+/* How long all workers may sleep, limit at most. */
+uint32_t rig_sleep(const struct rig *rig, uint32_t limit_ms);
+/* A count of reason over all workers. */
+uint64_t rig_reason_count(const struct rig *rig, enum reason reason);
 
 /* Turns the clock on, tick by tick of 1 ms. */
 void rig_advance(struct rig *rig, uint32_t ms);
