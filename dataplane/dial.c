@@ -347,6 +347,13 @@ dial_held_acked(struct worker *worker, uint32_t index)
 		flow_idle_start(worker, index);
 		return;
 	}
+	if (acked > hold->delivered) {
+		hold->delivered = (uint16_t)acked;
+		if (flow->retries != 0) /* what follows was lost with what was repeated */
+			hold->sent = (uint16_t)acked;
+		flow->retries = 0;
+		timer_wheel_start(&worker->wheel, &worker->flows, index, worker->clock_ms + HELD_RTO_MS);
+	}
 	/* Its window may have opened. */
 	if (hold->sent < acked)
 		hold->sent = (uint16_t)acked;

@@ -38,13 +38,14 @@ struct hold_range {
 };
 
 struct hold {
-	uint32_t buffer;  /* small: 1..n_holds; large: 1..n_large with HOLD_LARGE_BIT */
-	uint32_t next;    /* free list */
-	uint16_t end;     /* bytes 0..end are here */
-	uint16_t acked;   /* of those, acknowledged to the client */
-	uint16_t sent;    /* of those, sent to the endpoint at least once */
-	uint16_t parsed;  /* end when the decision was last asked for */
-	uint8_t segments; /* that added bytes since our last ACK, saturating */
+	uint32_t buffer;    /* small: 1..n_holds; large: 1..n_large with HOLD_LARGE_BIT */
+	uint32_t next;      /* free list */
+	uint16_t end;       /* bytes 0..end are here */
+	uint16_t acked;     /* of those, acknowledged to the client */
+	uint16_t sent;      /* of those, sent to the endpoint at least once */
+	uint16_t delivered; /* of those, acknowledged by the endpoint */
+	uint16_t parsed;    /* end when the decision was last asked for */
+	uint8_t segments;   /* that added bytes since our last ACK, saturating */
 	uint8_t n_early;
 	uint32_t since_ms; /* worker clock: when the first byte that isn't acknowledged came */
 	/* What else is needed only until the flow is spliced and these bytes are delivered; dial.c's and peek.c's. */
