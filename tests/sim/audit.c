@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/sim/audit.h"
 
+#include <arpa/inet.h>
 #include <rte_mbuf.h>
 #include <stdio.h>
 
 #include "tests/sim/icmp_wire.h"
+#include "tests/sim/operator.h"
+#include "tests/sim/situation.h"
 
 enum {
 	FIN = 0x01,
@@ -16,7 +19,7 @@ enum {
 	GATE_MAY_HOLD = 16384,
 	MSS_DEFAULT_V4 = 536,
 	MSS_DEFAULT_V6 = 1220,
-	OPENED_LIVE = 1
+	IDLE_SLACK_US = 1000000
 };
 
 /* The options of a segment that the gateway sent. */
@@ -102,11 +105,34 @@ has_received(const struct peer *peer, int64_t begin, int64_t end)
 
 /* --- the handshakes ---------------------------------------------------------------------------------------------- */
 
+/* The connection that asked for a SYN which isn't a repeat: whose flow it is, or if that is gone already, the one that
+ * has waited longest for a SYN to that endpoint. NULL: none. */
+static struct connection *
+who_dials(unsigned endpoint, const struct flow *flow)
+{
+	struct connection *first = NULL;
+
+	for (unsigned i = 0; i < world.n_connections; i++) {
+		struct connection *connection = &world.connections[i];
+		const struct peer *client = &connection->peer[LEG_CLIENT];
+		if (connection->dial == 0 || connection->endpoint != endpoint ||
+		    (flow != NULL && (client->port != ntohs(flow->leg[LEG_CLIENT].peer_port) ||
+				      !ip_addr_equal(&client->addr, &flow->leg[LEG_CLIENT].peer))))
+			continue;
+		if (first == NULL || connection->dial < first->dial)
+			first = connection;
+	}
+	if (first != NULL)
+		first->dial = 0;
+	return first;
+}
+
 void
 audit_bind(const struct segment *syn)
 {
-	unsigned endpoint = world_endpoint_index(&syn->destination);
-	struct connection *connection = world_endpoint(&syn->destination, syn->source_port);
+	unsigned endpoint = world_endpoint_index(&syn->destination, syn->destination_port);
+	struct connection *connection = world_endpoint(&syn->destination, syn->destination_port, syn->source_port);
+	const struct flow *flow = rig_flow(&world.rig, &syn->destination, syn->destination_port, syn->source_port);
 
 	if (endpoint == world.n_endpoints) {
 		world_fail("a SYN to nobody");
@@ -114,19 +140,21 @@ audit_bind(const struct segment *syn)
 	}
 	if (connection != NULL && connection->bound && syn->seq == connection->gate_isn)
 		return; /* again */
-	unsigned i = 0;
-	while (i < world.n_dialled && world.connections[world.dialled[i]].endpoint != endpoint)
-		i++;
-	if (i == world.n_dialled) {
-		if (connection == NULL)
-			world_fail("a SYN that no decision asked for");
-		return;
-	}
-	connection = &world.connections[world.dialled[i]];
-	world.n_dialled--;
-	memmove(&world.dialled[i], &world.dialled[i + 1], (world.n_dialled - i) * sizeof(world.dialled[0]));
 	if (world.n_binds == WORLD_BINDS_MAX) {
 		world_fail("more connections to endpoints than there can be");
+		return;
+	}
+	if (flow != NULL && flow->state == FLOW_PROBING) {
+		if (!world.operated || !operator_may_probe(endpoint))
+			world_fail("a probe of endpoint %u that nobody asked for", endpoint);
+		if (!world_is_probe(&syn->destination, syn->destination_port, syn->source_port))
+			world.binds[world.n_binds++] =
+				(struct bind){endpoint, syn->source_port, WORLD_NO_CONNECTION, 0};
+		return;
+	}
+	connection = who_dials(endpoint, flow);
+	if (connection == NULL) {
+		world_fail("a SYN that no decision asked for");
 		return;
 	}
 	world.binds[world.n_binds++] =
@@ -161,6 +189,22 @@ audit_bind(const struct segment *syn)
 	connection->tsval_known[LEG_ENDPOINT] = false;
 }
 
+/* Whether the real gateway may take a client now, and on these terms. */
+static void
+audit_offer(const struct connection *connection, const struct said *said)
+{
+	const struct peer *client = &connection->peer[LEG_CLIENT];
+
+	if (world.draining)
+		world_fail("connection %u: a SYN-ACK while Postern drains", connection->number);
+	if (!operator_listens(client->gate_port))
+		world_fail("connection %u: a SYN-ACK of a listener that is gone", connection->number);
+	const char *fault = operator_offer_fault(client->traits.sack, said->sack_permitted, client->traits.timestamps,
+						 said->timestamps, said->mss);
+	if (fault != NULL)
+		world_fail("connection %u: the SYN-ACK offers %s", connection->number, fault);
+}
+
 static void
 audit_syn(struct connection *connection, unsigned leg, const struct segment *segment, const struct said *said)
 {
@@ -182,6 +226,8 @@ audit_syn(struct connection *connection, unsigned leg, const struct segment *seg
 		if (said->timestamps && said->tsecr != peer_clock(client, world.now_us) &&
 		    (int32_t)(said->tsecr - client->ts_first) < 0)
 			world_fail("connection %u: the SYN-ACK echoes another timestamp", number);
+		if (world.operated)
+			audit_offer(connection, said);
 	} else {
 		if (segment->seq != connection->gate_isn)
 			world_fail("connection %u: a repeated SYN with another number", number);
@@ -346,6 +392,30 @@ note(struct connection *connection, unsigned leg, const struct segment *segment,
 	connection->last_tsval[leg] = said->tsval;
 }
 
+/* To an endpoint that is asked for its options: a SYN, and a RST that ends it; nothing else. */
+static void
+audit_probe(const struct segment *segment)
+{
+	if (segment->payload_length != 0 || (segment->flags & (SYN | RST)) == 0 || (segment->flags & (FIN | ECN)) != 0)
+		world_fail("a probe with flags %02x and %u bytes", segment->flags, segment->payload_length);
+}
+
+/* A RST to a client of which the gateway wants no more: it says so to a SYN while it drains, and to whatever comes to a
+ * listener that is gone. */
+static void
+note_turned_away(struct connection *connection)
+{
+	const struct peer *client = &connection->peer[LEG_CLIENT];
+
+	if (connection->spliced || !world.operated)
+		return;
+	bool listens = operator_listens(client->gate_port);
+	if (!listens || (world.draining && client->state == PEER_SYN_SENT)) {
+		connection->turned_away = true;
+		connection->met |= SITUATION_BIT(listens ? MET_TURNED_AWAY_DRAINING : MET_TURNED_AWAY_LISTENER);
+	}
+}
+
 void
 audit_segment(unsigned device, const struct segment *segment)
 {
@@ -357,7 +427,12 @@ audit_segment(unsigned device, const struct segment *segment)
 		connection = world_client(&segment->destination, segment->destination_port, false);
 		previous = world_client(&segment->destination, segment->destination_port, true);
 	} else {
-		connection = world_endpoint(&segment->destination, segment->source_port);
+		connection = world_endpoint(&segment->destination, segment->destination_port, segment->source_port);
+		if (connection == NULL &&
+		    world_is_probe(&segment->destination, segment->destination_port, segment->source_port)) {
+			audit_probe(segment);
+			return;
+		}
 	}
 	const char *fault = read_said(segment, &said);
 	if (fault != NULL) {
@@ -379,7 +454,11 @@ audit_segment(unsigned device, const struct segment *segment)
 		fault = (segment->flags & RST) != 0 ? NULL : "before there is a connection";
 	else
 		fault = segment_fault(connection, leg, segment, &said);
+	if (leg == LEG_CLIENT && (segment->flags & RST) != 0)
+		note_turned_away(connection);
 	if (fault == NULL) {
+		if ((segment->flags & RST) == 0)
+			connection->passed_at_us = world.now_us;
 		if ((segment->flags & SYN) == 0)
 			note(connection, leg, segment, &said);
 		return;
@@ -407,7 +486,7 @@ audit_icmp(const uint8_t *frame, uint16_t length)
 	const struct connection *connection = world_client(&error.peer, error.peer_port, false);
 	unsigned leg = LEG_CLIENT;
 	if (connection == NULL) {
-		connection = world_endpoint(&error.peer, error.gate_port);
+		connection = world_endpoint(&error.peer, error.peer_port, error.gate_port);
 		leg = LEG_ENDPOINT;
 	}
 	if (connection == NULL) {
@@ -430,7 +509,11 @@ may_refuse(const struct connection *connection, enum reason reason)
 {
 	const struct peer *client = &connection->peer[LEG_CLIENT];
 
+	if (connection->refusals[reason])
+		return true; /* the gateway has been asked, and that was judged (decision.c) */
 	switch (reason) {
+	case REASON_FLOW_TABLE_FULL:
+		return world.scarcity == SCARCE_FLOWS;
 	case REASON_HELLO_TIMEOUT:
 		return connection->may_time_out || client->state == PEER_ABORTED;
 	case REASON_HELLO_TOO_LARGE:
@@ -452,6 +535,19 @@ may_refuse(const struct connection *connection, enum reason reason)
 	}
 }
 
+/* Whether nothing has passed for the idle time-out, and not much longer: the gateway looks eight times in that time.
+ * What it holds for the endpoint is its own to deliver, and takes time before. */
+static bool
+was_idle(const struct connection *connection)
+{
+	uint64_t idle_us = world.now_us - connection->passed_at_us,
+		 timeout_us = world.idle_timeout_s * UINT64_C(1000000);
+	bool late = idle_us > timeout_us * 9 / 8 + 2 * IDLE_SLACK_US && connection->gate_acked <= 1 &&
+		    world.scarcity != SCARCE_NEIGHBOURS; /* what is dropped for want of a next hop came all the same */
+
+	return idle_us + IDLE_SLACK_US >= timeout_us && !late;
+}
+
 static bool
 may_end(const struct connection *connection, enum reason reason)
 {
@@ -467,9 +563,10 @@ may_end(const struct connection *connection, enum reason reason)
 		return broken;
 	case REASON_IDLE_TIMEOUT:
 	case REASON_HALF_CLOSED_TIMEOUT:
-		return connection->may_idle || broken;
+		return (connection->may_idle || broken || world.links[0].outage || world.links[1].outage) &&
+		       was_idle(connection);
 	case REASON_HOLD_UNDELIVERED:
-		return broken;
+		return broken || world.links[RIG_LAN].outage || world.scarcity == SCARCE_NEIGHBOURS;
 	default:
 		return false;
 	}
@@ -502,10 +599,12 @@ audit_events(void)
 		if (world.verbose)
 			printf("      connection %u %s: %s\n", connection->number,
 			       event.kind == FLOW_REFUSED ? "refused" : "ended", reason_text(event.reason));
+		connection->active = false;
 		if (event.kind == FLOW_REFUSED) {
 			connection->refused = true;
 			world.refusals++;
-		} else if (event.reason == REASON_IDLE_TIMEOUT || event.reason == REASON_HALF_CLOSED_TIMEOUT) {
+		} else if (event.reason == REASON_IDLE_TIMEOUT || event.reason == REASON_HALF_CLOSED_TIMEOUT ||
+			   event.reason == REASON_HOLD_UNDELIVERED) {
 			connection->excused = true;
 		}
 	}
@@ -522,7 +621,7 @@ static bool
 ended_early(const struct connection *connection)
 {
 	const struct peer *client = &connection->peer[LEG_CLIENT], *endpoint = &connection->peer[LEG_ENDPOINT];
-	return connection->refused || connection->excused || client->state >= PEER_ABORTED ||
+	return connection->refused || connection->excused || connection->turned_away || client->state >= PEER_ABORTED ||
 	       endpoint->state >= PEER_ABORTED;
 }
 
@@ -536,8 +635,6 @@ audit_is_over(const struct connection *connection)
 static void
 describe(const struct connection *connection)
 {
-	const struct flow_table *flows = &world.rig.worker.flows;
-
 	for (unsigned leg = 0; leg < LEG_COUNT; leg++) {
 		const struct peer *peer = &connection->peer[leg];
 		printf("  %s of connection %u: state %d, una %u, next %u, highest %u of %u, edge %u, expected %u, "
@@ -545,9 +642,16 @@ describe(const struct connection *connection)
 		       leg == LEG_CLIENT ? "client" : "endpoint", connection->number, (int)peer->state, peer->una,
 		       peer->next, peer->highest, peer->traits.length, peer->edge, peer->expected, peer->offered);
 	}
-	for (uint32_t i = 1; i <= flow_table_touched(flows); i++)
-		if (flow_table_get(flows, i)->state != FLOW_FREE)
-			printf("  flow %u: %s\n", i, flow_state_text(flow_table_get(flows, i)->state));
+	for (unsigned id = 0; id < world.rig.n_workers; id++) {
+		const struct worker *worker = &world.rig.workers[id];
+		const struct flow_table *flows = &worker->flows;
+		printf("  worker %u: %u flows, %u timers, %u holds, %u neighbours\n", id, flow_table_used(flows),
+		       worker->wheel.armed, worker->holds.used, worker->neighbours.used);
+		for (uint32_t i = 1; i <= flow_table_touched(flows); i++)
+			if (flow_table_get(flows, i)->state != FLOW_FREE)
+				printf("  flow %u of worker %u: %s\n", i, id,
+				       flow_state_text(flow_table_get(flows, i)->state));
+	}
 }
 
 void
@@ -559,11 +663,33 @@ audit_stuck(void)
 			describe(&world.connections[i]);
 		}
 	if (!world.failed) {
-		world_fail("the gateway keeps something: %u flows, %u timers, %u holds",
-			   flow_table_used(&world.rig.worker.flows), world.rig.worker.wheel.armed,
-			   world.rig.worker.holds.used);
+		world_fail("the gateway keeps something");
 		describe(&world.connections[0]);
 	}
+}
+
+/* A connection that came to an end before its time: somebody broke it off who had a reason to, an application, or the
+ * gateway with an event that was judged above, or by saying that it takes none. A RST alone is none. */
+static void
+audit_early_end(const struct connection *connection)
+{
+	const struct peer *client = &connection->peer[LEG_CLIENT], *endpoint = &connection->peer[LEG_ENDPOINT];
+	/* The gateway has remembered nothing of it yet, or forgotten it. */
+	bool unknown = !connection->spliced && (world.scarcity != SCARCE_NOTHING || connection->may_time_out);
+
+	if (!connection->refused && !connection->excused && !connection->turned_away && !unknown &&
+	    client->state != PEER_ABORTED && endpoint->state != PEER_ABORTED)
+		world_fail("connection %u was reset for no reason", connection->number);
+	if ((client->gave_up || endpoint->gave_up) && connection->spliced && world.scarcity != SCARCE_NEIGHBOURS &&
+	    !world.stormy)
+		world_fail("connection %u: a peer gives up, though it was accepted", connection->number);
+	if (world.stormy || world.scarcity != SCARCE_NOTHING)
+		return;
+	/* Where nothing is lost, both are told. */
+	if (connection->excused && !connection->restarted && (!peer_is_over(client) || !peer_is_over(endpoint)))
+		world_fail("connection %u ended for idleness, and not both ends know", connection->number);
+	if (connection->restarted && !peer_is_over(client))
+		world_fail("connection %u: the client doesn't know that its endpoint is gone", connection->number);
 }
 
 void
@@ -571,25 +697,29 @@ audit_end(void)
 {
 	for (unsigned i = 0; i < world.n_connections; i++) {
 		const struct connection *connection = &world.connections[i];
-		const struct peer *client = &connection->peer[LEG_CLIENT], *endpoint = &connection->peer[LEG_ENDPOINT];
-		if (is_complete(connection)) {
+		bool complete = is_complete(connection);
+		coverage_count(situation_of(connection, complete));
+		if (connection->must_idle && connection->spliced && !connection->excused && !connection->restarted)
+			world_fail("connection %u was idle for too long, and didn't end", i);
+		if (complete) {
 			world.completed++;
 			continue;
 		}
 		world.ended_early++;
-		/* Then somebody broke it off who had a reason to: an application, or the gateway with an event that was
-		 * judged above. A RST alone is none. */
-		if (!connection->refused && !connection->excused && client->state != PEER_ABORTED &&
-		    endpoint->state != PEER_ABORTED && !connection->may_time_out)
-			world_fail("connection %u was reset for no reason", i);
+		audit_early_end(connection);
 	}
-	const struct worker_stats *stats = &world.rig.stats;
-	if (stats->events_lost != 0)
+	coverage_take_reasons(&world.rig);
+	uint64_t events_lost = 0;
+	for (unsigned i = 0; i < world.rig.n_workers; i++)
+		events_lost += world.rig.all_stats[i].events_lost;
+	if (events_lost != 0)
 		world_fail("events were lost");
 	/* Good packets are never taken for bad ones. */
-	if (stats->reasons[REASON_TCP_CHECKSUM] + stats->reasons[REASON_IP_CHECKSUM] != 0 &&
+	if (rig_reason_count(&world.rig, REASON_TCP_CHECKSUM) + rig_reason_count(&world.rig, REASON_IP_CHECKSUM) != 0 &&
 	    world.links[0].corrupt == 0 && world.links[1].corrupt == 0)
 		world_fail("a good packet was taken for a damaged one");
+	if (world.operated && !world.failed)
+		operator_audit_end();
 	unsigned lost = rte_mempool_in_use_count(world.rig.worker.pool);
 	if (lost != 0)
 		world_fail("%u packet buffers were lost", lost);

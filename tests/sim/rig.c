@@ -712,6 +712,22 @@ rig_sleep(const struct rig *rig, uint32_t limit_ms)
 	return limit_ms;
 }
 
+const struct flow *
+rig_flow(const struct rig *rig, const struct ip_addr *endpoint, uint16_t port, uint16_t local_port)
+{
+	for (unsigned id = 0; id < rig->n_workers; id++) {
+		const struct flow_table *flows = &rig->workers[id].flows;
+		for (uint32_t i = 1; i <= flow_table_touched(flows); i++) {
+			const struct flow *flow = flow_table_get(flows, i);
+			const struct flow_leg *leg = &flow->leg[LEG_ENDPOINT];
+			if (flow->state != FLOW_FREE && leg->local_port == htons(local_port) &&
+			    leg->peer_port == htons(port) && ip_addr_equal(&leg->peer, endpoint))
+				return flow;
+		}
+	}
+	return NULL;
+}
+
 uint64_t
 rig_reason_count(const struct rig *rig, enum reason reason)
 {

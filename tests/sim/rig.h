@@ -99,9 +99,10 @@ struct rig {
 	uint32_t decided_length, decided_tried[2];
 	struct tcp_profile learned;
 	uint64_t now_ms;
-	bool may_miss;  /* what comes while there is no packet buffer is lost, as by a device; else it ends the process */
+	bool may_miss; /* what comes while there is no packet buffer is lost, as by a device; else it ends the process
+			*/
 	uint64_t missed;
-	uint32_t n_live;                                   /* slots that workers count under */
+	uint32_t n_live;                                 /* slots that workers count under */
 	struct live_counters *own_live[RIG_WORKERS_MAX]; /* to be freed; worker.live may point elsewhere */
 	void *table_memory[RIG_WORKERS_MAX];
 	size_t table_bytes;
@@ -152,6 +153,8 @@ void rig_settle(struct rig *rig);
 void rig_time(struct rig *rig, uint64_t now_ms);
 /* How long all workers may sleep, limit at most. */
 uint32_t rig_sleep(const struct rig *rig, uint32_t limit_ms);
+/* The flow that a worker has for an endpoint, host order, and a port of ours; NULL: none. */
+const struct flow *rig_flow(const struct rig *rig, const struct ip_addr *endpoint, uint16_t port, uint16_t local_port);
 /* A count of reason over all workers. */
 uint64_t rig_reason_count(const struct rig *rig, enum reason reason);
 
