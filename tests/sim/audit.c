@@ -19,7 +19,8 @@ enum {
 	GATE_MAY_HOLD = 16384,
 	MSS_DEFAULT_V4 = 536,
 	MSS_DEFAULT_V6 = 1220,
-	IDLE_SLACK_US = 1000000
+	IDLE_SLACK_US = 1000000,
+	IDLE_LATE_US = 4000000
 };
 
 /* The options of a segment that the gateway sent. */
@@ -154,7 +155,10 @@ audit_bind(const struct segment *syn)
 	}
 	connection = who_dials(endpoint, flow);
 	if (connection == NULL) {
-		world_fail("a SYN that no decision asked for");
+		/* It has waited for a MAC for so long that nobody wants it any more. */
+		if (flow != NULL || world.scarcity == SCARCE_NOTHING)
+			world_fail("a SYN that no decision asked for");
+		world.binds[world.n_binds++] = (struct bind){endpoint, syn->source_port, WORLD_NO_CONNECTION, 0};
 		return;
 	}
 	world.binds[world.n_binds++] =
@@ -240,10 +244,12 @@ audit_syn(struct connection *connection, unsigned leg, const struct segment *seg
 			world_fail("connection %u: the SYN promises a window of %u, the client %u", number,
 				   segment->window, client->offered - 1);
 	}
+	/* A SYN that came twice may be answered differently, when the gateway learned something in between. */
+	bool anew = leg == LEG_ENDPOINT;
 	connection->gate_scaled[leg] = said->scaled;
 	connection->gate_scale[leg] = said->scale;
-	connection->gate_sack[leg] = said->sack_permitted;
-	connection->gate_timestamps[leg] = said->timestamps;
+	connection->gate_sack[leg] = said->sack_permitted || (!anew && connection->gate_sack[leg]);
+	connection->gate_timestamps[leg] = said->timestamps || (!anew && connection->gate_timestamps[leg]);
 	if (leg == LEG_CLIENT && 1u + segment->window > connection->gate_edge)
 		connection->gate_edge = 1u + segment->window;
 }
@@ -363,12 +369,14 @@ note(struct connection *connection, unsigned leg, const struct segment *segment,
 {
 	struct peer *to = &connection->peer[leg];
 
-	if ((segment->flags & RST) != 0 || world.stale)
+	if ((segment->flags & RST) != 0)
 		return;
 	if (leg == LEG_ENDPOINT && !connection->spliced) {
 		connection->spliced = true;
 		connection->spliced_at_us = world.now_us;
 	}
+	if (world.stale)
+		return;
 	if (leg == LEG_CLIENT && !connection->spliced) {
 		int64_t ack = offset_of(segment->ack, to->traits.isn, to->una);
 		uint8_t shift = connection->gate_scaled[leg] && to->scales ? connection->gate_scale[leg] : 0;
@@ -580,6 +588,11 @@ audit_events(void)
 	while (rig_event(&world.rig, &event)) {
 		struct connection *connection = world_client(&event.client, event.client_port, false);
 		struct connection *previous = world_client(&event.client, event.client_port, true);
+		struct connection *bound =
+			event.endpoint == 0 ? NULL
+					    : world_endpoint(&event.endpoint_addr, event.endpoint_port, event.out_port);
+		if (bound != NULL)
+			bound->active = false;
 		if (connection == NULL) {
 			world_fail("the end of a connection that nobody began: %s", reason_text(event.reason));
 			return;
@@ -692,6 +705,28 @@ audit_early_end(const struct connection *connection)
 		world_fail("connection %u: the client doesn't know that its endpoint is gone", connection->number);
 }
 
+/* Whether the client's pause, which began with its hello, was long enough from when the endpoint got that on. */
+static bool
+must_have_idled(const struct connection *connection)
+{
+	return connection->must_idle && connection->spliced &&
+	       connection->spliced_at_us < connection->peer[LEG_CLIENT].syn_at_us + IDLE_LATE_US;
+}
+
+/* Packets that wait in neighbour tables for a MAC. */
+static unsigned
+count_pending(void)
+{
+	unsigned pending = 0;
+
+	for (unsigned id = 0; id < world.rig.n_workers; id++) {
+		const struct neighbour_table *table = &world.rig.workers[id].neighbours;
+		for (unsigned i = 1; i <= table->touched; i++)
+			pending += table->entries[i].n_pending;
+	}
+	return pending;
+}
+
 void
 audit_end(void)
 {
@@ -699,7 +734,7 @@ audit_end(void)
 		const struct connection *connection = &world.connections[i];
 		bool complete = is_complete(connection);
 		coverage_count(situation_of(connection, complete));
-		if (connection->must_idle && connection->spliced && !connection->excused && !connection->restarted)
+		if (must_have_idled(connection) && !connection->excused && !connection->restarted)
 			world_fail("connection %u was idle for too long, and didn't end", i);
 		if (complete) {
 			world.completed++;
@@ -720,7 +755,7 @@ audit_end(void)
 		world_fail("a good packet was taken for a damaged one");
 	if (world.operated && !world.failed)
 		operator_audit_end();
-	unsigned lost = rte_mempool_in_use_count(world.rig.worker.pool);
+	unsigned lost = rte_mempool_in_use_count(world.rig.worker.pool) - count_pending();
 	if (lost != 0)
 		world_fail("%u packet buffers were lost", lost);
 }

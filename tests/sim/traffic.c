@@ -21,10 +21,17 @@ pick_isn(void)
 	return (uint32_t)random_64(&world.random);
 }
 
+/* Whether a round trip takes so long that a time-out may come before it. */
+static bool
+is_far(const struct link *link)
+{
+	return link->delay_us[0] + link->delay_us[1] > 300 * MS;
+}
+
 static uint32_t
 pick_length(void)
 {
-	uint32_t dice = world_below(1000);
+	uint32_t dice = world_below(is_far(&world.links[0]) || is_far(&world.links[1]) ? 950 : 1000);
 
 	if (dice < 300)
 		return 0;
@@ -272,10 +279,9 @@ traffic_plan(unsigned number, unsigned slot, uint64_t start_at)
 	connection->may_time_out = world_is_lossy(LEG_CLIENT) || connection->hello > client.length ||
 				   connection->hello > HOLD_MAX || hello_us > SLOW_HELLO_US ||
 				   client.piece < connection->hello / 10 + 1 ||
-				   world.links[RIG_WAN].reorder_us > 500 * MS;
+				   world.links[RIG_WAN].reorder_us > 500 * MS || is_far(&world.links[RIG_WAN]);
 	const struct link *lan = &world.links[RIG_LAN];
-	connection->may_fail_dial = world_is_lossy(LEG_ENDPOINT) || lan->reorder_us > 200 * MS ||
-				    lan->delay_us[0] + lan->delay_us[1] > 300 * MS;
+	connection->may_fail_dial = world_is_lossy(LEG_ENDPOINT) || lan->reorder_us > 200 * MS || is_far(lan);
 	pick_lost_answers(connection);
 
 	struct peer *peers = connection->peer;

@@ -599,7 +599,8 @@ start(struct connection *connection)
 		peer_forget(&world.connections[before - 1].peer[LEG_CLIENT]);
 	}
 	/* What still comes is of the last one that the gateway took. */
-	if (before != 0 && !world.connections[before - 1].turned_away)
+	if (before != 0 && !world.connections[before - 1].turned_away &&
+	    world.connections[before - 1].peer[LEG_CLIENT].expected != 0)
 		world.slots[connection->slot].previous = before;
 	world.slots[connection->slot].current = connection->number + 1;
 	connection->started = true;
