@@ -41,7 +41,7 @@ send_syn(struct worker *worker, struct flow *flow)
 	const struct hold *hold = hold_get(&worker->holds, flow->hold);
 	struct flow_leg *client = &flow->leg[LEG_CLIENT], *endpoint = &flow->leg[LEG_ENDPOINT];
 	struct tcp_options theirs = {
-		.mss = min_16(client->mss, mtu_mss(worker, client)),
+		.mss = min_16(min_16(client->mss, mtu_mss(worker, client)), mtu_mss(worker, endpoint)),
 		.wscale = (client->flags & LEG_WSCALE) != 0 ? client->wscale : TCP_WSCALE_NONE,
 		.sack_permitted = (client->flags & LEG_SACK) != 0,
 		.timestamps = (client->flags & LEG_TS) != 0,

@@ -113,6 +113,31 @@ test_syn(void)
 }
 
 static void
+test_syn_promises_what_fits(void)
+{
+	/* What the client takes, and what comes through our own port: an endpoint on a link of 9000 bytes would believe
+	 * more, and one that speaks IPv6 has 20 bytes less (lwIP sent fragments instead). */
+	static const struct {
+		bool client_v6, endpoint_v6;
+		uint16_t client_mss, lan_mtu, expected;
+	} cases[] = {{false, false, 1460, 1500, 1460}, {false, true, 1460, 1500, 1440}, {true, false, 1440, 1500, 1440},
+		     {false, false, 1460, 1400, 1360}, {false, true, 1460, 1400, 1340}, {false, true, 536, 1500, 536}};
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		rig_open(&rig, 64, 4096);
+		rig.net.ports[RIG_LAN].mtu = cases[i].lan_mtu;
+		talk_init(&talk, &rig, cases[i].client_v6, cases[i].endpoint_v6);
+		client->mss = cases[i].client_mss;
+		hello();
+		CU_ASSERT_TRUE(talk_hear_syn(&talk));
+		const uint8_t *option = talk_option(&talk.heard, TCP_OPTION_MSS);
+		CU_ASSERT_PTR_NOT_NULL_FATAL(option);
+		CU_ASSERT_EQUAL(option[2] << 8 | option[3], cases[i].expected);
+		cut();
+	}
+}
+
+static void
 test_syn_is_repeated(void)
 {
 	begin();
@@ -721,6 +746,7 @@ main(void)
 {
 	static const CU_TestInfo tests[] = {
 		{"SYN", test_syn},
+		{"SYN promises what fits", test_syn_promises_what_fits},
 		{"SYN is repeated", test_syn_is_repeated},
 		{"time-out", test_timeout},
 		{"time-out, then another", test_timeout_then_another},
