@@ -238,7 +238,8 @@ audit_syn(struct connection *connection, unsigned leg, const struct segment *seg
 		if (said->timestamps != client->timestamps || said->scaled != client->scales ||
 		    (said->scaled && said->scale != client->traits.scale) || said->sack_permitted != client->sack)
 			world_fail("connection %u: the SYN's options aren't what the client's leg has", number);
-		if (said->mss > taken_mss(&client->traits, &client->addr) || said->mss > PORT_MTU - 40)
+		if (said->mss > taken_mss(&client->traits, &client->addr) ||
+		    said->mss > PORT_MTU - (ip_addr_is_v4(&segment->destination) ? 40 : 60))
 			world_fail("connection %u: the SYN promises an MSS of %u", number, said->mss);
 		if (segment->window > client->offered - 1)
 			world_fail("connection %u: the SYN promises a window of %u, the client %u", number,

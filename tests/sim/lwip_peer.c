@@ -172,6 +172,20 @@ open_world(void)
 }
 
 static void
+fail_without_end(void)
+{
+	const struct flow_table *flows = &rig.worker.flows;
+
+	fail("no end");
+	for (unsigned i = 0; i < n_connections; i++)
+		if (lwip_stack_outcome(i) == LWIP_STACK_GOES_ON)
+			lwip_stack_describe(i);
+	for (uint32_t i = 1; i <= flow_table_touched(flows); i++)
+		if (flow_table_get(flows, i)->state != FLOW_FREE)
+			printf("  flow %u: %s\n", i, flow_state_text(flow_table_get(flows, i)->state));
+}
+
+static void
 run(void)
 {
 	struct flow_event event;
@@ -180,7 +194,7 @@ run(void)
 	while (!failed && !all_over()) {
 		turn();
 		if (rig.now_ms - begin_ms > PATIENCE_MS)
-			fail("no end");
+			fail_without_end();
 	}
 	while (rig_event(&rig, &event))
 		if (event.reason != REASON_CLOSED)

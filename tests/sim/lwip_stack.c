@@ -7,6 +7,7 @@
 #include <lwip/pbuf.h>
 #include <lwip/priv/tcp_priv.h>
 #include <lwip/tcp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -274,10 +275,31 @@ lwip_stack_outcome(unsigned number)
 	return LWIP_STACK_GOES_ON;
 }
 
+static void
+describe(const struct end *end)
+{
+	const struct tcp_pcb *pcb = end->pcb;
+
+	printf("  %s: sent %u of %u, received %u, FIN sent %d, heard %d", end->is_server ? "server" : "client",
+	       end->sent, end->length, end->received, end->closed, end->heard_fin);
+	if (pcb != NULL)
+		printf(", %s, una %u, next %u, expected %u, window %u, theirs %u, repeats %u",
+		       tcp_debug_state_str(pcb->state), pcb->lastack, pcb->snd_nxt, pcb->rcv_nxt, pcb->rcv_wnd,
+		       pcb->snd_wnd, pcb->nrtx);
+	putchar('\n');
+}
+
+void
+lwip_stack_describe(unsigned number)
+{
+	describe(&conversations[number].client);
+	describe(&conversations[number].server);
+}
+
 static err_t
 interface_init(struct netif *netif)
 {
-	netif->mtu = 1500;
+	netif->mtu = netif->mtu6 = 1500;
 	netif->output = output_v4;
 	netif->output_ip6 = output_v6;
 	return ERR_OK;

@@ -40,5 +40,7 @@ enum lwip_stack_outcome {
 };
 
 enum lwip_stack_outcome lwip_stack_outcome(unsigned number);
+/* Prints where both ends are. */
+void lwip_stack_describe(unsigned number);
 
 #endif
