@@ -11,6 +11,7 @@
 #   make fuzz       each fuzz target over its kept corpus; FUZZ_SECONDS=60 for each
 #   make e2e        the scenarios of tests/e2e in network namespaces, as root; E2E="name…" picks some, E2E_QUICK=1 shrinks them
 #   make bench-splice   what a spliced packet costs, in nanoseconds and cycles
+#   make loadgen    the load generator, build/loadgen
 #   make footprint  size, memory, start-up time and idle load of posternd
 #   make install    into DESTDIR and PREFIX (/usr/local): binaries, systemd unit, example configuration
 #   make clean      removes build/
@@ -93,6 +94,17 @@ $(BUILD)/posternctl: $(BUILD)/gateway/posternctl.o $(LIBRARY)
 # The simulated world around a worker, for unit tests and benchmarks as well.
 RIG := $(BUILD)/tests/sim/rig.o $(BUILD)/tests/sim/talk.o
 
+# The load generator: all of its folder. Its parts are a library too, for its unit tests.
+LOADGEN_MAIN := perf/loadgen/loadgen.c
+LOADGEN_LIBRARY := $(BUILD)/libloadgen.a
+$(LOADGEN_LIBRARY): $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(LOADGEN_MAIN),$(wildcard perf/loadgen/*.c)))
+	@rm -f $@
+	$(Q)$(AR) crs $@ $^
+
+$(BUILD)/tests/unit/loadgen_%: $(BUILD)/tests/unit/loadgen_%.o $(LOADGEN_LIBRARY) $(LIBRARY)
+	@echo "  LINK $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lcunit $(DPDK_LIBS) $(LIB_LIBS)
+
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(RIG) $(LIBRARY)
 	@echo "  LINK $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lcunit $(DPDK_LIBS) $(LIB_LIBS)
@@ -124,8 +136,8 @@ sim-faults: $(BUILD)/tests/sim/sim tests/sim/faults
 	@tests/sim/faults.sh $(FAULT_SEEDS) $(BUILD)/sim-faults
 
 # What the C files of the house are, tests and benchmarks included.
-C_FILES := $(sort $(wildcard $(ROOMS:%=%/*.c) tests/unit/*.c tests/sim/*.c tests/fuzz/*.c tests/e2e/*.c perf/*.c))
-H_FILES := $(sort $(wildcard $(ROOMS:%=%/*.h) tests/*/*.h perf/*.h))
+C_FILES := $(sort $(wildcard $(ROOMS:%=%/*.c) tests/unit/*.c tests/sim/*.c tests/fuzz/*.c tests/e2e/*.c perf/*.c perf/*/*.c))
+H_FILES := $(sort $(wildcard $(ROOMS:%=%/*.h) tests/*/*.h perf/*.h perf/*/*.h))
 
 .PRECIOUS: $(BUILD)/%.o
 -include $(C_FILES:%.c=$(BUILD)/%.d)
@@ -201,6 +213,11 @@ $(BUILD)/test-tools: platform/dependencies.sh
 	@mkdir -p $(@D)
 	@sh platform/dependencies.sh test && touch $@
 
+$(BUILD)/loadgen: $(LOADGEN_MAIN:%.c=$(BUILD)/%.o) $(LOADGEN_LIBRARY) $(LIBRARY)
+	@echo "  LINK $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(DPDK_LIBS) $(LIB_LIBS)
+loadgen: $(BUILD)/loadgen
+
 $(BUILD)/perf/%: $(BUILD)/perf/%.o $(RIG) $(LIBRARY)
 	@echo "  LINK $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(DPDK_LIBS) $(LIB_LIBS)
@@ -226,5 +243,6 @@ clean:
 help:
 	@sed -n '3,/^$$/s/^#   //p' Makefile
 
-.PHONY: all unit asan sim sim-check sim-faults sim-lwip lint fuzz e2e demo bench-splice footprint test install clean help $(UNIT_TESTS:%=%.run)
+.PHONY: all unit asan sim sim-check sim-faults sim-lwip lint fuzz e2e demo bench-splice footprint loadgen test install clean help
+.PHONY: $(UNIT_TESTS:%=%.run)
 .PHONY: $(FUZZERS:%=$(BUILD)/fuzz/%.run)

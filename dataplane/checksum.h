@@ -33,15 +33,14 @@ checksum_delta_32(checksum_delta delta, uint32_t old, uint32_t new_)
 /* For 32-bit fields at an odd offset of the checksummed data: the bytes of the sum change places. */
 checksum_delta checksum_delta_32_odd(checksum_delta delta, uint32_t old, uint32_t new_);
 
-/* Folds to 16 bits, one's complement arithmetic. */
+/* Folds to 16 bits, one's complement arithmetic: the remainder modulo 2^16 − 1, which a compiler makes of two
+ * multiplications, with 0xffff for the zero of whatever isn't all zero. */
 static inline uint16_t
 checksum_fold(uint64_t sum)
 {
-	sum = (sum & 0xffffffff) + (sum >> 32);
-	sum = (sum & 0xffffffff) + (sum >> 32);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)sum;
+	uint16_t rest = (uint16_t)(sum % 0xffff);
+
+	return rest == 0 && sum != 0 ? 0xffff : rest;
 }
 
 /* RFC 1624 equation 3: HC' = ~(~HC + ~m + m'). Never produces 0xffff from a header that isn't all zero. */

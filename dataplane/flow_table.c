@@ -232,9 +232,6 @@ void
 flow_table_find_burst(const struct flow_table *table, const struct flow_key *keys, const uint32_t *hashes, unsigned n,
 		      flow_ref *refs)
 {
-	for (unsigned i = 0; i < n; i++)
-		__builtin_prefetch(bucket_of(table, hashes[i]));
-
 	/* The first reference whose tag fits is nearly always the one. */
 	for (unsigned i = 0; i < n; i++) {
 		const struct flow_bucket *bucket = bucket_of(table, hashes[i]);

@@ -111,7 +111,7 @@ parse_ipv4(const uint8_t *bytes, uint32_t length, bool checksummed, struct packe
 	if ((ip[0] & 0xf) > IPV4_LENGTH / 4)
 		return REASON_IP_OPTIONS;
 	sum = (uint64_t)load_32(ip) + load_32(ip + 4) + load_32(ip + 8) + load_32(ip + 12) + load_32(ip + 16);
-	if (sum % 0xffff != 0) /* what folding would find, in one multiplication; the version makes the sum no zero */
+	if (checksum_fold(sum) != 0xffff)
 		return REASON_IP_CHECKSUM;
 	if (load_16(ip + 6) & htons(IPV4_FRAGMENT_MASK))
 		return REASON_IP_FRAGMENT;

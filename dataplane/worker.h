@@ -114,12 +114,6 @@ struct rte_mbuf *worker_mbuf(struct worker *worker);
 /* xoshiro128-like: fast, seeded, not for secrets. */
 uint32_t worker_random(struct worker *worker);
 
-/* The worker that a flow belongs to that isn't in our own table; key as our side sees it, hash is flow_table_hash of
- * it. */
-uint16_t worker_owner(const struct worker *worker, uint8_t device, const struct flow_key *key, uint32_t hash);
-/* Gives a frame as it was received to another worker. Takes the mbuf. */
-void worker_hand_over(struct worker *worker, uint16_t to, struct rte_mbuf *mbuf);
-
 /* Takes n <= WORKER_BURST frames that arrived on a device through all that must be done with them. Takes the mbufs. */
 void worker_input(struct worker *worker, uint8_t device, struct rte_mbuf **mbufs, uint16_t n, uint64_t now_ms);
 /* The same for what another worker handed over: frames that arrived, each mbuf's port being the index of its device,

