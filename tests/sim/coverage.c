@@ -6,7 +6,7 @@
 static uint64_t met[SITUATIONS], reasons[REASON_COUNT];
 
 static const char *const SITUATION_TEXTS[SITUATIONS] = {
-#define X(constant, text) [MET_##constant] = text,
+#define X(constant, text) [MET_##constant] = (text),
 	SITUATION_LIST(X)
 #undef X
 };
