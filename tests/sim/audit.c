@@ -20,7 +20,8 @@ enum {
 	MSS_DEFAULT_V4 = 536,
 	MSS_DEFAULT_V6 = 1220,
 	IDLE_SLACK_US = 1000000,
-	IDLE_LATE_US = 4000000
+	IDLE_LATE_US = 4000000,
+	GIVE_UP_US = 40000000 /* less than what a peer's time-outs until then take */
 };
 
 /* The options of a segment that the gateway sent. */
@@ -694,8 +695,10 @@ audit_early_end(const struct connection *connection)
 	if (!connection->refused && !connection->excused && !connection->turned_away && !unknown &&
 	    client->state != PEER_ABORTED && endpoint->state != PEER_ABORTED)
 		world_fail("connection %u was reset for no reason", connection->number);
-	if ((client->gave_up || endpoint->gave_up) && connection->spliced && world.scarcity != SCARCE_NEIGHBOURS &&
-	    !world.stormy)
+	/* What a peer waited in vain before that is the scarcity's fault. */
+	uint64_t last = client->gave_up_at > endpoint->gave_up_at ? client->gave_up_at : endpoint->gave_up_at;
+	if (connection->spliced && last > connection->spliced_at_us + GIVE_UP_US &&
+	    world.scarcity != SCARCE_NEIGHBOURS && !world.stormy)
 		world_fail("connection %u: a peer gives up, though it was accepted", connection->number);
 	if (world.stormy || world.scarcity != SCARCE_NOTHING)
 		return;

@@ -245,7 +245,7 @@ retransmission_fired(struct peer *peer, uint64_t now)
 {
 	peer->retransmit_at = PEER_NEVER;
 	if (peer->traits.gives_up != 0 && peer->unheard++ >= peer->traits.gives_up) {
-		peer->gave_up = true;
+		peer->gave_up_at = now;
 		die(peer, PEER_ABORTED);
 		return;
 	}

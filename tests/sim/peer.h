@@ -129,8 +129,8 @@ struct peer {
 	uint64_t quiet_until; /* no answer to an ACK out of the window before that */
 	uint64_t armed_at;    /* what the world has scheduled for it */
 	bool kept_alive;      /* it has sent a keep-alive */
-	bool gave_up;
-	bool wrong; /* a byte that came isn't the one that was sent */
+	uint64_t gave_up_at;  /* 0: it didn't */
+	bool wrong;           /* a byte that came isn't the one that was sent */
 };
 
 /* Bytes that all streams are cut from; same in every run. */
