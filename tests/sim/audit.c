@@ -290,6 +290,15 @@ options_fault(struct connection *connection, unsigned leg, const struct segment 
 	return NULL;
 }
 
+/* Whether a segment may be an acknowledgment that the gateway gave the client before the endpoint had answered, and
+ * that has waited for a MAC until now: where answers to ARP and ND get lost for want of room. */
+static bool
+may_be_late(const struct connection *connection, unsigned leg, const struct segment *segment)
+{
+	return leg == LEG_CLIENT && connection->spliced && world.scarcity != SCARCE_NOTHING &&
+	       segment->payload_length == 0 && segment->seq == connection->peer[LEG_CLIENT].irs + 1;
+}
+
 /* What is wrong with a segment, no SYN, to a leg of a connection; NULL: nothing. */
 static const char *
 segment_fault(struct connection *connection, unsigned leg, const struct segment *segment, const struct said *said)
@@ -342,7 +351,8 @@ segment_fault(struct connection *connection, unsigned leg, const struct segment 
 
 	/* What it acknowledges and promises. */
 	int64_t has = from->state == PEER_NONE ? 1 : from->expected;
-	if (leg == LEG_CLIENT && !connection->spliced) {
+	bool own = leg == LEG_CLIENT && !connection->spliced, late = may_be_late(connection, leg, segment);
+	if (own || (late && ack > has)) {
 		if (ack > 1 + GATE_MAY_HOLD || ack > to->highest)
 			return "an acknowledgment of what the gateway can't have taken over";
 	} else if (ack > has && (leg == LEG_ENDPOINT || ack > connection->gate_acked)) {
@@ -355,9 +365,10 @@ segment_fault(struct connection *connection, unsigned leg, const struct segment 
 	int64_t promised = from->state == PEER_NONE ? 1 : from->offered;
 	if (leg == LEG_CLIENT && promised < connection->gate_edge)
 		promised = connection->gate_edge;
-	if (leg == LEG_CLIENT && !connection->spliced)
-		promised = 1 + GATE_MAY_HOLD + (INT64_C(1) << shift) -
-			   1; /* rounded up: what doesn't fit isn't acknowledged */
+	/* Rounded up: what doesn't fit isn't acknowledged. */
+	int64_t own_promise = 1 + GATE_MAY_HOLD + (INT64_C(1) << shift) - 1;
+	if (own || (late && promised < own_promise))
+		promised = own_promise;
 	if (segment->window == 1)
 		promised += (INT64_C(1) << shift) - 1;
 	if (edge > promised)
@@ -379,7 +390,7 @@ note(struct connection *connection, unsigned leg, const struct segment *segment,
 	}
 	if (world.stale)
 		return;
-	if (leg == LEG_CLIENT && !connection->spliced) {
+	if (leg == LEG_CLIENT && (!connection->spliced || may_be_late(connection, leg, segment))) {
 		int64_t ack = offset_of(segment->ack, to->traits.isn, to->una);
 		uint8_t shift = connection->gate_scaled[leg] && to->scales ? connection->gate_scale[leg] : 0;
 		int64_t edge = ack + ((int64_t)segment->window << shift);
