@@ -12,6 +12,9 @@
 #   make e2e        the scenarios of tests/e2e in network namespaces, as root; E2E="name…" picks some, E2E_QUICK=1 shrinks them
 #   make bench-splice   what a spliced packet costs, in nanoseconds and cycles
 #   make loadgen    the load generator, build/loadgen
+#   make bench-lossy    goodput over bad links, with Postern in the path and without it; takes most of an hour
+#   make bench-lossy    goodput over bad links, with Postern in the path and without it; half an hour
+#   make loadgen    the load generator, build/loadgen
 #   make footprint  size, memory, start-up time and idle load of posternd
 #   make install    into DESTDIR and PREFIX (/usr/local): binaries, systemd unit, example configuration
 #   make clean      removes build/
@@ -60,7 +63,8 @@ LDFLAGS += -Wl,--gc-sections -Wl,-z,relro,-z,now $(if $(SANITIZE),-fsanitize=$(S
 DPDK_DRIVERS := bus_vdev bus_pci bus_auxiliary mempool_ring net_af_packet net_af_xdp net_memif net_tap net_ring net_null net_pcap \
 	net_virtio net_vmxnet3 net_e1000 net_igc net_ixgbe net_i40e net_ice common_iavf net_iavf
 DPDK_CORE := ethdev net mbuf mempool rcu ring hash timer security cryptodev vhost gso gro ip_frag bpf eal telemetry kvargs pci meter dmadev
-DPDK_LIBS = -Wl,--whole-archive $(DPDK_DRIVERS:%=-l:librte_%.a) -Wl,--no-whole-archive \
+# platform/eal_quick.c takes the place of two functions of DPDK.
+DPDK_LIBS = $(foreach f,get_tsc_freq eal_cpu_socket_id,-Wl,--wrap=$(f) -Wl,--undefined=__wrap_$(f)) -Wl,--whole-archive $(DPDK_DRIVERS:%=-l:librte_%.a) -Wl,--no-whole-archive \
 	-Wl,--start-group $(DPDK_CORE:%=-l:librte_%.a) -Wl,--end-group \
 	-Wl,--as-needed -lxdp -lbpf -lelf -lz -lpcap -lnuma -lbsd -lcrypto -lpthread -ldl -lm -latomic -Wl,--no-as-needed
 
@@ -113,7 +117,7 @@ $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(RIG) $(LIBRARY)
 SEEDS ?= 1..10000
 SIM_CHECK_SEEDS ?= 1..4000
 FAULT_SEEDS ?= 1..1000
-SIM := $(addprefix $(BUILD)/tests/sim/,sim.o scenario.o traffic.o incident.o decision.o operator.o hello.o world.o audit.o situation.o \
+SIM := $(addprefix $(BUILD)/tests/sim/,sim.o scenario.o traffic.o incident.o decision.o operator.o hello.o world.o attacker.o audit.o situation.o \
 	coverage.o peer.o peer_wire.o icmp_wire.o rig.o)
 $(BUILD)/tests/sim/sim: $(SIM) $(LIBRARY)
 	$(CC) $(LDFLAGS) -o $@ $^ $(DPDK_LIBS) $(LIB_LIBS)
@@ -181,6 +185,10 @@ FUZZERS := $(patsubst tests/fuzz/%_fuzz.c,%,$(sort $(wildcard tests/fuzz/*_fuzz.
 FUZZ_client_hello_SOURCES := gateway/client_hello.c gateway/istio_sni.c
 FUZZ_federation_SOURCES := $(wildcard federation/*.c) platform/text.c platform/ip_addr.c
 FUZZ_federation_LIBS := -lyaml
+FUZZ_flow_map_SOURCES := $(wildcard dataplane/*.c platform/*.c) tests/sim/rig.c
+FUZZ_flow_map_LIBS := $(DPDK_LIBS) $(LIB_LIBS)
+FUZZ_icmp_quote_SOURCES := dataplane/icmp_quote.c dataplane/net.c platform/ip_addr.c
+FUZZ_neighbour_discovery_SOURCES := dataplane/arp_parse.c dataplane/nd_parse.c platform/ip_addr.c
 FUZZ_packet_SOURCES := dataplane/packet.c dataplane/checksum.c platform/ip_addr.c
 FUZZ_tcp_options_SOURCES := dataplane/tcp_options.c dataplane/checksum.c
 FUZZ_FLAGS = $(filter-out -O2 -O1,$(ALL_CFLAGS)) -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined \
@@ -223,6 +231,8 @@ $(BUILD)/perf/%: $(BUILD)/perf/%.o $(RIG) $(LIBRARY)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(DPDK_LIBS) $(LIB_LIBS)
 bench-splice: $(BUILD)/perf/splice_bench
 	$<
+bench-lossy: all $(BUILD)/tests/e2e/shim | $(BUILD)/test-tools
+	@BUILD=$(BUILD) perf/lossy_bench.sh
 footprint: all | $(BUILD)/test-tools
 	@BUILD=$(BUILD) perf/footprint.sh
 
@@ -243,6 +253,6 @@ clean:
 help:
 	@sed -n '3,/^$$/s/^#   //p' Makefile
 
-.PHONY: all unit asan sim sim-check sim-faults sim-lwip lint fuzz e2e demo bench-splice footprint loadgen test install clean help
+.PHONY: all unit asan sim sim-check sim-faults sim-lwip lint fuzz e2e demo bench-splice bench-lossy footprint loadgen test install clean help
 .PHONY: $(UNIT_TESTS:%=%.run)
 .PHONY: $(FUZZERS:%=$(BUILD)/fuzz/%.run)

@@ -4,10 +4,12 @@
 #include <netinet/in.h>
 #include <rte_mbuf.h>
 
+#include "dataplane/dial.h"
 #include "dataplane/emit.h"
 #include "dataplane/flow_close.h"
 #include "dataplane/host.h"
 #include "dataplane/peek.h"
+#include "dataplane/reclaim.h"
 #include "dataplane/syn_cookie.h"
 #include "dataplane/tcp_options.h"
 
@@ -22,6 +24,10 @@ static void
 answer_syn(struct worker *worker, const struct packet *packet, const struct flow_key *key,
 	   const struct listener_offer *offer, struct rte_mbuf *mbuf)
 {
+	if (!syn_shed_admits(worker, &packet->source)) {
+		worker_drop(worker, mbuf, REASON_SYN_SHED);
+		return;
+	}
 	struct tcp_options theirs;
 	if (!parse_options(packet, mbuf, true, &theirs)) {
 		worker_drop(worker, mbuf, REASON_TCP_OPTIONS);
@@ -63,6 +69,14 @@ answer_syn(struct worker *worker, const struct packet *packet, const struct flow
 	emit_reply(worker, packet, mbuf, &syn_ack);
 }
 
+/* The TSval of our SYN-ACK, which the client echoes; now where it can't be that: the cookie would be too old. */
+static uint32_t
+told_tsval(const struct worker *worker, uint32_t leg_hash, uint32_t echo)
+{
+	uint32_t now = accept_tsval(worker, leg_hash);
+	return now - echo <= 2 * SYN_COOKIE_PERIOD_MS ? echo : now;
+}
+
 /* The ACK that ends the handshake. */
 static void
 open_flow(struct worker *worker, const struct packet *packet, const struct flow_key *key,
@@ -73,18 +87,13 @@ open_flow(struct worker *worker, const struct packet *packet, const struct flow_
 		worker_drop(worker, mbuf, REASON_TCP_OPTIONS);
 		return;
 	}
-	uint32_t hold_index = hold_alloc(&worker->holds);
-	if (hold_index == 0) {
-		worker_drop(worker, mbuf, REASON_HOLD_POOL_EMPTY);
+	enum reason full = reclaim_room(worker, packet->payload_length != 0);
+	if (full != REASON_NONE) {
+		worker_drop(worker, mbuf, full);
 		return;
 	}
-	uint32_t index = flow_table_alloc(&worker->flows);
-	if (index == FLOW_NONE) {
-		hold_release(&worker->holds, hold_index);
-		worker_drop(worker, mbuf, REASON_FLOW_TABLE_FULL);
-		return;
-	}
-
+	uint32_t hold_index = hold_alloc(&worker->holds), index = flow_table_alloc(&worker->flows);
+	struct hold *hold = hold_get(&worker->holds, hold_index);
 	struct flow *flow = flow_table_get(&worker->flows, index);
 	struct flow_leg *client = &flow->leg[LEG_CLIENT];
 	bool scales = cookie->wscale != TCP_WSCALE_NONE;
@@ -104,7 +113,9 @@ open_flow(struct worker *worker, const struct packet *packet, const struct flow_
 	flow->opened_s = (uint32_t)((worker->now_ms + worker->wall_offset_ms) / 1000);
 	flow->opened_ms = (worker->now_ms + worker->wall_offset_ms) % 1000;
 	flow->hold = hold_index;
-	hold_get(&worker->holds, hold_index)->client_isn = packet->seq - 1;
+	hold->client_isn = packet->seq - 1;
+	hold->flow = index;
+	hold->source = reclaim_source(worker, &key->peer);
 	if (!flow_table_insert(&worker->flows, index, LEG_CLIENT)) {
 		flow->hold = 0;
 		hold_release(&worker->holds, hold_index);
@@ -112,11 +123,24 @@ open_flow(struct worker *worker, const struct packet *packet, const struct flow_
 		worker_drop(worker, mbuf, REASON_FLOW_TABLE_FULL);
 		return;
 	}
+	hold->gate_ts = told_tsval(worker, client->hash, options.tsecr);
+	/* The client echoes the clock of our SYN-ACK. */
+	hold->far = !options.timestamps || accept_tsval(worker, client->hash) - options.tsecr >= DIAL_FAR_MS;
 	worker->table_version++;
 	worker->stats->syn_acks++;
 	flow_set_state(worker, flow, FLOW_PEEKING);
 	peek_start(worker, index);
 	peek_input(worker, index, packet, mbuf);
+}
+
+bool
+accept_ends_handshake(const struct worker *worker, const struct packet *packet, const struct flow_key *key)
+{
+	struct syn_cookie_options cookie;
+
+	return (packet->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_ACK &&
+	       syn_cookie_check(worker->cookie_secret, key, packet->seq - 1, packet->ack - 1, worker->now_ms,
+				&cookie) == SYN_COOKIE_GOOD;
 }
 
 void

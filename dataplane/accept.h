@@ -21,6 +21,9 @@ enum { ACCEPT_WSCALE = 7 };
 void accept_stranger(struct worker *worker, const struct packet *packet, const struct flow_key *key,
 		     struct rte_mbuf *mbuf);
 
+/* Whether it brings a good cookie back. */
+bool accept_ends_handshake(const struct worker *worker, const struct packet *packet, const struct flow_key *key);
+
 /* TSval of our own segments on a leg: our clock, shifted for each leg's key so that it tells nobody how long we have
  * been up (RFC 7323 section 5.4). leg_hash: flow_table_hash of the key. */
 static inline uint32_t

@@ -5,6 +5,7 @@
 #include <rte_mbuf.h>
 #include <string.h>
 
+#include "dataplane/arp_parse.h"
 #include "dataplane/ether.h"
 #include "dataplane/host.h"
 #include "dataplane/neighbour.h"
@@ -12,7 +13,7 @@
 
 enum { ARP_HARDWARE_ETHERNET = 1, ARP_REQUEST = 1, ARP_REPLY = 2 };
 
-/* As it stands in the frame. */
+/* What we send, as it stands in the frame. */
 struct arp {
 	uint16_t hardware, protocol;
 	uint8_t hardware_length, protocol_length;
@@ -22,15 +23,6 @@ struct arp {
 };
 
 static_assert(sizeof(struct arp) == ARP_LENGTH, "RFC 826, without padding");
-
-static struct ip_addr
-arp_addr(const uint8_t bytes[4])
-{
-	uint32_t v4;
-
-	memcpy(&v4, bytes, sizeof(v4));
-	return ip_addr_from_v4(v4);
-}
 
 static void
 arp_write(uint8_t *body, uint16_t operation, const uint8_t sender_mac[6], const struct ip_addr *sender,
@@ -102,91 +94,76 @@ conflict(struct worker *worker, const struct net_address *address)
 }
 
 static void
-answer(struct worker *worker, const struct packet *packet, struct rte_mbuf *mbuf, const struct arp *arp,
+answer(struct worker *worker, const struct packet *packet, struct rte_mbuf *mbuf, const struct arp_claim *claim,
        const struct ip_addr *ours)
 {
 	const struct net_port *port = &worker->net->ports[packet->port];
 	uint8_t *body;
 
 	rte_pktmbuf_trim(mbuf, mbuf->data_len - packet->l3 - ARP_LENGTH);
-	body = ether_turn(mbuf, packet->l3, port, arp->sender_mac, ETHER_TYPE_ARP);
+	body = ether_turn(mbuf, packet->l3, port, claim->sender_mac, ETHER_TYPE_ARP);
 	if (body == NULL) {
 		worker_drop(worker, mbuf, REASON_PACKET_POOL_EMPTY);
 		return;
 	}
-	arp_write(body, ARP_REPLY, port->mac, ours, arp->sender_mac, arp->sender);
+	arp_write(body, ARP_REPLY, port->mac, ours, claim->sender_mac, claim->sender.bytes + 12);
 	worker->stats->arp_replies++;
 	worker_transmit(worker, port->device, mbuf);
 }
 
-/* REASON_NONE when the frame may be listened to. */
+/* REASON_NONE when the claim may be listened to. */
 static enum reason
-check(const struct worker *worker, uint8_t port, const struct arp *arp, bool probe, const struct ip_addr *sender)
+check(const struct worker *worker, uint8_t port, const struct arp_claim *claim)
 {
-	if (arp->hardware != htons(ARP_HARDWARE_ETHERNET) || arp->protocol != htons(ETHER_TYPE_IPV4) ||
-	    arp->hardware_length != ETHER_ADDRESS_LENGTH || arp->protocol_length != 4)
-		return REASON_ARP_MALFORMED;
-	if (arp->operation != htons(ARP_REQUEST) && arp->operation != htons(ARP_REPLY))
-		return REASON_ARP_MALFORMED;
-	if (!ether_is_station(arp->sender_mac))
-		return REASON_ARP_MALFORMED;
 	/* Our own, come back over a loop in the network. */
-	if (memcmp(arp->sender_mac, worker->net->ports[port].mac, ETHER_ADDRESS_LENGTH) == 0)
+	if (memcmp(claim->sender_mac, worker->net->ports[port].mac, ETHER_ADDRESS_LENGTH) == 0)
 		return REASON_ARP_UNSOLICITED;
-	if (probe)
-		return REASON_NONE;
-	if (ip_addr_is_martian(sender))
-		return REASON_IP_MARTIAN;
-	return net_on_link(worker->net, port, sender) ? REASON_NONE : REASON_ARP_UNSOLICITED;
+	return claim->probe || net_on_link(worker->net, port, &claim->sender) ? REASON_NONE : REASON_ARP_UNSOLICITED;
 }
 
 void
 arp_input(struct worker *worker, const struct packet *packet, struct rte_mbuf *mbuf, bool learn_only)
 {
 	const struct net *net = worker->net;
-	struct ip_addr sender, target;
-	bool probe, request_, useful;
+	struct arp_claim claim;
 	uint16_t ours, claimed;
 	enum reason reason;
-	struct arp arp;
+	bool useful;
 
-	memcpy(&arp, rte_pktmbuf_mtod_offset(mbuf, uint8_t *, packet->l3), sizeof(arp));
-	sender = arp_addr(arp.sender);
-	target = arp_addr(arp.target);
-	request_ = arp.operation == htons(ARP_REQUEST);
-	probe = request_ && sender.words[3] == 0;
-	reason = check(worker, packet->port, &arp, probe, &sender);
+	reason = arp_parse(rte_pktmbuf_mtod_offset(mbuf, const uint8_t *, packet->l3), &claim);
+	if (reason == REASON_NONE)
+		reason = check(worker, packet->port, &claim);
 	if (reason != REASON_NONE) {
 		worker_drop(worker, mbuf, reason);
 		return;
 	}
 
-	claimed = net_address_find(net, &sender);
+	claimed = net_address_find(net, &claim.sender);
 	if (claimed != NET_ADDRESS_NONE) {
 		if (!learn_only && net->addresses[claimed].port == packet->port)
 			conflict(worker, &net->addresses[claimed]);
 		worker_drop(worker, mbuf, REASON_ARP_UNSOLICITED);
 		return;
 	}
-	ours = net_address_find(net, &target);
+	ours = net_address_find(net, &claim.target);
 	if (ours != NET_ADDRESS_NONE && net->addresses[ours].port != packet->port)
 		ours = NET_ADDRESS_NONE;
 	/* What others ask each other is noise, all of a segment's broadcasts of it; an announcement has target ==
 	 * sender. */
-	if (ours == NET_ADDRESS_NONE && !ip_addr_equal(&sender, &target)) {
+	if (ours == NET_ADDRESS_NONE && !ip_addr_equal(&claim.sender, &claim.target)) {
 		worker_drop(worker, mbuf, REASON_ARP_UNSOLICITED);
 		return;
 	}
 
-	if (!learn_only && !probe) {
+	if (!learn_only && !claim.probe) {
 		neighbour_share(worker, mbuf);
-		if (!request_)
+		if (!claim.request)
 			host_copy(worker, packet, mbuf);
 	}
-	useful = !probe && neighbour_learn(worker, packet->port, &sender, arp.sender_mac,
-					   !request_ && ours != NET_ADDRESS_NONE && packet->l2_unicast, true);
-	if (request_ && ours != NET_ADDRESS_NONE && !learn_only) {
-		answer(worker, packet, mbuf, &arp, &net->addresses[ours].addr);
+	useful = !claim.probe && neighbour_learn(worker, packet->port, &claim.sender, claim.sender_mac,
+						 !claim.request && ours != NET_ADDRESS_NONE, true);
+	if (claim.request && ours != NET_ADDRESS_NONE && !learn_only) {
+		answer(worker, packet, mbuf, &claim, &net->addresses[ours].addr);
 		return;
 	}
 	/* The worker that got the frame itself has counted it. */

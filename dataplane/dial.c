@@ -56,6 +56,8 @@ send_syn(struct worker *worker, struct flow *flow)
 		.options_length = tcp_options_write(&theirs, options),
 	};
 	emit_to_peer(worker, endpoint, &syn);
+	if (hold->far)
+		emit_to_peer(worker, endpoint, &syn);
 }
 
 static void
@@ -235,21 +237,27 @@ splice_start(struct worker *worker, uint32_t index, const struct packet *packet,
 	client->mss = min_16(client->mss, mtu_mss(worker, client));
 	if ((client->flags & LEG_TS) != 0) {
 		client->ts_delta = accept_tsval(worker, endpoint->hash) - hold->client_ts;
-		endpoint->ts_delta = accept_tsval(worker, client->hash) - options->tsval;
-		hold->endpoint_ts = options->tsval;
+		/* For the client its clock goes on from ours, so that what the client echoes until it hears from it is
+		 * to the endpoint an echo of the SYN-ACK. */
+		endpoint->ts_delta = hold->gate_ts - options->tsval;
+		hold->endpoint_ts = hold->far ? 0 : options->tsval;
 	}
+	flow->syn_acks_due = hold->far ? 1 : 0;
 
+	client->bytes += hold->end;
+	flow->hello_length = hold->end;
+	flow->retries = 0;
+	if (hold->acked != 0)
+		endpoint->flags |= LEG_HELD;
 	flow_set_state(worker, flow, FLOW_SPLICED);
 	flow_count_opened(worker, flow);
-	client->bytes += hold->end;
-	flow->retries = 0;
+	syn_shed_learn(worker, &client->peer);
 	hold->sent = send_held(worker, flow, hold, 0, hold->end, false);
 	if (hold->acked == 0) {
 		hold_release(&worker->holds, flow->hold);
 		flow->hold = 0;
 		flow_idle_start(worker, index);
 	} else {
-		endpoint->flags |= LEG_HELD;
 		timer_wheel_start(&worker->wheel, &worker->flows, index, worker->clock_ms + HELD_RTO_MS);
 	}
 }
@@ -327,7 +335,7 @@ dial_held_passes(struct worker *worker, uint32_t index, unsigned leg, const stru
 	/* The endpoint may remember this timestamp even where it has no room for the bytes: repeated with an older one,
 	 * those that we hold would be thrown away (RFC 7323 section 5.3). */
 	if (tcp_options_parse(tcp + TCP_HEADER_LENGTH, packet->options_length, false, &options) && options.timestamps &&
-	    seq_before(*latest, options.tsval))
+	    (*latest == 0 || seq_before(*latest, options.tsval)))
 		*latest = options.tsval;
 }
 
@@ -347,8 +355,8 @@ dial_held_acked(struct worker *worker, uint32_t index)
 		flow_idle_start(worker, index);
 		return;
 	}
-	if (acked > hold->delivered) {
-		hold->delivered = (uint16_t)acked;
+	if (hold->arrived < acked) { /* what waits now has not waited yet (RFC 6298 section 5) */
+		hold->arrived = (uint16_t)acked;
 		if (flow->retries != 0) /* what follows was lost with what was repeated */
 			hold->sent = (uint16_t)acked;
 		flow->retries = 0;

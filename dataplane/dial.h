@@ -11,6 +11,13 @@
  * grow. An ACK with a wrong number in answer to the SYN is such a TIME-WAIT, or a connection that the endpoint has and
  * we haven't: it gets a RST, and the SYN goes out again (RFC 9293 section 3.10.7.3).
  *
+ * We answer the SYN-ACK in microseconds, but all that the endpoint sends later is answered by the client. An endpoint
+ * that took the first for the path's round trip would believe in the least that it ever saw: Linux's BBR sends almost
+ * nothing for its first ten seconds, its RACK takes what is reordered for lost. Where the client isn't near, the
+ * endpoint must therefore measure nothing: the SYN goes out twice, and by Karn's algorithm (RFC 6298 section 3) nobody
+ * times the answer to a SYN-ACK that was repeated; nor by timestamps, since none is echoed (TSecr 0) until the endpoint
+ * has sent more. Its first measurement is then of the first bytes that the client acknowledges.
+ *
  * Of the held bytes, those that the client was told have arrived are ours to deliver: they are kept, and repeated,
  * until the endpoint acknowledges them. The others the client repeats itself.
  */
@@ -21,6 +28,7 @@
 
 enum {
 	DIAL_ATTEMPTS_MAX = 4,
+	DIAL_FAR_MS = 2, /* round trip of a client that isn't near, by its timestamps; without them none is near */
 	DIAL_SYN_RTO_MS = 1000, /* RFC 6298 section 2.1; doubled each time */
 	HELD_RTO_MS = 300,      /* doubled each time */
 	HELD_RETRIES_MAX = 8,

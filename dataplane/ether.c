@@ -15,14 +15,6 @@ ether_group_v6(const struct ip_addr *group, uint8_t mac[ETHER_ADDRESS_LENGTH])
 	memcpy(mac + 2, group->bytes + 12, 4);
 }
 
-bool
-ether_is_station(const uint8_t mac[ETHER_ADDRESS_LENGTH])
-{
-	static const uint8_t zero[ETHER_ADDRESS_LENGTH];
-
-	return !(mac[0] & 1) && memcmp(mac, zero, sizeof(zero)) != 0;
-}
-
 uint8_t
 ether_write(uint8_t *header, const struct net_port *port, const uint8_t destination[ETHER_ADDRESS_LENGTH],
 	    uint16_t type)

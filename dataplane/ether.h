@@ -33,7 +33,13 @@ extern const uint8_t ether_broadcast[ETHER_ADDRESS_LENGTH];
 void ether_group_v6(const struct ip_addr *group, uint8_t mac[ETHER_ADDRESS_LENGTH]);
 
 /* Whether mac can be one station's: neither a group nor all zero. */
-bool ether_is_station(const uint8_t mac[ETHER_ADDRESS_LENGTH]);
+static inline bool
+ether_is_station(const uint8_t mac[ETHER_ADDRESS_LENGTH])
+{
+	static const uint8_t zero[ETHER_ADDRESS_LENGTH];
+
+	return !(mac[0] & 1) && memcmp(mac, zero, sizeof(zero)) != 0;
+}
 
 /* Writes the header of a frame from port; type in host order. Returns its length, 14 or 18. */
 uint8_t ether_write(uint8_t *header, const struct net_port *port, const uint8_t destination[ETHER_ADDRESS_LENGTH],

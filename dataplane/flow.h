@@ -14,6 +14,10 @@
  * acknowledgment numbers and SACK edges that arrive on it are in the other peer's translated numbering, so the *other*
  * leg's seq_delta is taken from them. Timestamps go the same way: TSval + ts_delta, TSecr − the other's ts_delta (RFC
  * 7323). All of it is arithmetic modulo 2^32.
+ *
+ * The process may die between any two instructions, and the next one reads what it left (flow_adopt.h). So `state` is
+ * the last word of every change: what it says, the rest of the record has said before. What a state doesn't need may be
+ * half-written; a record in SPLICED or CLOSING never is.
  */
 #ifndef POSTERN_DATAPLANE_FLOW_H
 #define POSTERN_DATAPLANE_FLOW_H
@@ -24,7 +28,8 @@
 
 #include "platform/ip_addr.h"
 
-enum { FLOW_NONE = 0 }; /* index 0 is never a flow: zeroed memory has no links */
+enum { FLOW_NONE = 0 };            /* index 0 is never a flow: zeroed memory has no links */
+enum { FLOW_CHALLENGE_SHIFT = 9 }; /* of the worker's clock: units of 512 ms */
 
 enum flow_state {
 	FLOW_FREE,
@@ -85,16 +90,18 @@ struct flow {
 	uint8_t reason;                  /* enum reason: why it closes */
 	uint32_t timer_next, timer_prev; /* neighbours in the wheel slot; also the link of the free list */
 	uint32_t timer_at;               /* expiry, ms of the worker's clock; meaningful while timer_armed */
-	uint8_t timer_armed;
-	uint8_t reserved;
-	uint16_t idle_ticks; /* of the idle watch that passed without a packet (flow_close.c) */
-	uint32_t endpoint;   /* live slot of the endpoint (dataplane.h); 0: none yet */
-	uint32_t service;    /* live slot of the backend; 0: none yet */
-	uint32_t listener;   /* live slot of the listener */
-	uint32_t hold;       /* index of the held bytes (hold.h); 0: none */
-	uint32_t opened_s;   /* wall clock of the handshake's last ACK: seconds since 1970 … */
-	uint16_t opened_ms;  /* … and milliseconds, 0..999 */
-	uint16_t spare;
+	uint8_t timer_armed : 1;
+	uint8_t owes : 1; /* before SPLICED: the client was told that bytes have arrived, and only the hold has them */
+	uint8_t syn_acks_due : 1;    /* that a SYN sent twice will bring, and nobody waits for (dial.h) */
+	uint8_t challenged;          /* when it was last challenged, FLOW_CHALLENGE_SHIFT, modulo 256 */
+	uint16_t idle_ticks;         /* of the idle watch that passed without a packet (flow_close.c) */
+	uint32_t endpoint;           /* live slot of the endpoint (dataplane.h); 0: none yet */
+	uint32_t service;            /* live slot of the backend; 0: none yet */
+	uint32_t listener;           /* live slot of the listener */
+	uint32_t hold;               /* index of the held bytes (hold.h); 0: none */
+	uint32_t opened_s;           /* wall clock of the handshake's last ACK: seconds since 1970 … */
+	uint16_t opened_ms;          /* … and milliseconds, 0..999 */
+	uint16_t hello_length;       /* bytes that were held when it was spliced */
 	uint64_t counted[LEG_COUNT]; /* of leg[].bytes, what the live counters have */
 };
 
@@ -104,6 +111,17 @@ static inline unsigned
 leg_other(unsigned leg)
 {
 	return leg ^ 1;
+}
+
+/* Whether somebody who sent what a stranger might have sent may be answered by an ACK now: about twice a second for
+ * each connection (RFC 5961 section 7). */
+static inline bool
+flow_may_challenge(struct flow *flow, uint32_t clock_ms)
+{
+	uint8_t now = (uint8_t)(clock_ms >> FLOW_CHALLENGE_SHIFT);
+	bool may = flow->challenged != now;
+	flow->challenged = now;
+	return may;
 }
 
 /* Wall clock, ms since 1970, of the handshake's last ACK. */

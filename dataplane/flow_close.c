@@ -16,9 +16,16 @@ flow_set_state(struct worker *worker, struct flow *flow, enum flow_state state)
 		worker->stats->states[flow->state]--;
 	if (state != FLOW_FREE)
 		worker->stats->states[state]++;
-	flow->state = state;
-	flow->leg[LEG_CLIENT].state = state;
-	flow->leg[LEG_ENDPOINT].state = state;
+	flow->leg[LEG_CLIENT].state = (uint8_t)state;
+	flow->leg[LEG_ENDPOINT].state = (uint8_t)state;
+	__atomic_signal_fence(__ATOMIC_RELEASE); /* the compiler leaves before it what is before it (flow.h) */
+	flow->state = (uint8_t)state;
+	if (flow->hold != 0)
+		hold_enqueue(&worker->holds, flow->hold,
+			     state == FLOW_PEEKING      ? HOLD_QUEUE_HELLO
+			     : state == FLOW_CONNECTING ? HOLD_QUEUE_ENDPOINT
+							: HOLD_QUEUE_NONE,
+			     worker->clock_ms);
 }
 
 void
@@ -32,17 +39,23 @@ flow_dispose(struct worker *worker, uint32_t index)
 			flow_table_remove(&worker->flows, index, leg);
 	if (flow->hold != 0)
 		hold_release(&worker->holds, flow->hold);
+	flow->hold = 0;
 	flow_set_state(worker, flow, FLOW_FREE);
 	flow_table_release(&worker->flows, index);
 	worker->table_version++;
 }
 
-static void
-send_event(struct worker *worker, const struct flow *flow, enum flow_event_kind kind, enum reason reason,
-	   const char *sni)
+void
+flow_send_event(struct worker *worker, const struct flow *flow, enum flow_event_kind kind, enum reason reason,
+		const char *sni)
 {
 	if (worker->events == NULL)
 		return;
+	/* Anybody can be refused as often as he likes; the log isn't his to fill. */
+	if (kind == FLOW_REFUSED && ++worker->refusals_told > FLOW_REFUSALS_TOLD_MAX) {
+		worker->stats->events_lost++;
+		return;
+	}
 	const struct flow_leg *client = &flow->leg[LEG_CLIENT], *endpoint = &flow->leg[LEG_ENDPOINT];
 	uint64_t wall = worker->now_ms + worker->wall_offset_ms;
 	struct flow_event event = {
@@ -139,7 +152,7 @@ flow_refuse(struct worker *worker, uint32_t index, enum reason reason, const cha
 		const struct hold *hold = hold_get(&worker->holds, flow->hold);
 		emit_reset_peer(worker, client, client->ack, hold->client_isn + 1 + hold->acked);
 	}
-	send_event(worker, flow, FLOW_REFUSED, reason, sni);
+	flow_send_event(worker, flow, FLOW_REFUSED, reason, sni);
 	flow_dispose(worker, index);
 }
 
@@ -151,6 +164,7 @@ flow_finish(struct worker *worker, uint32_t index, enum reason reason)
 	if (flow->state != FLOW_SPLICED)
 		return;
 	flow->reason = (uint8_t)reason;
+	__atomic_signal_fence(__ATOMIC_RELEASE); /* a SPLICED record with a reason is one that ended (flow_adopt.c) */
 	if (flow->hold != 0) {
 		hold_release(&worker->holds, flow->hold);
 		flow->hold = 0;
@@ -164,7 +178,7 @@ flow_finish(struct worker *worker, uint32_t index, enum reason reason)
 		counters->active--;
 		counters->closed++;
 	}
-	send_event(worker, flow, FLOW_ENDED, reason, NULL);
+	flow_send_event(worker, flow, FLOW_ENDED, reason, NULL);
 	flow_set_state(worker, flow, FLOW_CLOSING);
 	timer_wheel_start(&worker->wheel, &worker->flows, index, worker->clock_ms + worker->conf->flow.close_linger_ms);
 }
@@ -209,6 +223,14 @@ flow_idle_start(struct worker *worker, uint32_t index)
 {
 	struct flow *flow = flow_table_get(&worker->flows, index);
 	timer_wheel_start(&worker->wheel, &worker->flows, index, worker->clock_ms + idle_tick_ms(worker, flow));
+}
+
+void
+flow_idle_resume(struct worker *worker, uint32_t index)
+{
+	struct flow *flow = flow_table_get(&worker->flows, index);
+	uint32_t tick = idle_tick_ms(worker, flow), ahead = tick + worker_random(worker) % (tick + 1);
+	timer_wheel_start(&worker->wheel, &worker->flows, index, worker->clock_ms + ahead);
 }
 
 void

@@ -13,6 +13,8 @@
 
 #include "dataplane/worker.h"
 
+enum { FLOW_REFUSALS_TOLD_MAX = 500 /* events about refusals that a worker sends in a second */ };
+
 /* Moves a flow to a state, keeping the counts by state right. */
 void flow_set_state(struct worker *worker, struct flow *flow, enum flow_state state);
 
@@ -29,6 +31,10 @@ void flow_finish(struct worker *worker, uint32_t index, enum reason reason);
 /* Ends a spliced flow and tells both sides by RST. */
 void flow_abort(struct worker *worker, uint32_t index, enum reason reason);
 
+/* Tells the access log of an end or a refusal, where it is wanted. sni: NULL when unknown. */
+void flow_send_event(struct worker *worker, const struct flow *flow, enum flow_event_kind kind, enum reason reason,
+		     const char *sni);
+
 /* Counts under the live slots of a flow's endpoint and backend that an attempt begins, that it came to nothing (by the
  * endpoint's fault, or not), that it was established. */
 void flow_count_attempt(struct worker *worker, const struct flow *flow);
@@ -37,6 +43,9 @@ void flow_count_opened(struct worker *worker, const struct flow *flow);
 
 /* Starts, or goes on with, the watch for idleness of a SPLICED flow. */
 void flow_idle_start(struct worker *worker, uint32_t index);
+/* The same for an adopted flow: an interval of the watch from now, and a random part of another one, or a million would
+ * be due at once. */
+void flow_idle_resume(struct worker *worker, uint32_t index);
 /* The timer of that watch fired: counts what passed, and ends the flow when it was idle for long enough. */
 void flow_idle_fired(struct worker *worker, uint32_t index);
 

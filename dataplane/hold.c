@@ -4,7 +4,7 @@
  * long as there is a hold there is a small buffer for it, and only growing can fail.
  *
  * Free holds and buffers are taken from a list of released ones first, and then from a high-water mark: address space
- * that was never used is never touched.
+ * that was never used is never touched. hold_pool_trim goes back to that.
  */
 #include "dataplane/hold.h"
 
@@ -113,9 +113,80 @@ hold_alloc(struct hold_pool *pool)
 		index = ++pool->touched_holds;
 	else
 		return 0;
-	pool->holds[index] = (struct hold){.buffer = small_take(pool)};
+	pool->holds[index] = (struct hold){.buffer = small_take(pool), .queue = HOLD_QUEUE_NONE};
 	pool->used++;
 	return index;
+}
+
+bool
+hold_pool_is_empty(const struct hold_pool *pool)
+{
+	return pool->free_hold == 0 && pool->touched_holds == pool->n_holds;
+}
+
+bool
+hold_large_is_empty(const struct hold_pool *pool)
+{
+	return pool->free_large == 0 && pool->touched_large == pool->n_large;
+}
+
+uint32_t
+hold_large_waiting(struct hold_pool *pool, uint32_t besides)
+{
+	for (unsigned i = 0; i < HOLD_LARGE_LOOK && i < pool->touched_large; i++) {
+		pool->large_hand = pool->large_hand % pool->touched_large + 1;
+		uint32_t owner = pool->free_buffers[pool->n_holds + pool->large_hand];
+		/* Of a free buffer it is none; the comparison tells. */
+		if (owner <= pool->touched_holds && owner != besides &&
+		    pool->holds[owner].buffer == (pool->large_hand | HOLD_LARGE_BIT) &&
+		    pool->holds[owner].queue == HOLD_QUEUE_HELLO)
+			return owner;
+	}
+	return 0;
+}
+
+static void
+dequeue(struct hold_pool *pool, const struct hold *hold)
+{
+	if (hold->queue == HOLD_QUEUE_NONE)
+		return;
+	if (hold->queue == HOLD_QUEUE_HELLO) {
+		pool->waiting--;
+		pool->crowds -= --pool->crowd[hold->source] == 0;
+	}
+	*(hold->before != 0 ? &pool->holds[hold->before].next : &pool->oldest[hold->queue]) = hold->next;
+	*(hold->next != 0 ? &pool->holds[hold->next].before : &pool->youngest[hold->queue]) = hold->before;
+}
+
+void
+hold_enqueue(struct hold_pool *pool, uint32_t index, enum hold_queue queue, uint32_t now_ms)
+{
+	struct hold *hold = &pool->holds[index];
+
+	dequeue(pool, hold);
+	hold->queue = (uint8_t)queue;
+	hold->queued_ms = now_ms;
+	hold->next = hold->before = 0;
+	if (queue == HOLD_QUEUE_NONE)
+		return;
+	if (queue == HOLD_QUEUE_HELLO) {
+		pool->waiting++;
+		pool->crowds += pool->crowd[hold->source]++ == 0;
+	}
+	hold->before = pool->youngest[queue];
+	*(hold->before != 0 ? &pool->holds[hold->before].next : &pool->oldest[queue]) = index;
+	pool->youngest[queue] = index;
+}
+
+void
+hold_pool_trim(struct hold_pool *pool)
+{
+	if (pool->used != 0)
+		return;
+	madvise(pool->small, (size_t)pool->touched_small * HOLD_SMALL, MADV_DONTNEED);
+	madvise(pool->large, (size_t)pool->touched_large * HOLD_MAX, MADV_DONTNEED);
+	pool->free_hold = pool->free_small = pool->free_large = 0;
+	pool->touched_holds = pool->touched_small = pool->touched_large = 0;
 }
 
 void
@@ -123,6 +194,7 @@ hold_release(struct hold_pool *pool, uint32_t index)
 {
 	struct hold *hold = &pool->holds[index];
 
+	dequeue(pool, hold);
 	buffer_give(pool, hold->buffer);
 	hold->buffer = 0;
 	hold->next = pool->free_hold;
@@ -181,6 +253,7 @@ grow(struct hold_pool *pool, struct hold *hold)
 	memcpy(buffer_bytes(pool, large), buffer_bytes(pool, hold->buffer), length);
 	buffer_give(pool, hold->buffer);
 	hold->buffer = large;
+	pool->free_buffers[pool->n_holds + (large & ~HOLD_LARGE_BIT)] = (uint32_t)(hold - pool->holds);
 	return true;
 }
 

@@ -20,6 +20,7 @@
 #include "dataplane/dial.h"
 #include "dataplane/emit.h"
 #include "dataplane/icmp.h"
+#include "dataplane/icmp_quote.h"
 #include "dataplane/peek.h"
 
 enum {

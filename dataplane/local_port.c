@@ -3,6 +3,7 @@
 
 #include <netinet/in.h>
 
+#include "dataplane/flow_close.h"
 #include "dataplane/syn_cookie.h"
 
 uint16_t
@@ -37,13 +38,21 @@ local_port_choose(struct worker *worker, struct flow_key *key)
 	memcpy(words, key, sizeof(words));
 	uint64_t hash = siphash(worker->port_secret, words, 3);
 	uint32_t *counter = &worker->port_counters[hash >> 32 & (WORKER_PORT_COUNTERS - 1)];
-	uint32_t tries = span < LOCAL_PORT_TRIES ? span : LOCAL_PORT_TRIES;
+	uint32_t tries = span < LOCAL_PORT_TRIES ? span : LOCAL_PORT_TRIES, lingering = FLOW_NONE;
 
 	for (uint32_t i = 0; i < tries; i++) {
 		uint32_t at = ((uint32_t)hash + (*counter)++) % span;
 		key->local_port = htons((uint16_t)(mine + at * step));
-		if (flow_table_find(&worker->flows, key) == 0 && !is_listeners(worker, key))
+		uint32_t user = flow_ref_index(flow_table_find(&worker->flows, key));
+		if (user == FLOW_NONE && !is_listeners(worker, key))
 			return true;
+		if (lingering == FLOW_NONE && user != FLOW_NONE &&
+		    flow_table_get(&worker->flows, user)->state == FLOW_CLOSING)
+			lingering = user;
 	}
-	return false;
+	if (lingering == FLOW_NONE)
+		return false;
+	key->local_port = flow_table_get(&worker->flows, lingering)->leg[LEG_ENDPOINT].local_port;
+	flow_dispose(worker, lingering);
+	return true;
 }

@@ -9,7 +9,7 @@
  * ACK that dial.c knows how to treat.
  *
  * Whether a port is free is asked of the flow table itself: nothing to keep in step, nothing to lose in a crash. A
- * lingering record keeps its port.
+ * lingering record keeps its port, unless there is no other: then its end is nearer than anyone's who waits for one.
  *
  * Worker i of n uses the ports with port % n == i, so that a packet from an endpoint says whose it is.
  */
@@ -23,7 +23,8 @@
 enum { LOCAL_PORT_TRIES = 1024 };
 
 /* Sets key->local_port (network order) to a port that no flow of this worker uses towards key's peer from key's
- * address, and that isn't a listener's. False when LOCAL_PORT_TRIES ports in a row are taken. */
+ * address, and that isn't a listener's; where LOCAL_PORT_TRIES in a row are taken, to that of a CLOSING one among them,
+ * which is disposed of. False when there is none. */
 bool local_port_choose(struct worker *worker, struct flow_key *key);
 
 /* The worker whose port this is; port in network order. */

@@ -9,6 +9,7 @@
 #include "dataplane/checksum.h"
 #include "dataplane/ether.h"
 #include "dataplane/host.h"
+#include "dataplane/nd_parse.h"
 #include "dataplane/neighbour.h"
 #include "dataplane/worker.h"
 
@@ -17,9 +18,7 @@ enum {
 	ND_OPTION_MAC = 8, /* a link-layer address option for Ethernet */
 	ND_HOP_LIMIT = 255,
 	ND_SOURCE_MAC = 1,
-	ND_TARGET_MAC = 2,
-	ND_SOLICITED = 0x40,
-	ND_OVERRIDE = 0x20
+	ND_TARGET_MAC = 2
 };
 
 /* What we send: IPv6 header, message, one option. As it stands in the frame. */
@@ -40,20 +39,6 @@ enum { ND_MESSAGE = 40 + ND_LENGTH + ND_OPTION_MAC };
 static_assert(sizeof(struct nd_message) == ND_MESSAGE, "without padding");
 
 static const struct ip_addr all_nodes = {.bytes = {0xff, 0x02, [15] = 1}};
-
-static bool
-is_unspecified(const struct ip_addr *addr)
-{
-	return addr->longs[0] == 0 && addr->longs[1] == 0;
-}
-
-/* RFC 4291 section 2.7.1. */
-static struct ip_addr
-solicited_node(const struct ip_addr *addr)
-{
-	return (struct ip_addr){
-		.bytes = {0xff, 0x02, [11] = 1, 0xff, addr->bytes[13], addr->bytes[14], addr->bytes[15]}};
-}
 
 static void
 message_write(uint8_t *body, uint8_t type, uint8_t flags, const struct ip_addr *source,
@@ -92,7 +77,7 @@ source_for(const struct net *net, uint8_t port, const struct ip_addr *target)
 void
 nd_solicit(struct worker *worker, uint8_t port, const struct ip_addr *target, const uint8_t *mac)
 {
-	struct ip_addr destination = mac ? *target : solicited_node(target);
+	struct ip_addr destination = mac ? *target : nd_solicited_node(target);
 	const struct net_port *from = &worker->net->ports[port];
 	uint8_t group[ETHER_ADDRESS_LENGTH], *body;
 	struct rte_mbuf *mbuf;
@@ -117,7 +102,7 @@ announce(struct worker *worker, uint8_t port, const struct ip_addr *addr)
 	mbuf = ether_frame(worker, port, group, ETHER_TYPE_IPV6, ND_MESSAGE, &body);
 	if (mbuf == NULL)
 		return;
-	message_write(body, ND_ADVERTISEMENT, ND_OVERRIDE, addr, &all_nodes, addr, from->mac);
+	message_write(body, ND_ADVERTISEMENT, ND_FLAG_OVERRIDE, addr, &all_nodes, addr, from->mac);
 	worker->stats->nd_advertisements++;
 	worker_transmit(worker, from->device, mbuf);
 }
@@ -131,70 +116,6 @@ nd_announce(struct worker *worker)
 	for (i = 0; i < net->n_addresses; i++)
 		if (!ip_addr_is_v4(&net->addresses[i].addr))
 			announce(worker, net->addresses[i].port, &net->addresses[i].addr);
-}
-
-/* Walks the options of a message. *mac is the first link-layer address of that kind, or NULL. False when one has no
- * length, or a wrong one. */
-static bool
-options_parse(const uint8_t *bytes, uint32_t length, uint8_t kind, const uint8_t **mac)
-{
-	*mac = NULL;
-	while (length > 0) {
-		uint32_t option;
-
-		if (length < 2)
-			return false;
-		option = bytes[1] * 8u;
-		if (option == 0 || option > length)
-			return false;
-		if (bytes[0] == kind && *mac == NULL) {
-			if (option != ND_OPTION_MAC)
-				return false;
-			*mac = bytes + 2;
-		}
-		bytes += option;
-		length -= option;
-	}
-	return true;
-}
-
-/* A received message, valid by RFC 4861 sections 7.1.1 and 7.1.2. */
-struct nd {
-	uint8_t type, flags;
-	bool probe; /* a solicitation of duplicate address detection */
-	struct ip_addr target;
-	const uint8_t *mac; /* in the frame; NULL: none given */
-};
-
-static enum reason
-parse(const uint8_t *frame, const struct packet *packet, struct nd *nd)
-{
-	const uint8_t *message = frame + packet->l4;
-	const struct ip_addr *destination = &packet->destination;
-	struct ip_addr group;
-
-	nd->type = message[0];
-	if (nd->type != ND_SOLICITATION && nd->type != ND_ADVERTISEMENT)
-		return REASON_ND_UNSOLICITED;
-	if (packet->hop_limit != ND_HOP_LIMIT || message[1] != 0 || packet->l4_length < ND_LENGTH)
-		return REASON_ND_MALFORMED;
-	if (!options_parse(message + ND_LENGTH, packet->l4_length - ND_LENGTH,
-			   nd->type == ND_SOLICITATION ? ND_SOURCE_MAC : ND_TARGET_MAC, &nd->mac))
-		return REASON_ND_MALFORMED;
-	nd->flags = message[4];
-	memcpy(nd->target.bytes, message + 8, sizeof(nd->target.bytes));
-	if (ip_addr_is_martian(&nd->target) || ip_addr_is_v4(&nd->target))
-		return REASON_ND_MALFORMED;
-	nd->probe = is_unspecified(&packet->source);
-	if (nd->type == ND_ADVERTISEMENT) {
-		if (nd->probe || (destination->bytes[0] == 0xff && (nd->flags & ND_SOLICITED)))
-			return REASON_ND_MALFORMED;
-		return REASON_NONE;
-	}
-	group = solicited_node(&nd->target);
-	if (nd->probe && (nd->mac || !ip_addr_equal(destination, &group)))
-		return REASON_ND_MALFORMED;
-	return REASON_NONE;
 }
 
 /* Our own copy of addr at port, or NULL. */
@@ -242,8 +163,8 @@ answer(struct worker *worker, const struct packet *packet, struct rte_mbuf *mbuf
 		worker_drop(worker, mbuf, REASON_PACKET_POOL_EMPTY);
 		return;
 	}
-	message_write(body, ND_ADVERTISEMENT, ND_OVERRIDE | (nd->probe ? 0 : ND_SOLICITED), ours, destination, ours,
-		      port->mac);
+	message_write(body, ND_ADVERTISEMENT, ND_FLAG_OVERRIDE | (nd->probe ? 0 : ND_FLAG_SOLICITED), ours, destination,
+		      ours, port->mac);
 	worker->stats->nd_advertisements++;
 	worker_transmit(worker, port->device, mbuf);
 }
@@ -258,10 +179,11 @@ input_solicitation(struct worker *worker, const struct packet *packet, struct rt
 		worker_drop(worker, mbuf, REASON_ND_UNSOLICITED);
 		return;
 	}
-	if (nd->mac) {
+	if (nd->mac != 0) {
 		if (!learn_only)
 			neighbour_share(worker, mbuf);
-		neighbour_learn(worker, packet->port, &packet->source, nd->mac, false, true);
+		neighbour_learn(worker, packet->port, &packet->source,
+				rte_pktmbuf_mtod_offset(mbuf, const uint8_t *, nd->mac), false, true);
 	}
 	if (learn_only)
 		rte_pktmbuf_free(mbuf);
@@ -282,12 +204,19 @@ input_advertisement(struct worker *worker, const struct packet *packet, struct r
 		worker_drop(worker, mbuf, REASON_ND_UNSOLICITED);
 		return;
 	}
+	/* It is said to us, or to all; or to an address that only the host has. */
+	if (!ip_addr_equal(&packet->destination, &all_nodes) &&
+	    ours_at(worker->net, packet->port, &packet->destination) == NULL) {
+		host_deliver(worker, packet, mbuf, REASON_IP_NOT_OURS);
+		return;
+	}
 	if (!learn_only) {
 		neighbour_share(worker, mbuf);
 		host_copy(worker, packet, mbuf);
 	}
-	useful = neighbour_learn(worker, packet->port, &nd->target, nd->mac, nd->flags & ND_SOLICITED,
-				 nd->flags & ND_OVERRIDE);
+	const uint8_t *mac = nd->mac == 0 ? NULL : rte_pktmbuf_mtod_offset(mbuf, const uint8_t *, nd->mac);
+	useful = neighbour_learn(worker, packet->port, &nd->target, mac, nd->flags & ND_FLAG_SOLICITED,
+				 nd->flags & ND_FLAG_OVERRIDE);
 	/* The worker that got the frame itself has counted it. */
 	if (useful || learn_only)
 		rte_pktmbuf_free(mbuf);
@@ -302,7 +231,7 @@ nd_input(struct worker *worker, const struct packet *packet, struct rte_mbuf *mb
 	enum reason reason;
 	struct nd nd;
 
-	reason = parse(frame, packet, &nd);
+	reason = nd_parse(frame, packet, &nd);
 	/* Our own, come back over a loop in the network. */
 	if (reason == REASON_NONE &&
 	    memcmp(frame + ETHER_ADDRESS_LENGTH, worker->net->ports[packet->port].mac, ETHER_ADDRESS_LENGTH) == 0)

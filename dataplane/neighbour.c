@@ -39,6 +39,7 @@ pending_drop(struct worker *worker, struct neighbour *entry, enum reason reason)
 
 	for (i = 0; i < entry->n_pending; i++)
 		worker_drop(worker, entry->pending[i], reason);
+	worker->neighbours.n_pending -= entry->n_pending;
 	entry->n_pending = 0;
 }
 
@@ -93,6 +94,15 @@ enter(struct worker *worker, struct neighbour *entry, enum neighbour_state state
 	entry->contested = false;
 }
 
+static bool
+has_share(const struct worker *worker, uint8_t port)
+{
+	const struct neighbour_table *table = &worker->neighbours;
+	uint16_t reserved = worker->net->n_ports > 1 ? table->capacity / NEIGHBOUR_SHARE : 0;
+
+	return table->used_by[port] < table->capacity - reserved;
+}
+
 uint32_t
 neighbour_hop(struct worker *worker, uint8_t port, const struct ip_addr *via)
 {
@@ -103,6 +113,8 @@ neighbour_hop(struct worker *worker, uint8_t port, const struct ip_addr *via)
 
 	if (index != 0)
 		return index | (uint32_t)table->entries[index].generation << 16;
+	if (!has_share(worker, port))
+		return 0;
 	if (table->free != 0) {
 		index = table->free;
 		table->free = table->entries[index].hash_next;
@@ -122,6 +134,7 @@ neighbour_hop(struct worker *worker, uint8_t port, const struct ip_addr *via)
 				    .addr = *via};
 	*head = index;
 	enter(worker, entry, NEIGHBOUR_INCOMPLETE);
+	table->used_by[port]++;
 	worker->stats->neighbours = ++table->used;
 	return index | (uint32_t)generation << 16;
 }
@@ -141,6 +154,7 @@ forget(struct worker *worker, uint16_t index)
 		entry->generation = 1;
 	entry->hash_next = table->free;
 	table->free = index;
+	table->used_by[entry->port]--;
 	worker->stats->neighbours = --table->used;
 }
 
@@ -186,28 +200,64 @@ neighbour_send(struct worker *worker, struct neighbour *entry, struct rte_mbuf *
 	if (entry->n_pending == NEIGHBOUR_PENDING_MAX) {
 		worker_drop(worker, entry->pending[0], REASON_NEIGHBOUR_PENDING);
 		memmove(entry->pending, entry->pending + 1, sizeof(entry->pending) - sizeof(entry->pending[0]));
-		entry->n_pending--;
+		entry->pending[NEIGHBOUR_PENDING_MAX - 1] = mbuf;
+	} else if (worker->neighbours.n_pending == NEIGHBOUR_PENDING_ALL_MAX) {
+		worker_drop(worker, mbuf, REASON_NEIGHBOUR_PENDING);
+	} else {
+		entry->pending[entry->n_pending++] = mbuf;
+		worker->neighbours.n_pending++;
 	}
-	entry->pending[entry->n_pending++] = mbuf;
 	if (entry->probes == 0) {
 		entry->since_ms = worker->clock_ms;
 		ask(worker, entry);
 	}
 }
 
+void
+neighbour_ask_all(struct worker *worker, unsigned most)
+{
+	for (uint16_t i = 1; i <= worker->neighbours.touched && most != 0; i++) {
+		struct neighbour *entry = &worker->neighbours.entries[i];
+		if (entry->state != NEIGHBOUR_INCOMPLETE || entry->probes != 0)
+			continue;
+		entry->since_ms = worker->clock_ms;
+		ask(worker, entry);
+		most--;
+	}
+}
+
 static void
-take_mac(struct worker *worker, struct neighbour *entry, const uint8_t mac[6], bool solicited)
+take_mac(struct worker *worker, struct neighbour *entry, const uint8_t mac[6])
 {
 	uint16_t type = ip_addr_is_v4(&entry->addr) ? ETHER_TYPE_IPV4 : ETHER_TYPE_IPV6;
 	struct rte_mbuf *pending[NEIGHBOUR_PENDING_MAX];
 	uint8_t i, n = entry->n_pending;
 
 	entry->header_length = ether_write(entry->header, &worker->net->ports[entry->port], mac, type);
-	enter(worker, entry, solicited ? NEIGHBOUR_REACHABLE : NEIGHBOUR_STALE);
+	enter(worker, entry, NEIGHBOUR_REACHABLE);
 	memcpy(pending, entry->pending, n * sizeof(pending[0]));
+	worker->neighbours.n_pending -= n;
 	entry->n_pending = 0;
 	for (i = 0; i < n; i++)
 		transmit(worker, entry, pending[i]);
+}
+
+/* A claim for an entry whose MAC isn't known. */
+static bool
+answered(struct worker *worker, struct neighbour *entry, const uint8_t *mac, bool solicited)
+{
+	if (mac == NULL)
+		return false;
+	if (entry->state == NEIGHBOUR_INCOMPLETE) {
+		if (!solicited || entry->probes == 0)
+			return false;
+		take_mac(worker, entry, mac);
+		return true;
+	}
+	/* A sign of life, whosever it is: all are asked again. */
+	enter(worker, entry, NEIGHBOUR_INCOMPLETE);
+	ask(worker, entry);
+	return true;
 }
 
 bool
@@ -221,12 +271,8 @@ neighbour_learn(struct worker *worker, uint8_t port, const struct ip_addr *addr,
 		return false;
 	if (mac && (!ether_is_station(mac) || memcmp(mac, worker->net->ports[port].mac, ETHER_ADDRESS_LENGTH) == 0))
 		return false;
-	if (!neighbour_is_known(entry)) {
-		/* Nobody can have answered what wasn't asked. */
-		if (mac)
-			take_mac(worker, entry, mac, solicited && entry->probes > 0);
-		return mac != NULL;
-	}
+	if (!neighbour_is_known(entry))
+		return answered(worker, entry, mac, solicited);
 	if (mac == NULL || memcmp(mac, entry->header, ETHER_ADDRESS_LENGTH) == 0) {
 		if (solicited && entry->state == NEIGHBOUR_PROBE && entry->probes > 0)
 			enter(worker, entry, NEIGHBOUR_REACHABLE);
@@ -341,4 +387,13 @@ neighbour_state_text(enum neighbour_state state)
 	};
 
 	return (unsigned)state < sizeof(texts) / sizeof(texts[0]) ? texts[state] : "unknown";
+}
+
+bool
+neighbour_awaits(const struct neighbour_table *table)
+{
+	for (uint16_t i = 1; i <= table->touched; i++)
+		if (table->entries[i].state == NEIGHBOUR_INCOMPLETE && table->entries[i].probes != 0)
+			return true;
+	return false;
 }

@@ -17,10 +17,14 @@
  * answer counts. So a next hop that really moved (a failover announced by gratuitous ARP) is followed within
  * half a second, and a liar must silence the real owner first.
  *
+ * Where nothing is known, only an answer to a question of ours counts: what somebody claims by himself, before or after
+ * it, doesn't, so a liar must answer sooner than the owner each time instead of just repeating himself.
+ *
  * An entry is made only for a next hop of a connection that has proved its address, or of an endpoint that we dial;
  * replies to strangers go back to the MAC that they came from (emit.h). So a flood of invented addresses makes no
- * entries. Learned is only what we asked for, or what changes a known entry: unsolicited claims for strangers are
- * counted and dropped.
+ * entries. Entries aren't taken from whom they serve for the sake of others; a full table refuses newcomers, and the
+ * hosts of one port can't fill it for those of another (NEIGHBOUR_SHARE). Packets that wait for answers are few for
+ * each neighbour, and few in all: somebody who connects and then doesn't answer ARP must not hold all packet buffers.
  *
  * Flow records hold a hop: index and generation. When an entry is forgotten its generation changes, and the next packet
  * of the flow looks its route up again.
@@ -31,6 +35,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "platform/conf.h"
 #include "platform/ip_addr.h"
 
 struct rte_mbuf;
@@ -53,7 +58,9 @@ enum {
 	NEIGHBOUR_CONTESTED_MS = 100,
 	NEIGHBOUR_PROBES = 3,
 	NEIGHBOUR_FAILED_MS = 5000,
-	NEIGHBOUR_FORGET_MS = 300000 /* STALE and unused for this long: forgotten */
+	NEIGHBOUR_FORGET_MS = 300000, /* STALE and unused for this long: forgotten */
+	NEIGHBOUR_PENDING_ALL_MAX = 256,
+	NEIGHBOUR_SHARE = 4 /* one part of so many of the table isn't for one port alone, where there are several */
 };
 
 struct neighbour {
@@ -80,6 +87,8 @@ struct neighbour_table {
 	uint16_t *buckets;         /* first of chain */
 	uint16_t capacity, bucket_mask;
 	uint16_t used, touched, free; /* free: chain of released entries through hash_next */
+	uint16_t n_pending;           /* packets that wait, of all entries */
+	uint16_t used_by[CONF_PORTS_MAX];
 };
 
 /* capacity 64..16384. The table's memory comes from calloc at start. False when it can't be had. */
@@ -88,7 +97,7 @@ bool neighbour_table_init(struct neighbour_table *table, uint16_t capacity);
 void neighbour_table_free(struct neighbour_table *table);
 
 /* The hop of the next hop via on port: an entry is made (INCOMPLETE, nothing sent yet) when there is none. 0 when the
- * table is full. */
+ * table is full, or the port has its share. */
 uint32_t neighbour_hop(struct worker *worker, uint8_t port, const struct ip_addr *via);
 
 /* The entry of a hop, or NULL when it has been forgotten since. */
@@ -111,9 +120,15 @@ neighbour_is_known(const struct neighbour *entry)
  * goes out. Takes the mbuf; what can't wait is dropped and counted. */
 void neighbour_send(struct worker *worker, struct neighbour *entry, struct rte_mbuf *mbuf);
 
+/* Asks for every next hop that nobody has asked for yet, at most so many. */
+void neighbour_ask_all(struct worker *worker, unsigned most);
+
+/* Whether somebody who was asked for the first time hasn't answered yet. */
+bool neighbour_awaits(const struct neighbour_table *table);
+
 /* Somebody at port says that addr is at mac (NULL: where it was). solicited: an answer to us; override: may replace a
- * MAC that we know (RFC 4861 section 7.2.5; ARP: true). False when it was of no use: nobody here has asked for addr, or
- * mac can be no station's. */
+ * MAC that we know (RFC 4861 section 7.2.5; ARP: true). False when it was of no use: addr is nobody's that we talk to,
+ * it isn't known and the claim answers no question of ours, or mac can be no station's. */
 bool neighbour_learn(struct worker *worker, uint8_t port, const struct ip_addr *addr, const uint8_t *mac,
 		     bool solicited, bool override);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/net.h"
 
+#include <arpa/inet.h>
 #include <assert.h>
 #include <string.h>
 
@@ -106,6 +107,23 @@ net_on_link(const struct net *net, uint8_t port, const struct ip_addr *addr)
 
 		if (ours->port == port && ip_prefix_contains(&prefix, addr))
 			return true;
+	}
+	return false;
+}
+
+bool
+net_is_broadcast(const struct net *net, const struct ip_addr *addr)
+{
+	if (!ip_addr_is_v4(addr))
+		return false;
+	for (uint16_t i = 0; i < net->n_addresses; i++) {
+		const struct net_address *ours = &net->addresses[i];
+		struct ip_prefix prefix = {ours->addr, ours->length};
+
+		if (!ip_addr_is_v4(&ours->addr) || ours->length > 30 || !ip_prefix_contains(&prefix, addr))
+			continue;
+		uint32_t host = ntohl(addr->words[3]) & (UINT32_MAX >> ours->length);
+		return host == 0 || host == UINT32_MAX >> ours->length;
 	}
 	return false;
 }

@@ -109,6 +109,10 @@ uint16_t net_source(const struct net *net, uint8_t port, const struct ip_addr *v
 /* Whether addr lies in the on-link prefix of one of port's addresses. */
 bool net_on_link(const struct net *net, uint8_t port, const struct ip_addr *addr);
 
+/* Whether addr is the broadcast address of one of our IPv4 networks, or the network's own (RFC 1122 section 3.2.1.3):
+ * no packet can come from there. */
+bool net_is_broadcast(const struct net *net, const struct ip_addr *addr);
+
 /* Whether port listens to a group address: broadcast, all IPv6 nodes, the solicited-node groups of its addresses (RFC
  * 4291 section 2.7.1). */
 bool net_group_wanted(const struct net *net, uint8_t port, const uint8_t mac[6]);

@@ -189,7 +189,7 @@ parse_ipv6(const uint8_t *bytes, uint32_t length, bool checksummed, struct packe
 }
 
 static inline enum reason
-parse_frame(const uint8_t *bytes, uint32_t length, bool checksummed, struct packet *packet)
+parse_frame(const uint8_t *bytes, uint32_t length, bool checksummed, bool stripped, struct packet *packet)
 {
 	uint32_t l3 = ETHER_LENGTH;
 	uint16_t ethertype;
@@ -201,7 +201,7 @@ parse_frame(const uint8_t *bytes, uint32_t length, bool checksummed, struct pack
 	if (bytes[6] & 1)
 		return REASON_IP_MARTIAN;
 	ethertype = load_16(bytes + 12);
-	if (ethertype == htons(ETHER_TYPE_VLAN) && packet->vlan == 0) {
+	if (ethertype == htons(ETHER_TYPE_VLAN) && !stripped) {
 		l3 += ETHER_VLAN_LENGTH;
 		if (length < l3)
 			return REASON_FRAME_SHORT;
@@ -229,7 +229,8 @@ packet_parse(const uint8_t *bytes, uint32_t length, uint32_t total, bool checksu
 	enum reason reason;
 
 	packet->kind = PACKET_BAD;
-	packet->vlan = vlan_stripped & ETHER_VLAN_MASK;
-	reason = total == length ? parse_frame(bytes, length, checksummed, packet) : REASON_FRAME_SEGMENTED;
+	bool stripped = vlan_stripped != PACKET_NO_TAG;
+	packet->vlan = stripped ? vlan_stripped & ETHER_VLAN_MASK : 0;
+	reason = total == length ? parse_frame(bytes, length, checksummed, stripped, packet) : REASON_FRAME_SEGMENTED;
 	packet->reason = (uint8_t)reason;
 }

@@ -36,6 +36,7 @@ enum {
 	TCP_CWR = 0x80
 };
 
+enum { PACKET_NO_TAG = 0xffff };
 enum { IP_PROTO_ICMP = 1, IP_PROTO_TCP = 6, IP_PROTO_ICMP6 = 58 };
 
 struct packet {
@@ -62,7 +63,8 @@ struct packet {
 
 /* bytes: the first length bytes of the frame, contiguous; total: all of it (they differ only when the frame is in more
  * than one buffer, which is refused). checksummed: the device vouches for the TCP checksum. vlan_stripped: the tag that
- * the device took off, 0: none. */
+ * the device took off, PACKET_NO_TAG: none. A second tag isn't looked behind: it would lead to a VLAN that its sender
+ * may have no part in. */
 void packet_parse(const uint8_t *bytes, uint32_t length, uint32_t total, bool checksummed, uint16_t vlan_stripped,
 		  struct packet *packet);
 

@@ -8,17 +8,17 @@
 #include "dataplane/dial.h"
 #include "dataplane/emit.h"
 #include "dataplane/flow_close.h"
+#include "dataplane/reclaim.h"
 #include "dataplane/tcp_options.h"
 
-/* Acknowledges all contiguous bytes; they are ours from now on. */
-static void
-send_ack(struct worker *worker, struct flow *flow, struct hold *hold)
+/* Tells the client where its connection stands, and that we have its bytes up to end. False when that can't be sent. */
+static bool
+say_ack(struct worker *worker, struct flow *flow, struct hold *hold, uint16_t end)
 {
 	struct flow_leg *client = &flow->leg[LEG_CLIENT];
 	uint8_t options[TCP_OPTIONS_MAX];
 	struct tcp_options ours = {.wscale = TCP_WSCALE_NONE};
-	uint32_t room =
-		HOLD_MAX - hold->end; /* rounded up: the end of a hello that just fits mustn't wait for a window */
+	uint32_t room = HOLD_MAX - end; /* rounded up: the end of a hello that just fits mustn't wait for a window */
 
 	if ((client->flags & LEG_TS) != 0) {
 		ours.timestamps = true;
@@ -28,12 +28,28 @@ send_ack(struct worker *worker, struct flow *flow, struct hold *hold)
 	struct emit_segment ack = {
 		.flags = TCP_ACK,
 		.seq = client->ack,
-		.ack = hold->client_isn + 1 + hold->end,
+		.ack = hold->client_isn + 1 + end,
 		.window = (uint16_t)((room + (1u << client->announced) - 1) >> client->announced),
 		.options = options,
 		.options_length = tcp_options_write(&ours, options),
 	};
-	if (!emit_to_peer(worker, client, &ack))
+	/* Before it can leave, and not after: the process may end in between. */
+	uint8_t owed = flow->owes;
+	flow->owes = owed || end != 0;
+	if (!emit_to_peer(worker, client, &ack)) {
+		flow->owes = owed & 1;
+		return false;
+	}
+	if (ours.timestamps)
+		hold->gate_ts = ours.tsval;
+	return true;
+}
+
+/* Acknowledges all contiguous bytes; they are ours from now on. */
+static void
+send_ack(struct worker *worker, struct flow *flow, struct hold *hold)
+{
+	if (!say_ack(worker, flow, hold, hold->end))
 		return;
 	hold->acked = hold->end;
 	hold->segments = 0;
@@ -117,13 +133,13 @@ peek_decide(struct worker *worker, uint32_t index, enum reason why)
 	}
 }
 
-/* A RST counts only with a sequence number that we would take next (RFC 5961 section 3.2); what is held but not
- * acknowledged makes that a range. */
+/* A RST counts only with the number that we said we expect next (RFC 5961 section 3.2), or the one behind what the
+ * client has sent. What lies between, held but not acknowledged, would be thousands of numbers to hit by guessing. */
 static bool
 reset_is_credible(const struct hold *hold, const struct packet *packet)
 {
 	uint32_t offset = packet->seq - (hold->client_isn + 1);
-	return offset >= hold->acked && offset <= hold->end;
+	return offset == hold->acked || offset == hold->end;
 }
 
 void
@@ -143,12 +159,11 @@ peek_input(struct worker *worker, uint32_t index, const struct packet *packet, s
 		return;
 	}
 	if ((packet->flags & TCP_SYN) != 0) {
-		/* RFC 5961 section 4.2: a challenge ACK; if the client really began anew, it answers with a RST. */
+		/* RFC 5961 section 4.2: a challenge ACK; if the client really began anew, it answers with a RST. No
+		 * stranger must make us take bytes over. */
 		worker_drop(worker, mbuf, REASON_TCP_STATE);
-		if (worker->rst_allowance != 0) {
-			worker->rst_allowance--;
-			send_ack(worker, flow, hold);
-		}
+		if (flow_may_challenge(flow, worker->clock_ms))
+			say_ack(worker, flow, hold, hold->acked);
 		return;
 	}
 	if (packet->ack != client->ack) {
@@ -184,6 +199,9 @@ peek_input(struct worker *worker, uint32_t index, const struct packet *packet, s
 					    : hold_add(&worker->holds, hold, (uint32_t)offset,
 						       bytes + packet->payload + skip, length);
 	uint32_t end = (uint32_t)offset + length;
+	if (verdict == HOLD_NO_ROOM && end > HOLD_SMALL && (hold->buffer & HOLD_LARGE_BIT) == 0 &&
+	    reclaim_large(worker, flow->hold))
+		verdict = hold_add(&worker->holds, hold, (uint32_t)offset, bytes + packet->payload + skip, length);
 	bool fin_in_order = (packet->flags & TCP_FIN) != 0 && end == hold->end && hold->n_early == 0;
 
 	if (seq_before(client->seq_end, hold->client_isn + 1 + hold->end))

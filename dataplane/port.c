@@ -28,8 +28,10 @@ enum {
 	DESCRIPTORS_MAX = 4096,
 	ARGUMENT_MAX = 64,
 	TAP_DESCRIPTORS = 4,
-	AF_PACKET_SLOT = 2048,  /* the driver's default for framesz */
-	AF_PACKET_OVERHEAD = 66 /* of a slot, before its frame: header, address, alignment (TPACKET_V2) */
+	AF_PACKET_SLOT = 2048,   /* the driver's default for framesz */
+	AF_PACKET_OVERHEAD = 66, /* of a slot, before its frame: header, address, alignment (TPACKET_V2) */
+	AF_PACKET_COUNTED = 32,  /* … as far as the driver counts that when it asks whether a slot fits in a buffer */
+	AF_XDP_OVERHEAD = 256    /* of a packet buffer, before its frame: XDP_PACKET_HEADROOM */
 };
 
 static const char scope[] = "port";
@@ -118,6 +120,18 @@ argument(const char *arguments, const char *key, char value[ARGUMENT_MAX])
 			at++;
 	}
 	return false;
+}
+
+bool
+port_linux_interface(const char *device, const char *arguments, char name[PORT_INTERFACE_MAX])
+{
+	char value[ARGUMENT_MAX];
+
+	if (strncmp(device, "net_af_", strlen("net_af_")) != 0 || !argument(arguments, "iface", value) ||
+	    strlen(value) >= PORT_INTERFACE_MAX)
+		return false;
+	strcpy(name, value);
+	return true;
 }
 
 /* All open descriptors that are sockets of a family, in ascending order. Returns how many, at most max. */
@@ -210,32 +224,68 @@ device_mtu(const struct conf *conf, uint8_t index, bool *vlan)
 	return mtu;
 }
 
-/* A whole frame in one buffer; and a slot of af_packet's ring must hold a frame and not more than a buffer does,
- * because the driver copies whatever is in it. */
+/* A slot of af_packet's ring must hold a frame and not more than a buffer does, because the driver copies whatever is
+ * in it. The driver takes the ring for one array of slots, which it is when they fill its blocks. */
+static bool
+check_af_packet(const struct conf_port *from, uint16_t mtu, uint32_t room, struct text *error)
+{
+	uint32_t frame = (uint32_t)mtu + ETHER_LENGTH + ETHER_VLAN_LENGTH;
+	unsigned long slot = AF_PACKET_SLOT, block = (unsigned long)sysconf(_SC_PAGESIZE);
+	char value[ARGUMENT_MAX];
+
+	if (argument(from->arguments, "framesz", value))
+		slot = strtoul(value, NULL, 10);
+	if (argument(from->arguments, "blocksz", value))
+		block = strtoul(value, NULL, 10);
+	if (slot < frame + AF_PACKET_OVERHEAD || slot > room + AF_PACKET_COUNTED) {
+		text_print(
+			error,
+			"port %s: framesz=%lu doesn't fit an MTU of %u and packet buffers of %u bytes: %u to %u would",
+			from->name, slot, mtu, room, frame + AF_PACKET_OVERHEAD, room + AF_PACKET_COUNTED);
+		return false;
+	}
+	if (block % slot != 0) {
+		text_print(error, "port %s: blocksz=%lu isn't a multiple of framesz=%lu", from->name, block, slot);
+		return false;
+	}
+	return true;
+}
+
+/* AF_XDP shares the packet buffers with the kernel, mbuf and all. It drops a frame that doesn't fit in one behind its
+ * own head room, and takes none that is larger than a page. */
+static bool
+check_af_xdp(const struct conf_port *from, uint16_t mtu, uint32_t room, const struct rte_mempool *pool,
+	     struct text *error)
+{
+	uint32_t page = (uint32_t)sysconf(_SC_PAGESIZE), rest = pool->elt_size - room, most = page;
+
+	while (rte_mempool_calc_obj_size(rest + most, pool->flags, NULL) > page)
+		most -= RTE_CACHE_LINE_SIZE; /* what conf_packet_room is a multiple of */
+	if (room <= most && (uint32_t)mtu + ETHER_LENGTH + ETHER_VLAN_LENGTH + AF_XDP_OVERHEAD <= room)
+		return true;
+	text_print(error,
+		   "port %s: packet buffers of %u bytes for an MTU of %u: with AF_XDP they fit in a page, so that no "
+		   "port's mtu can be over %u",
+		   from->name, room, mtu,
+		   most - AF_XDP_OVERHEAD - ETHER_LENGTH - ETHER_VLAN_LENGTH - RTE_ETHER_CRC_LEN);
+	return false;
+}
+
+/* A whole frame in one buffer, whatever the driver has beside it. */
 static bool
 check_room(const struct conf_port *from, uint16_t mtu, struct rte_mempool *pool, struct text *error)
 {
 	uint32_t room = rte_pktmbuf_data_room_size(pool) - RTE_PKTMBUF_HEADROOM;
-	uint32_t frame = (uint32_t)mtu + ETHER_LENGTH + ETHER_VLAN_LENGTH;
-	unsigned long slot = AF_PACKET_SLOT;
-	char value[ARGUMENT_MAX];
 
-	if (room < frame) {
+	if (room < (uint32_t)mtu + ETHER_LENGTH + ETHER_VLAN_LENGTH) {
 		text_print(error, "port %s: an MTU of %u doesn't fit in packet buffers of %u bytes", from->name, mtu,
 			   room);
 		return false;
 	}
-	if (strncmp(from->device, "net_af_packet", strlen("net_af_packet")) != 0)
-		return true;
-	if (argument(from->arguments, "framesz", value))
-		slot = strtoul(value, NULL, 10);
-	if (slot < frame + AF_PACKET_OVERHEAD || slot > room + AF_PACKET_OVERHEAD) {
-		text_print(
-			error,
-			"port %s: framesz=%lu doesn't fit an MTU of %u and packet buffers of %u bytes: %u to %u would",
-			from->name, slot, mtu, room, frame + AF_PACKET_OVERHEAD, room + AF_PACKET_OVERHEAD);
-		return false;
-	}
+	if (strncmp(from->device, "net_af_packet", strlen("net_af_packet")) == 0)
+		return check_af_packet(from, mtu, room, error);
+	if (strncmp(from->device, "net_af_xdp", strlen("net_af_xdp")) == 0)
+		return check_af_xdp(from, mtu, room, pool, error);
 	return true;
 }
 

@@ -23,7 +23,7 @@
 struct rte_mempool;
 struct text;
 
-enum { PORT_WAKEUP_MAX = 4 };
+enum { PORT_WAKEUP_MAX = 4, PORT_INTERFACE_MAX = 16 };
 
 /* Opens the DPDK device of conf->ports[index] and fills *device; ports of the same device, with other VLANs, share it:
  * open it once. The EAL is up; a virtual device that it wasn't told of is made here. False, and what is wrong and what
@@ -34,6 +34,9 @@ bool port_open(const struct conf *conf, uint8_t index, uint16_t n_workers, struc
 /* Opens a tap "pt-NAME" for the host, with the MAC and MTU of that port. */
 bool port_open_tap(const struct conf *conf, uint8_t index, const struct device *port, struct rte_mempool *pool,
 		   struct device *tap, struct text *error);
+
+/* The Linux interface under an af_packet or af_xdp device (IFNAMSIZ bytes). False: it has none. */
+bool port_linux_interface(const char *device, const char *arguments, char name[PORT_INTERFACE_MAX]);
 
 /* Stops and closes what one of the two opened. */
 void port_close(struct device *device);

@@ -71,6 +71,21 @@ probe_start(struct worker *worker, const struct probe_request *request)
 	send_syn(worker, endpoint);
 }
 
+/* The port is one that the endpoint still has in TIME-WAIT, from before a restart of ours: as in dial_input. */
+static void
+leave_time_wait(struct worker *worker, struct flow *flow, const struct packet *packet)
+{
+	struct flow_leg *endpoint = &flow->leg[LEG_ENDPOINT];
+	struct emit_segment rst = {.flags = TCP_RST, .seq = packet->ack};
+
+	if (emit_to_peer(worker, endpoint, &rst))
+		worker->stats->rsts_sent++;
+	if (flow->retries == 0) {
+		flow->retries = 1;
+		send_syn(worker, endpoint);
+	}
+}
+
 void
 probe_input(struct worker *worker, uint32_t index, const struct packet *packet, struct rte_mbuf *mbuf)
 {
@@ -81,6 +96,8 @@ probe_input(struct worker *worker, uint32_t index, const struct packet *packet, 
 
 	if (!acks_syn || (packet->flags & (TCP_SYN | TCP_RST)) == 0) {
 		worker_drop(worker, mbuf, REASON_TCP_STATE);
+		if (!acks_syn && (packet->flags & (TCP_ACK | TCP_RST)) == TCP_ACK)
+			leave_time_wait(worker, flow, packet);
 		return;
 	}
 	const uint8_t *tcp = rte_pktmbuf_mtod(mbuf, const uint8_t *) + packet->l4;

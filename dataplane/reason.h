@@ -59,6 +59,7 @@ enum reason_class {
 	X(COOKIE_BAD, PACKET, "cookie_bad", "an ACK that belongs to no flow and carries no valid SYN cookie")          \
 	X(COOKIE_OUT_OF_ORDER, PACKET, "cookie_out_of_order", "data ahead of the ACK that ends the handshake")         \
 	X(NO_LISTENER, PACKET, "no_listener", "no listener at this address and port, and no tap to hand it to")        \
+	X(SYN_SHED, PACKET, "syn_shed", "a SYN from nobody known, while more of them came than can be answered")       \
 	X(LISTENER_DRAINING, PACKET, "listener_draining", "a SYN while Postern drains")                                \
 	X(RST_LIMITED, PACKET, "rst_limited", "a segment that belongs to nothing, above the rate of RSTs")             \
 	X(HOLD_BEYOND, PACKET, "hold_beyond", "bytes beyond what may be held before the endpoint is chosen")           \
@@ -74,6 +75,8 @@ enum reason_class {
 	X(HELLO_MALFORMED, REFUSAL, "hello_malformed", "a ClientHello that breaks RFC 8446 section 4.1.2")             \
 	X(HELLO_TOO_LARGE, REFUSAL, "hello_too_large", "a ClientHello of more than 16 KiB")                            \
 	X(HELLO_TIMEOUT, REFUSAL, "hello_timeout", "no whole ClientHello in time")                                     \
+	X(RECLAIMED, REFUSAL, "reclaimed",                                                                             \
+	  "room was short, and its ClientHello wasn't whole, or its endpoint silent; the client may repeat it")        \
 	X(CLIENT_CLOSED, REFUSAL, "client_closed", "the client closed before it had sent a whole ClientHello")         \
 	X(CLIENT_RESET, REFUSAL, "client_reset", "the client reset the connection before it was established")          \
 	X(SNI_MISSING, REFUSAL, "sni_missing", "no server name, and the listener needs one")                           \
@@ -99,7 +102,13 @@ enum reason_class {
 	X(RESET_BY_ENDPOINT, END, "reset_by_endpoint", "the endpoint sent RST")                                        \
 	X(IDLE_TIMEOUT, END, "idle_timeout", "nothing passed for the idle time-out")                                   \
 	X(HALF_CLOSED_TIMEOUT, END, "half_closed_timeout", "one side closed and nothing passed since")                 \
+	X(HANDSHAKE_RECLAIMED, END, "handshake_reclaimed",                                                             \
+	  "the table was full, and the client had sent nothing since its ClientHello")                                 \
 	X(HOLD_UNDELIVERED, END, "hold_undelivered", "the endpoint never acknowledged the bytes held for it")          \
+	X(ADOPT_HELD, END, "adopt_held", "bytes that Postern was to deliver died with the process before")             \
+	X(ADOPT_DAMAGED, END, "adopt_damaged", "the process before left a record that makes no sense")                 \
+	X(ADOPT_ADDRESS, END, "adopt_address", "after a restart its address is no longer in postern.conf")             \
+	X(ADOPT_FULL, END, "adopt_full", "after a restart there is no room for it in the table of flows")              \
 	X(ADMIN_CLOSED, END, "admin_closed", "an operator or the end of draining closed it")                           \
 	X(SHUTDOWN, END, "shutdown", "Postern stopped")
 

@@ -183,77 +183,128 @@ send_rewritten(struct worker *worker, struct neighbour *neighbour, struct rte_mb
 	worker_transmit(worker, neighbour->device, mbuf);
 }
 
-/* A SYN on a flow that is established. RFC 5961 section 4: a challenge ACK; a peer that really began anew answers it
- * with a RST. To an endpoint whose SYN-ACK comes again it is the ACK that was lost, and has a timestamp where they were
- * negotiated (RFC 7323 section 3.2 lets it be dropped otherwise): the one that it echoes, which is our SYN's own and
- * thus never ahead of the client's clock. A forged SYN-ACK doesn't have the endpoint's number, and must not choose the
- * timestamp that the endpoint remembers. */
+/* Tells the peer of a leg where the connection stands. One that is gone answers with a RST of that number. */
 static void
-answer_syn(struct worker *worker, uint32_t index, unsigned leg, const struct packet *packet, struct rte_mbuf *mbuf)
+challenge(struct worker *worker, struct flow *flow, unsigned leg, const struct tcp_options *ours)
 {
-	struct flow *flow = flow_table_get(&worker->flows, index);
 	struct flow_leg *in = &flow->leg[leg], *out = &flow->leg[leg_other(leg)];
-	const uint8_t *tcp = rte_pktmbuf_mtod(mbuf, const uint8_t *) + packet->l4;
-	struct tcp_options theirs, ours = {.wscale = TCP_WSCALE_NONE};
 	uint8_t options[TCP_OPTIONS_MAX];
 
-	bool again = (packet->flags & TCP_ACK) != 0 && packet->seq + 1 == in->seq_end && packet->ack == in->ack;
-
-	if (again && (in->flags & LEG_TS) != 0 &&
-	    tcp_options_parse(tcp + TCP_HEADER_LENGTH, packet->options_length, true, &theirs)) {
-		ours.timestamps = theirs.timestamps;
-		ours.tsval = theirs.tsecr;
-		ours.tsecr = theirs.tsval;
-	}
-	worker_drop(worker, mbuf, REASON_TCP_STATE);
-	if (worker->rst_allowance == 0)
-		return;
-	worker->rst_allowance--;
 	struct emit_segment ack = {
 		.flags = TCP_ACK,
 		.seq = out->seq_end + out->seq_delta,
 		.ack = out->ack - in->seq_delta, /* what the other side has; what we saw may have been lost behind us */
 		.window = splice_window((uint16_t)((out->edge - out->ack) >> out->wscale), out->wscale, in->announced),
 		.options = options,
-		.options_length = tcp_options_write(&ours, options),
+		.options_length = tcp_options_write(ours, options),
 	};
 	emit_to_peer(worker, in, &ack);
 }
 
-/* Whether a RST would be obeyed by its receiver: RFC 5961 asks for exactly the next number it expects, and that lies
- * between what it acknowledged and what has passed. Once there was a FIN, its own number will do as well: a process
- * that is gone answers what it got last, which may be of before its FIN was heard, and Linux obeys that. */
+/* A SYN on a flow that is established. RFC 5961 section 4: a challenge; a peer that really began anew answers it with a
+ * RST. To an endpoint whose SYN-ACK comes again it is the ACK that was lost, and has a timestamp where they were
+ * negotiated (RFC 7323 section 3.2 lets it be dropped otherwise): the one that it echoes, which is our SYN's own and
+ * thus never ahead of the client's clock. A forged SYN-ACK doesn't have the endpoint's number, and must not choose the
+ * timestamp that the endpoint remembers. Nor must a forged SYN that of a client: its answer has none. A client that did
+ * begin anew has no clock of ours to hold it against, and answers it as it is. */
+static void
+answer_syn(struct worker *worker, uint32_t index, unsigned leg, const struct packet *packet, struct rte_mbuf *mbuf)
+{
+	struct flow *flow = flow_table_get(&worker->flows, index);
+	const struct flow_leg *in = &flow->leg[leg];
+	const uint8_t *tcp = rte_pktmbuf_mtod(mbuf, const uint8_t *) + packet->l4;
+	struct tcp_options theirs, ours = {.wscale = TCP_WSCALE_NONE};
+
+	bool again = (packet->flags & TCP_ACK) != 0 && packet->seq + 1 == in->seq_end && packet->ack == in->ack;
+
+	if (again && flow->syn_acks_due != 0) {
+		flow->syn_acks_due--;
+		worker_drop(worker, mbuf, REASON_NONE);
+		return;
+	}
+	if (again && (in->flags & LEG_TS) != 0 &&
+	    tcp_options_parse(tcp + TCP_HEADER_LENGTH, packet->options_length, true, &theirs)) {
+		ours.timestamps = theirs.timestamps;
+		ours.tsval = theirs.tsecr; /* and no TSecr: the time since says nothing of the path (dial.h) */
+	}
+	worker_drop(worker, mbuf, REASON_TCP_STATE);
+	if (again || flow_may_challenge(flow, worker->clock_ms))
+		challenge(worker, flow, leg, &ours);
+}
+
+/* Once there was a FIN, its own number will do for a RST as well: a process that is gone answers what it got last,
+ * which may be of before its FIN was heard, and Linux obeys that. */
+static inline uint32_t
+reset_leeway(const struct flow_leg *in)
+{
+	return (in->flags & LEG_FIN) != 0 ? 1 : 0;
+}
+
+/* Whether a RST has a number that its receiver has left behind. It can't be obeyed. */
+static bool
+reset_is_old(const struct flow_leg *in, const struct flow_leg *out, const struct packet *packet)
+{
+	return seq_before(packet->seq + in->seq_delta, out->ack - reset_leeway(in));
+}
+
+/* Whether a RST would be obeyed by its receiver: RFC 5961 asks for exactly the next number that it expects. That is
+ * what it acknowledged last, where a RST answers it, or the end of what has passed, where its peer gave up. It may be
+ * any number between as well, but then one hit of many would do for somebody who guesses. */
 static bool
 reset_is_exact(const struct flow_leg *in, const struct flow_leg *out, const struct packet *packet)
 {
-	uint32_t least = out->ack - ((in->flags & LEG_FIN) != 0 ? 1 : 0);
+	uint32_t behind_acked = out->ack - (packet->seq + in->seq_delta), behind_sent = in->seq_end - packet->seq;
 
-	return seq_at_most(least, packet->seq + in->seq_delta) && seq_at_most(packet->seq, in->seq_end);
+	return behind_acked <= reset_leeway(in) || behind_sent <= reset_leeway(in);
 }
 
-/* Whether the receiver could take the packet: its sequence numbers lie where the receiver has said that it takes them,
- * and it acknowledges what the receiver has sent. */
+/* How far back a repeat may lie: nobody has more under way than the largest window that his peer can announce. */
+static inline int32_t
+oldest(const struct flow_leg *receiver)
+{
+	return -(int32_t)(((uint32_t)UINT16_MAX << receiver->wscale) + SPLICE_WINDOW_SLACK);
+}
+
+/* Whether the packet may be of this connection: its sequence numbers lie where its receiver has said that it takes
+ * them, or took them, and it acknowledges what the receiver has sent, not too long ago (RFC 5961 section 5). */
 static inline bool
 is_acceptable(const struct flow_leg *in, const struct flow_leg *out, const struct packet *packet)
 {
 	uint32_t seq = packet->seq + in->seq_delta; /* as the receiver sees it */
 	uint32_t end = seq + packet_seq_length(packet);
 
-	if (unlikely((int32_t)(end - out->edge) > SPLICE_WINDOW_SLACK ||
-		     (int32_t)(seq - out->ack) < -SPLICE_WINDOW_MAX))
+	if (unlikely((int32_t)(end - out->edge) > SPLICE_WINDOW_SLACK || (int32_t)(seq - out->ack) < oldest(out)))
 		return false;
 	return (packet->flags & TCP_ACK) == 0 || likely(seq_at_most(packet->ack - out->seq_delta, out->seq_end) &&
-							(int32_t)(packet->ack - in->ack) >= -SPLICE_WINDOW_MAX);
+							(int32_t)(packet->ack - in->ack) >= oldest(in));
 }
 
-/* Takes note of what a packet that is passed on says of its sender. */
+/* Whether the receiver of an acceptable packet will listen to what it says: not when all of it is a repeat of what it
+ * has acknowledged. To that it answers, but the acknowledgment, window, FIN and timestamp are lost on it (RFC 9293
+ * section 3.10.7.4), and we must not believe them either; but while we hold bytes for its sender, we are a receiver
+ * too: he may have to acknowledge them with a number that the client has left behind, when his window is so small that
+ * what the client says about it doesn't reach him. */
+static inline bool
+is_current(const struct flow_leg *in, const struct flow_leg *out, const struct packet *packet)
+{
+	return seq_at_most(out->ack, packet->seq + in->seq_delta + packet_seq_length(packet)) ||
+	       (in->flags & LEG_HELD) != 0;
+}
+
+bool
+splice_is_beyond(const struct flow *flow, const struct packet *packet)
+{
+	const struct flow_leg *client = &flow->leg[LEG_CLIENT], *endpoint = &flow->leg[LEG_ENDPOINT];
+	return (packet->flags & TCP_SYN) != 0 || seq_before(client->seq_end, packet->seq) ||
+	       !is_acceptable(client, endpoint, packet);
+}
+
+/* Takes note of what a packet that is current and passed on says of its sender. */
 static inline void
 track(struct flow_leg *in, struct flow_leg *out, const struct packet *packet)
 {
 	uint32_t end = packet->seq + packet_seq_length(packet);
 
-	if ((packet->flags & TCP_RST) != 0)
-		return;
 	/* A window says something together with the newest acknowledgment only: an old packet, of a connection before
 	 * on the same ports even, would move the edge to anywhere. */
 	if (likely(seq_at_most(in->ack, packet->ack))) {
@@ -266,14 +317,14 @@ track(struct flow_leg *in, struct flow_leg *out, const struct packet *packet)
 		out->flags |= LEG_FIN_ACKED;
 
 	uint8_t flags = in->flags | LEG_ACTIVE;
-	if (seq_before(in->seq_end, end)) {
+	if (seq_before(in->seq_end, end) && end != packet->seq) { /* a bare ACK brings nothing, wherever it lies */
 		in->seq_end = end;
-		flags &= (uint8_t)~LEG_FIN; /* what goes on behind a FIN shows that the FIN was somebody else's */
+		/* What goes on behind a FIN shows that the FIN was somebody else's. */
+		flags &= (uint8_t) ~(LEG_FIN | LEG_FIN_ACKED);
 	}
 	if (unlikely((packet->flags & TCP_FIN) != 0) && end == in->seq_end)
 		flags |= LEG_FIN;
 	in->flags = flags;
-	in->bytes += packet->payload_length;
 }
 
 void
@@ -286,10 +337,12 @@ splice_input(struct worker *worker, uint32_t index, unsigned leg, const struct p
 		answer_syn(worker, index, leg, packet, mbuf);
 		return;
 	}
-	if (unlikely(!is_acceptable(in, out, packet))) {
+	bool is_reset = (packet->flags & TCP_RST) != 0;
+	if (unlikely(!is_acceptable(in, out, packet) || (is_reset && reset_is_old(in, out, packet)))) {
 		worker_drop(worker, mbuf, REASON_TCP_WINDOW);
 		return;
 	}
+	bool current = is_current(in, out, packet);
 	struct neighbour *neighbour = neighbour_get(&worker->neighbours, out->hop);
 	if (unlikely(neighbour == NULL)) {
 		neighbour = emit_neighbour(worker, out);
@@ -298,24 +351,29 @@ splice_input(struct worker *worker, uint32_t index, unsigned leg, const struct p
 			return;
 		}
 	}
-	if (unlikely(((in->flags | out->flags) & LEG_HELD) != 0))
+	if (unlikely(((in->flags | out->flags) & LEG_HELD) != 0) && current && !is_reset)
 		dial_held_passes(worker, index, leg, packet, mbuf);
 	enum reason reason = rewrite(worker, in, out, packet, mbuf);
 	if (unlikely(reason != REASON_NONE)) {
 		worker_drop(worker, mbuf, reason);
 		return;
 	}
-	track(in, out, packet);
+	in->bytes += packet->payload_length;
+	if (likely(current) && likely(!is_reset))
+		track(in, out, packet);
 	worker->stats->spliced_packets++;
 	if (unlikely(packet->payload_length + packet->options_length > out->mss && packet->payload_length != 0))
 		send_split(worker, neighbour, out, packet, mbuf);
 	else
 		send_rewritten(worker, neighbour, mbuf);
 
-	if (unlikely((packet->flags & TCP_RST) != 0)) {
+	if (unlikely(is_reset)) {
+		const struct tcp_options none = {.wscale = TCP_WSCALE_NONE};
 		if (reset_is_exact(in, out, packet))
 			flow_finish(worker, index,
 				    leg == LEG_CLIENT ? REASON_RESET_BY_CLIENT : REASON_RESET_BY_ENDPOINT);
+		else if (flow_may_challenge(flow, worker->clock_ms))
+			challenge(worker, flow, leg, &none);
 		return;
 	}
 	if (unlikely((in->flags & LEG_HELD) != 0))

@@ -30,6 +30,7 @@
 #include "dataplane/accept.h"
 #include "dataplane/arp.h"
 #include "dataplane/dial.h"
+#include "dataplane/flow_adopt.h"
 #include "dataplane/flow_close.h"
 #include "dataplane/host.h"
 #include "dataplane/icmp.h"
@@ -43,6 +44,8 @@ enum {
 	NEIGHBOUR_TICK_MS = 100,
 	TIMER_BUDGET = 512,
 	PROBE_BURST = 16,
+	HOLDS_KEPT = 1024,  /* so many were in use at a time: a busy moment. More were an attack, and their memory goes
+			       back */
 	TO_BE_SENT = 0x8000 /* beside a device's index in mbuf->port */
 };
 
@@ -170,7 +173,9 @@ other_input(struct worker *worker, const struct packet *packet, struct rte_mbuf 
 		icmp_input(worker, packet, mbuf);
 		return;
 	default:
-		if (net_address_find(worker->net, &packet->destination) == NET_ADDRESS_NONE && packet->l2_unicast)
+		if (net_address_find(worker->net, &packet->source) != NET_ADDRESS_NONE)
+			worker_drop(worker, mbuf, REASON_IP_LAND);
+		else if (net_address_find(worker->net, &packet->destination) == NET_ADDRESS_NONE && packet->l2_unicast)
 			worker_drop(worker, mbuf, REASON_IP_NOT_OURS);
 		else
 			host_deliver(worker, packet, mbuf, REASON_IP_PROTOCOL);
@@ -188,7 +193,7 @@ classify(struct worker *worker, uint8_t device_index, struct rte_mbuf *mbuf, str
 	const uint8_t *frame = rte_pktmbuf_mtod(mbuf, const uint8_t *);
 	uint64_t verdict = mbuf->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK;
 	bool checksummed = device->rx_checksummed && verdict == RTE_MBUF_F_RX_L4_CKSUM_GOOD;
-	uint16_t vlan = (mbuf->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0 ? mbuf->vlan_tci & 0xfff : 0;
+	uint16_t vlan = (mbuf->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0 ? mbuf->vlan_tci & 0xfff : PACKET_NO_TAG;
 
 	packet_parse(frame, mbuf->data_len, mbuf->pkt_len, checksummed, vlan, packet);
 	if (unlikely(packet->kind == PACKET_BAD)) {
@@ -219,22 +224,48 @@ classify(struct worker *worker, uint8_t device_index, struct rte_mbuf *mbuf, str
 	return true;
 }
 
-uint16_t
-worker_owner(const struct worker *worker, uint8_t device, const struct flow_key *key, uint32_t hash)
+bool
+worker_is_clients(const struct worker *worker, const struct flow_key *key)
 {
 	const struct ip_addr *local = &worker->net->addresses[key->local_addr].addr;
 	uint16_t port = ntohs(key->local_port);
 	struct listener_offer offer;
 
-	/* What isn't from the range towards endpoints is a client's, of a listener that is gone perhaps: its
-	 * connections aren't. */
-	if (port < worker->conf->flow.local_port_first || port > worker->conf->flow.local_port_last ||
-	    worker->hooks->listener(worker->hooks->context, local, port, &offer)) {
+	return port < worker->conf->flow.local_port_first || port > worker->conf->flow.local_port_last ||
+	       worker->hooks->listener(worker->hooks->context, local, port, &offer);
+}
+
+uint16_t
+worker_owner(const struct worker *worker, uint8_t device, const struct flow_key *key, uint32_t hash)
+{
+	uint16_t adopter;
+
+	if (worker->strays != NULL && flow_strays_find(worker->strays, key, hash, &adopter))
+		return adopter;
+	if (worker_is_clients(worker, key)) {
 		if (worker->net->devices[device]->rx_queues >= worker->n_workers)
 			return worker->id;
 		return (uint16_t)((uint64_t)hash * worker->n_workers >> 32);
 	}
 	return local_port_owner(key->local_port, worker->n_workers);
+}
+
+/* A packet from the client of a flow that is over, with numbers that aren't of it: the port begins anew, and nothing of
+ * the old connection is worth keeping (RFC 6191). A SYN alone doesn't show it, since anybody can send one. It gets its
+ * cookie; the ACK that brings the cookie back does. */
+static void
+renew(struct worker *worker, uint32_t index, const struct packet *packet, const struct flow_key *key,
+      struct rte_mbuf *mbuf)
+{
+	bool is_syn = (packet->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+	bool is_new = accept_ends_handshake(worker, packet, key);
+
+	if (is_new)
+		flow_dispose(worker, index);
+	if (is_syn || is_new)
+		accept_stranger(worker, packet, key, mbuf);
+	else
+		worker_drop(worker, mbuf, REASON_TCP_WINDOW);
 }
 
 /* Pass 3 for one packet. */
@@ -243,9 +274,11 @@ tcp_input(struct worker *worker, const struct packet *packet, const struct flow_
 	  struct rte_mbuf *mbuf)
 {
 	if (ref == 0) {
-		/* Here, where it costs only strangers: a packet from one of our own addresses. */
+		/* Here, where it costs only strangers: a packet from one of our own addresses, or a network's. */
 		if (net_address_find(worker->net, &packet->source) != NET_ADDRESS_NONE)
 			worker_drop(worker, mbuf, REASON_IP_LAND);
+		else if (net_is_broadcast(worker->net, &packet->source))
+			worker_drop(worker, mbuf, REASON_IP_MARTIAN);
 		else
 			accept_stranger(worker, packet, key, mbuf);
 		return;
@@ -256,10 +289,8 @@ tcp_input(struct worker *worker, const struct packet *packet, const struct flow_
 
 	switch (flow->leg[leg].state) {
 	case FLOW_CLOSING:
-		/* The client's port begins anew: nothing of the old connection is worth keeping (RFC 6191). */
-		if (leg == LEG_CLIENT && (packet->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN) {
-			flow_dispose(worker, index);
-			accept_stranger(worker, packet, key, mbuf);
+		if (leg == LEG_CLIENT && splice_is_beyond(flow, packet)) {
+			renew(worker, index, packet, key, mbuf);
 			return;
 		}
 		/* fall through */
@@ -331,6 +362,7 @@ worker_input(struct worker *worker, uint8_t device, struct rte_mbuf **mbufs, uin
 		host_forward(worker, device, mbufs, n);
 		return;
 	}
+	syn_shed_burst(&worker->shed, device, n == WORKER_BURST);
 	for (uint16_t i = 0; i < n; i++)
 		mbufs[i]->port = device;
 	input(worker, mbufs, n, false);
@@ -349,6 +381,7 @@ worker_input_handed_over(struct worker *worker, struct rte_mbuf **mbufs, uint16_
 		else
 			arrived[n_arrived++] = mbufs[i];
 	}
+	syn_shed_burst(&worker->shed, NET_DEVICES_MAX, n == WORKER_BURST);
 	input(worker, arrived, n_arrived, true);
 }
 
@@ -383,10 +416,12 @@ worker_abort_all(struct worker *worker, enum reason reason)
 		struct flow *flow = flow_table_get(&worker->flows, index);
 		if (flow->state == FLOW_CONNECTING)
 			dial_abandon(worker, index); /* back to PEEKING */
-		if (flow->state == FLOW_SPLICED)
+		if (flow->state == FLOW_SPLICED) {
 			flow_abort(worker, index, reason);
-		else if (flow->state == FLOW_PEEKING)
+			flow_dispose(worker, index); /* both sides know: nothing is left to adopt */
+		} else if (flow->state == FLOW_PEEKING) {
 			flow_refuse(worker, index, reason, NULL);
+		}
 	}
 	worker_flush(worker);
 }
@@ -412,10 +447,15 @@ worker_time(struct worker *worker, uint64_t now_ms)
 		worker->neighbour_tick_ms = now_ms;
 		neighbour_tick(worker);
 		take_probes(worker);
+		if (worker->holds.used == 0 && worker->holds.touched_holds > HOLDS_KEPT)
+			hold_pool_trim(&worker->holds);
 	}
+	if (unlikely(worker->n_farewells != 0))
+		flow_adopt_farewell(worker);
 	if (now_ms / 1000 != worker->rst_second) {
 		worker->rst_second = now_ms / 1000;
 		worker->rst_allowance = worker->conf->flow.rst_per_second;
+		worker->refusals_told = 0;
 	}
 	worker->stats->neighbours = worker->neighbours.used;
 	worker->stats->holds = worker->holds.used;

@@ -14,12 +14,14 @@
 #include <stdint.h>
 
 #include "dataplane/dataplane.h"
+#include "dataplane/flow_strays.h"
 #include "dataplane/flow_table.h"
 #include "dataplane/hold.h"
 #include "dataplane/neighbour.h"
 #include "dataplane/net.h"
 #include "dataplane/packet.h"
 #include "dataplane/reason.h"
+#include "dataplane/syn_shed.h"
 #include "dataplane/timer_wheel.h"
 
 struct rte_mbuf;
@@ -78,9 +80,18 @@ struct worker {
 	uint64_t cookie_secret[2], isn_secret[2], port_secret[2];
 	uint32_t port_counters[WORKER_PORT_COUNTERS]; /* local_port.c */
 	uint32_t rst_allowance;                       /* RSTs to strangers left in this second */
+	uint32_t refusals_told;                       /* events about refusals in this second */
 	uint64_t rst_second, neighbour_tick_ms;
-	uint64_t defended_ms; /* when an address was last defended; 0: never */
+	struct syn_shed shed;
+	uint32_t reclaim_hand; /* reclaim.c: the record that was looked at last */
+	uint64_t defended_ms;  /* when an address was last defended; 0: never */
 	struct tx_buffer tx[NET_DEVICES_MAX];
+
+	/* Of an adoption (flow_adopt.h); allocated before the worker runs. */
+	const struct flow_strays *strays;
+	struct flow_leg *farewells; /* legs whose peers are to be told that their connection is gone */
+	uint32_t n_farewells;
+	uint64_t farewell_ms; /* when to begin with it */
 
 	struct rte_ring *inbox;          /* mbufs handed over by other workers */
 	struct rte_ring *const *inboxes; /* of all workers, by id */
@@ -101,11 +112,6 @@ worker_count(struct worker *worker, enum reason reason)
 
 /* A frame, Ethernet header and all, for device; sent at the end of the burst at the latest. Takes the mbuf. */
 void worker_transmit(struct worker *worker, uint8_t device, struct rte_mbuf *mbuf);
-/* The worker that a packet belongs to when its flow isn't in our table: key and its hash as by flow_table_hash, and the
- * device that the packet arrived at. This worker itself when nobody can know better. */
-uint16_t worker_owner(const struct worker *worker, uint8_t device, const struct flow_key *key, uint32_t hash);
-/* Gives an mbuf to another worker's inbox, or drops and counts it when that is full. Takes the mbuf. */
-void worker_hand_over(struct worker *worker, uint16_t to, struct rte_mbuf *mbuf);
 /* Sends what waits in the buffers; what a device doesn't take is dropped and counted. */
 void worker_flush(struct worker *worker);
 
@@ -113,6 +119,15 @@ void worker_flush(struct worker *worker);
 struct rte_mbuf *worker_mbuf(struct worker *worker);
 /* xoshiro128-like: fast, seeded, not for secrets. */
 uint32_t worker_random(struct worker *worker);
+
+/* Whether a key is of a client, not of an endpoint. What isn't from the range of ports towards endpoints is, of a
+ * listener that is gone perhaps: its connections aren't. */
+bool worker_is_clients(const struct worker *worker, const struct flow_key *key);
+/* The worker that a packet belongs to when its flow isn't in our table: key and its hash as by flow_table_hash, and the
+ * device that the packet arrived at. This worker itself when nobody can know better. */
+uint16_t worker_owner(const struct worker *worker, uint8_t device, const struct flow_key *key, uint32_t hash);
+/* Gives an mbuf to another worker's inbox, or drops and counts it when that is full. Takes the mbuf. */
+void worker_hand_over(struct worker *worker, uint16_t to, struct rte_mbuf *mbuf);
 
 /* Takes n <= WORKER_BURST frames that arrived on a device through all that must be done with them. Takes the mbufs. */
 void worker_input(struct worker *worker, uint8_t device, struct rte_mbuf **mbufs, uint16_t n, uint64_t now_ms);

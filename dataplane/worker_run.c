@@ -172,7 +172,7 @@ worker_run(void *argument)
 	rte_rcu_qsbr_thread_register(run->qsbr, worker->id);
 	rte_rcu_qsbr_thread_online(run->qsbr, worker->id);
 
-	while (!atomic_load_explicit(&run->stop, memory_order_relaxed)) {
+	while (!atomic_load_explicit(&run->stop, memory_order_acquire)) {
 		uint64_t tsc = rte_rdtsc();
 		if (tsc - clock_tsc >= per_ms / 2) { /* the system's clock costs a few hundred cycles */
 			clock_tsc = tsc;
@@ -201,7 +201,9 @@ worker_run(void *argument)
 	}
 	while (take_inbox(worker, now_ms) != 0) /* the last words of workers that ended before */
 		;
-	worker_abort_all(worker, REASON_SHUTDOWN);
+	if (!atomic_load(&run->keeps))
+		worker_abort_all(worker, REASON_SHUTDOWN);
+	worker_flush(worker);
 	rte_rcu_qsbr_thread_offline(run->qsbr, worker->id);
 	rte_rcu_qsbr_thread_unregister(run->qsbr, worker->id);
 	return 0;

@@ -29,6 +29,7 @@ struct worker_run {
 	struct rte_rcu_qsbr *qsbr;
 	struct worker_run *all; /* of every worker, by id: to wake those that something was handed to */
 	atomic_bool stop;
+	atomic_bool keeps; /* set before stop: flows stay as they are, for the next process to adopt */
 	atomic_bool sleeping;
 	int wake_fd; /* eventfd */
 	int epoll_fd;

@@ -15,6 +15,7 @@
 #include "dataplane/nd.h"
 #include "dataplane/port.h"
 #include "dataplane/probe.h"
+#include "gateway/live_names.h"
 #include "platform/clock.h"
 #include "platform/log.h"
 
@@ -88,18 +89,19 @@ open_worker(struct box *box, uint16_t id, struct text *error)
 		.live = live_counters(box->live, id),
 		.cookie_secret = {secrets->cookie[0], secrets->cookie[1]},
 		.isn_secret = {secrets->isn[0], secrets->isn[1]},
-		.port_secret = {secrets->port[0], secrets->port[1]},
 		.rst_allowance = conf->flow.rst_per_second,
 		.inboxes = box->inboxes,
 		.events = conf->log.access ? box->events : NULL,
 	};
 	stats->heartbeat_ms = now_ms;
-	if (getrandom(worker->random_state, sizeof(worker->random_state), 0) != sizeof(worker->random_state)) {
+	/* Where ports begin must not be what it was: those of just now are in use, or in an endpoint's TIME-WAIT. */
+	if (getrandom(worker->random_state, sizeof(worker->random_state), 0) != sizeof(worker->random_state) ||
+	    getrandom(worker->port_secret, sizeof(worker->port_secret), 0) != sizeof(worker->port_secret)) {
 		text_print(error, "the kernel gives no random bytes");
 		return false;
 	}
 	worker->random_state[0] |= 1; /* all zero would stay so */
-	flow_table_init(&worker->flows, flow_map_table(&box->map, id), box->map.capacity, secrets->hash);
+	flow_table_init(&worker->flows, flow_map_table(box->map.header, id), box->map.header->capacity, secrets->hash);
 	timer_wheel_init(&worker->wheel, worker->clock_ms);
 	uint32_t holds = conf->tables.holds / box->n_workers;
 	if (!hold_pool_init(&worker->holds, holds < 64 ? 64 : holds) ||
@@ -121,14 +123,58 @@ open_worker(struct box *box, uint16_t id, struct text *error)
 	return worker_run_init(&box->runs[id], worker, box->qsbr, box->runs, error);
 }
 
+/* Flow records and the names of live slots: the mapping for this process, and what the one before left. */
+static bool
+open_state(struct box *box, struct text *error)
+{
+	const char *directory = box->conf->state_directory;
+	struct flow_map_shape shape = {.n_workers = box->n_workers, .n_addresses = box->net.n_addresses};
+	struct text refused = {0};
+
+	shape.capacity = (box->conf->tables.flows + box->n_workers - 1) / box->n_workers;
+	for (unsigned i = 0; i < shape.n_addresses; i++)
+		shape.addresses[i] = box->net.addresses[i].addr;
+	if (!flow_map_boot_id(shape.boot_id, error) || !flow_map_open(&box->map, &shape, &refused, error)) {
+		text_free(&refused);
+		return false;
+	}
+	if (refused.length != 0)
+		log_warn("gateway", "flows not adopted", LOG_STR("detail", refused.bytes));
+	text_free(&refused);
+
+	const struct flow_map_header *before = box->map.before;
+	box->knows_slots = live_names_load(box->live, directory, before == NULL ? NULL : before->lineage, &refused);
+	if (refused.length != 0)
+		log_warn("gateway", "names of endpoints not adopted", LOG_STR("detail", refused.bytes));
+	text_free(&refused);
+	return true;
+}
+
+/* Lets the next process know. Without it flows are adopted all the same, but nobody knows any more what they were. */
+static void
+save_names(struct box *box)
+{
+	struct text error = {0};
+
+	if (!live_changed(box->live))
+		return;
+	if (!live_names_save(box->live, box->conf->state_directory, box->map.header->lineage, &error))
+		log_error("gateway", "names of endpoints not saved", LOG_STR("detail", error.bytes));
+	text_free(&error);
+}
+
 bool
-box_open(struct box *box, const struct conf *conf, struct text *error)
+box_open(struct box *box, const struct conf *conf, const struct box_inheritance *inheritance, struct text *error)
 {
 	*box = (struct box){.conf = conf, .n_workers = conf->n_workers, .started_wall_ms = clock_wall_ms()};
 	for (unsigned i = 0; i < WORKERS_MAX; i++)
 		box->runs[i].wake_fd = box->runs[i].epoll_fd = -1;
 
-	if (!eal_start(conf, &box->eal, error))
+	interlude_inherit(&box->interlude, conf, inheritance->interlude);
+
+	/* First of all: the process before may be using the devices, too. */
+	if (!flow_map_lock(&box->map, conf->state_directory, BOX_LOCK_WAIT_MS, error) ||
+	    !eal_start(conf, inheritance->packets_fd, &box->eal, error))
 		return false;
 	box->live = live_create(box->n_workers, LIVE_SLOTS_MAX);
 	box->decide = box->live == NULL ? NULL : decide_create(box->live);
@@ -144,10 +190,9 @@ box_open(struct box *box, const struct conf *conf, struct text *error)
 		if (box->events == NULL)
 			return false;
 	}
-	uint32_t capacity = (conf->tables.flows + box->n_workers - 1) / box->n_workers;
-	if (!open_devices(box, error) ||
-	    !flow_map_create(&box->map, conf->state_directory, box->n_workers, capacity, error))
+	if (!open_devices(box, error) || !open_state(box, error))
 		return false;
+	interlude_end(&box->interlude);
 	for (uint16_t i = 0; i < box->n_workers; i++)
 		if (!open_worker(box, i, error))
 			return false;
@@ -170,6 +215,7 @@ box_reload(struct box *box)
 		box->reload.failures++;
 		return false;
 	}
+	save_names(box);
 	snapshot->generation = ++box->reload.generation;
 	box->reload.applied_wall_ms = clock_wall_ms();
 	struct decide_view *old = decide_install(box->decide, snapshot);
@@ -181,15 +227,41 @@ box_reload(struct box *box)
 	return true;
 }
 
-bool
-box_start(struct box *box, struct text *error)
+static uint32_t
+slot_before(void *context, char kind, uint32_t slot)
 {
-	/* Neighbours that knew us with another MAC (a failed box, a changed NIC) learn better at once. */
-	arp_announce(box->workers[0]);
-	nd_announce(box->workers[0]);
-	worker_flush(box->workers[0]);
+	const struct box *box = context;
+	return box->knows_slots && live_kind(box->live, slot) == kind ? slot : 0;
+}
+
+static void
+adopt(struct box *box)
+{
+	const struct flow_adopt_names names = {box, slot_before};
+	struct flow_adopt_source source;
+	struct flow_adoption *adoption = &box->adoption;
+	uint64_t begin_us = clock_us();
+
+	flow_adopt_source_init(&source, box->map.before);
+	flow_adopt(adoption, &source, box->workers, &names, clock_ms());
+	box->adoption_us = clock_us() - begin_us;
+	uint32_t lost = adoption->held + adoption->damaged + adoption->address + adoption->full;
+	log_write(lost == 0 ? LOG_INFO : LOG_WARN, "gateway", "flows adopted",
+		  LOG_FIELDS(LOG_U64("found", adoption->found), LOG_U64("spliced", adoption->spliced),
+			     LOG_U64("closing", adoption->closing), LOG_U64("forgotten", adoption->forgotten),
+			     LOG_U64(reason_text(REASON_ADOPT_HELD), adoption->held),
+			     LOG_U64(reason_text(REASON_ADOPT_DAMAGED), adoption->damaged),
+			     LOG_U64(reason_text(REASON_ADOPT_ADDRESS), adoption->address),
+			     LOG_U64(reason_text(REASON_ADOPT_FULL), adoption->full),
+			     LOG_U64("microseconds", box->adoption_us)));
+}
+
+bool
+box_resume(struct box *box, struct text *error)
+{
 	for (uint16_t i = 0; i < box->n_workers; i++) {
 		box->workers[i]->stats->heartbeat_ms = clock_ms();
+		atomic_store(&box->runs[i].stop, false);
 		int result = rte_eal_remote_launch(worker_run, &box->runs[i], eal_worker_lcore(i));
 		if (result != 0) {
 			text_print(error, "worker %u doesn't start: %s", i, rte_strerror(-result));
@@ -200,11 +272,30 @@ box_start(struct box *box, struct text *error)
 	return true;
 }
 
+bool
+box_start(struct box *box, struct text *error)
+{
+	if (box->map.before != NULL)
+		adopt(box);
+	if (!flow_map_publish(&box->map, error))
+		return false;
+	flow_adopt_ask(box->workers);
+	/* Neighbours that knew us with another MAC (a failed box, a changed NIC) learn better at once. */
+	arp_announce(box->workers[0]);
+	nd_announce(box->workers[0]);
+	worker_flush(box->workers[0]);
+	uint32_t frames = interlude_replay(&box->interlude, box->workers[0], box->devices, clock_ms());
+	if (frames != 0)
+		log_info("gateway", "took what came in meanwhile", LOG_U64("frames", frames));
+	return box_resume(box, error);
+}
+
 void
 box_tick(struct box *box)
 {
 	uint64_t now_ms = clock_ms();
 
+	save_names(box); /* first: an offer never rests on what the next process wouldn't know */
 	decide_refresh_offers(box->decide);
 	prober_tick(&box->prober, decide_snapshot(box->decide), box->probes, box->n_workers, (uint32_t)(now_ms / 1000));
 	live_sweep(box->live, now_ms);
@@ -218,12 +309,13 @@ box_drain(struct box *box, bool draining)
 }
 
 void
-box_stop(struct box *box)
+box_stop(struct box *box, enum box_stop_how how)
 {
 	if (!box->running)
 		return;
 	/* Worker 0 last: it may have to send what the others say in the end. */
 	for (uint16_t i = box->n_workers; i-- > 0;) {
+		atomic_store(&box->runs[i].keeps, how == BOX_STOP_KEEP);
 		atomic_store(&box->runs[i].stop, true);
 		worker_run_wake(&box->runs[i]);
 		rte_eal_wait_lcore(eal_worker_lcore(i));
@@ -234,7 +326,8 @@ box_stop(struct box *box)
 void
 box_close(struct box *box)
 {
-	box_stop(box);
+	box_stop(box, BOX_STOP_RESET);
+	flow_adopt_free(&box->adoption, box->workers, box->n_workers);
 	for (uint16_t i = 0; i < box->n_workers; i++) {
 		worker_run_close(&box->runs[i]);
 		if (box->workers[i] != NULL) {
@@ -248,8 +341,7 @@ box_close(struct box *box)
 	}
 	for (uint8_t i = 0; i < box->n_devices; i++)
 		port_close(&box->devices[i]);
-	if (box->map.header != NULL)
-		flow_map_close(&box->map);
+	flow_map_close(&box->map);
 	rte_ring_free(box->events);
 	rte_free(box->qsbr);
 	prober_free(&box->prober);

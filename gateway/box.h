@@ -12,7 +12,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "dataplane/flow_adopt.h"
 #include "dataplane/flow_map.h"
+#include "dataplane/interlude.h"
 #include "dataplane/net.h"
 #include "dataplane/worker.h"
 #include "dataplane/worker_run.h"
@@ -24,7 +26,15 @@
 #include "platform/eal.h"
 #include "platform/text.h"
 
+enum { BOX_LOCK_WAIT_MS = 5000 /* for the process before to be gone */ };
+
 enum { BOX_INBOX = 2048, BOX_EVENTS = 8192, BOX_PROBES = 256 };
+
+/* What becomes of flows that are still open. */
+enum box_stop_how {
+	BOX_STOP_RESET, /* reset on both sides */
+	BOX_STOP_KEEP   /* left as they are: the next process adopts them */
+};
 
 /* What came of the last reload, for status. */
 struct box_reload {
@@ -35,6 +45,12 @@ struct box_reload {
 	struct text last_errors;  /* diagnostics of the last failed reload */
 };
 
+/* What the program that this one replaces in its process hands on, if there is one. */
+struct box_inheritance {
+	const char *interlude; /* for interlude_inherit; "": none */
+	int packets_fd;        /* for eal_start; -1: none */
+};
+
 struct box {
 	const struct conf *conf;
 	struct eal eal;
@@ -42,6 +58,9 @@ struct box {
 	uint8_t n_devices;
 	struct net net;
 	struct flow_map map;
+	struct flow_adoption adoption; /* what came of the process before */
+	uint64_t adoption_us;          /* how long it took */
+	bool knows_slots;              /* the process before left the names of its live slots */
 	struct live *live;
 	struct decide *decide;
 	struct dataplane_hooks hooks;
@@ -56,27 +75,32 @@ struct box {
 	uint16_t n_workers;
 	bool running, draining;
 	uint64_t started_wall_ms;
+	const char *upgraded_from;  /* version of the program that this one replaced in its process; "": none did */
+	struct interlude interlude; /* then: what arrived since that one stopped */
+	uint64_t stalled_us;        /* then: from its last packet to our first */
+	unsigned upgrade_failures;  /* of this program: that it tried to become another, in vain */
 	struct box_reload reload;
 };
 
 /* Opens devices and memory and prepares the workers; nothing is forwarded yet. False, with a line in error; the process
  * should end then. */
-bool box_open(struct box *box, const struct conf *conf, struct text *error);
+bool box_open(struct box *box, const struct conf *conf, const struct box_inheritance *inheritance, struct text *error);
 /* Loads the federation for the first time or again, and puts it in force. On an error nothing changes, diagnostics are
  * in reload.last_errors, and the result is false. Waits for the workers to let go of the old snapshot (milliseconds).
  */
 bool box_reload(struct box *box);
-/* Launches the workers. */
+/* Adopts the flows of the process before (flow_adopt.h), and launches the workers. */
 bool box_start(struct box *box, struct text *error);
+/* Launches the workers again after box_stop by BOX_STOP_KEEP. */
+bool box_resume(struct box *box, struct text *error);
 /* Main thread, once a second: works out what listeners offer, asks for probes, releases what nobody refers to any more.
  */
 void box_tick(struct box *box);
 /* No new connections from now on (or again). */
 void box_drain(struct box *box, bool draining);
-/* Stops the workers; flows that are still open are reset on both sides. What they leave to be read (statistics, events)
- * stays. */
-void box_stop(struct box *box);
-/* box_stop, and frees everything. */
+/* Stops the workers. What they leave to be read (statistics, events) stays. */
+void box_stop(struct box *box, enum box_stop_how how);
+/* Stops, by BOX_STOP_RESET if that wasn't done before, and frees everything. */
 void box_close(struct box *box);
 
 /* Whether every worker went round its loop within the last few seconds: for systemd's watchdog. */

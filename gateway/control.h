@@ -9,7 +9,7 @@
  * A request is one line of at most CONTROL_REQUEST_MAX bytes; "arguments" may be left out. The answer is an object. One
  * with the member "error" (a sentence) says that nothing was done; "diagnostics" beside it are a failed reload's.
  *
- *   status, reload, drain, metrics                an object
+ *   status, reload, drain, upgrade, metrics       an object
  *   listeners, services, endpoints, flows, drops  {"NAME":[⏎record,⏎record⏎],"truncated":false}⏎
  *
  * Records of a list stand on a line each, so that a reader need not have a million of them in memory. "truncated":true:
@@ -41,6 +41,9 @@ struct control_callbacks {
 	bool (*reload)(void *context);
 	/* No new connections from now on, or again. */
 	void (*drain)(void *context, bool draining);
+	/* Checks program (NULL: the one that runs) and replaces this one with it, a moment later so that the answer
+	 * gets out. False: it won't, and error says why. */
+	bool (*upgrade)(void *context, const char *program, struct text *error);
 };
 
 /* Listens at path (absolute, at most 107 bytes); its folder is made when it is missing. A socket that a dead process

@@ -8,6 +8,7 @@
 static const char *const no_arguments[] = {NULL};
 static const char *const drops_arguments[] = {"all", NULL};
 static const char *const drain_arguments[] = {"undo", NULL};
+static const char *const upgrade_arguments[] = {"binary", NULL};
 static const char *const list_arguments[] = {"service", "limit", NULL};
 static const char *const limit_arguments[] = {"limit", NULL};
 static const char *const flows_arguments[] = {"client", "endpoint", "service", "state", "listener", "limit", NULL};
@@ -17,7 +18,7 @@ static const struct control_command commands[] = {
 	{"services", list_arguments, control_services}, {"endpoints", list_arguments, control_endpoints},
 	{"flows", flows_arguments, control_flows},      {"drops", drops_arguments, control_drops},
 	{"metrics", no_arguments, control_metrics},     {"reload", no_arguments, control_reload},
-	{"drain", drain_arguments, control_drain},
+	{"drain", drain_arguments, control_drain},      {"upgrade", upgrade_arguments, control_upgrade},
 };
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
 

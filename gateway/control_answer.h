@@ -47,7 +47,7 @@ struct control_command {
 };
 
 /* control_status.c */
-control_begin control_status, control_drops, control_metrics, control_reload, control_drain;
+control_begin control_status, control_drops, control_metrics, control_reload, control_drain, control_upgrade;
 /* control_lists.c */
 control_begin control_listeners, control_services, control_endpoints;
 /* control_flows.c */

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "gateway/control_answer.h"
 #include "platform/clock.h"
@@ -82,6 +83,34 @@ flows_json(const struct box *box)
 
 	for (unsigned state = FLOW_FREE + 1; state < FLOW_STATES; state++)
 		json_object_set_new(json, flow_state_text(state), json_integer(box_flows_in(box, state)));
+	return json;
+}
+
+/* What came of the flows of the process before; null when it left none. */
+static json_t *
+adoption_json(const struct box *box)
+{
+	const struct flow_adoption *adoption = &box->adoption;
+	const struct {
+		const char *name;
+		uint64_t value;
+	} members[] = {
+		{"found", adoption->found},
+		{"spliced", adoption->spliced},
+		{"closing", adoption->closing},
+		{"forgotten", adoption->forgotten},
+		{reason_text(REASON_ADOPT_HELD), adoption->held},
+		{reason_text(REASON_ADOPT_DAMAGED), adoption->damaged},
+		{reason_text(REASON_ADOPT_ADDRESS), adoption->address},
+		{reason_text(REASON_ADOPT_FULL), adoption->full},
+		{"microseconds", box->adoption_us},
+	};
+
+	if (adoption->found == 0)
+		return json_null();
+	json_t *json = json_object();
+	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
+		json_object_set_new(json, members[i].name, control_json_u64(members[i].value));
 	return json;
 }
 
@@ -235,6 +264,17 @@ neighbours_json(const struct box *box)
 	return list;
 }
 
+static json_t *
+upgrade_json(const struct box *box)
+{
+	if (box->upgraded_from == NULL || box->upgraded_from[0] == '\0')
+		return json_null();
+	json_t *json = json_object();
+	json_object_set_new(json, "from", json_string(box->upgraded_from));
+	json_object_set_new(json, "stalled_us", control_json_u64(box->stalled_us));
+	return json;
+}
+
 struct control_answer *
 control_status(struct control_context *context, const json_t *arguments, struct text *error)
 {
@@ -252,10 +292,14 @@ control_status(struct control_context *context, const json_t *arguments, struct 
 	json_object_set_new(json, "healthy", json_boolean(box_is_alive(box)));
 	json_object_set_new(json, "started", control_json_time(box->started_wall_ms));
 	json_object_set_new(json, "uptime_ms", control_json_u64(since(wall_ms, box->started_wall_ms)));
+	json_object_set_new(json, "pid", json_integer(getpid()));
+	json_object_set_new(json, "upgrade", upgrade_json(box));
+	json_object_set_new(json, "upgrade_failures", json_integer(box->upgrade_failures));
 	json_object_set_new(json, "conf", json_string(box->conf->path));
 	json_object_set_new(json, "federation", federation_json(box, wall_ms));
 	json_object_set_new(json, "workers", workers_json(context));
 	json_object_set_new(json, "flows", flows_json(box));
+	json_object_set_new(json, "adoption", adoption_json(box));
 	json_object_set_new(json, "tables", tables_json(box));
 	json_object_set_new(json, "ports", ports_json(box));
 	json_object_set_new(json, "neighbours", neighbours_json(box));
@@ -375,5 +419,21 @@ control_drain(struct control_context *context, const json_t *arguments, struct t
 	json_object_set_new(json, "flows",
 			    json_integer((json_int_t)box_flows_in(box, FLOW_PEEKING) +
 					 box_flows_in(box, FLOW_CONNECTING) + box_flows_in(box, FLOW_SPLICED)));
+	return control_document(json);
+}
+
+struct control_answer *
+control_upgrade(struct control_context *context, const json_t *arguments, struct text *error)
+{
+	const char *program = NULL;
+
+	if (!control_argument_text(arguments, "binary", &program, error) ||
+	    !context->callbacks.upgrade(context->callbacks.context, program, error))
+		return NULL;
+	json_t *json = json_object();
+	json_object_set_new(json, "pid", json_integer(getpid()));
+	json_object_set_new(json, "version", json_string(POSTERN_VERSION));
+	json_object_set_new(json, "started", control_json_time(context->box->started_wall_ms));
+	json_object_set_new(json, "upgrade_failures", json_integer(context->box->upgrade_failures));
 	return control_document(json);
 }

@@ -49,6 +49,11 @@ static const struct ctl_option drain_options[] = {
 	{0},
 };
 
+static const struct ctl_option upgrade_options[] = {
+	{"--binary", "PATH", CTL_TEXT, "the new posternd, an absolute path; default: where the running one came from"},
+	{0},
+};
+
 static const struct ctl_command commands[] = {
 	{"validate", "FILE…", "check federation files; needs no posternd",
 	 "All files together are one federation. Errors go to standard error, each with its position, the line and a\n"
@@ -71,6 +76,9 @@ static const struct ctl_command commands[] = {
 	 "With an error in it nothing changes: the errors are printed and the exit code is 1.", no_options, false},
 	{"drain", "", "take no new connections; those there are go on", "A SYN gets no answer while posternd drains.",
 	 drain_options, false},
+	{"upgrade", "", "replace the running program in place; connections go on",
+	 "The new program checks both files first; when it refuses them, nothing happens and the exit code is 1.",
+	 upgrade_options, false},
 };
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
 

@@ -218,6 +218,15 @@ show_drain(const json_t *document, FILE *out)
 		fprintf(out, "taking new connections; %" PRIu64 " open\n", flows);
 }
 
+static void
+show_upgrade(const json_t *document, FILE *out)
+{
+	fprintf(out, "upgraded from %s to %s in process %" PRIu64 "; forwarding stood still for %.1f ms\n",
+		ctl_text(document, "from"), ctl_text(document, "to"), ctl_u64(document, "pid"),
+		(double)ctl_u64(document, "stalled_us") / 1e3);
+	ctl_show_adoption(json_object_get(document, "adoption"), out);
+}
+
 void
 ctl_show_document(const char *command, const json_t *document, FILE *out)
 {
@@ -227,6 +236,8 @@ ctl_show_document(const char *command, const json_t *document, FILE *out)
 		fputs(ctl_text(document, "metrics"), out);
 	else if (strcmp(command, "reload") == 0)
 		show_reload(document, out);
+	else if (strcmp(command, "upgrade") == 0)
+		show_upgrade(document, out);
 	else
 		show_drain(document, out);
 }

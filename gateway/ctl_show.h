@@ -20,11 +20,14 @@ struct ctl_view {
 /* NULL: the command's answer is no list. */
 const struct ctl_view *ctl_view_find(const char *command);
 
-/* The answer to status, metrics, reload or drain. */
+/* The answer to status, metrics, reload, drain or upgrade. */
 void ctl_show_document(const char *command, const json_t *document, FILE *out);
 
 /* ctl_status.c */
 void ctl_show_status(const json_t *document, FILE *out);
+
+/* What came of the process before, in a line; nothing when there was none (adoption is null). */
+void ctl_show_adoption(json_t *adoption, FILE *out);
 
 /* "3 services, 2 listeners, 5 endpoints" and a line feed. */
 void ctl_show_counts(const json_t *object, FILE *out);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The page that `posternctl status` prints: a few lines, then a table for each part of the box. */
 #include <inttypes.h>
+#include <string.h>
 
 #include "gateway/ctl_show.h"
 #include "platform/text.h"
@@ -63,6 +64,24 @@ show_flows(json_t *flows, FILE *out)
 	{
 		fprintf(out, "%s%" JSON_INTEGER_FORMAT " %s", separator, json_integer_value(n), state);
 		separator = ", ";
+	}
+	fputs("\n", out);
+}
+
+void
+ctl_show_adoption(json_t *adoption, FILE *out)
+{
+	const char *what;
+	json_t *n;
+
+	if (!json_is_object(adoption))
+		return;
+	fprintf(out, "  adopted     %" PRIu64 " connections of the process before, in %.1f ms",
+		ctl_u64(adoption, "spliced"), (double)ctl_u64(adoption, "microseconds") / 1000);
+	json_object_foreach(adoption, what, n)
+	{
+		if (strncmp(what, "adopt_", 6) == 0 && json_integer_value(n) != 0)
+			fprintf(out, ", %" JSON_INTEGER_FORMAT " %s", json_integer_value(n), what);
 	}
 	fputs("\n", out);
 }
@@ -189,6 +208,7 @@ ctl_show_status(const json_t *document, FILE *out)
 	show_head(document, out);
 	show_federation(json_object_get(document, "federation"), out);
 	show_flows(json_object_get(document, "flows"), out);
+	ctl_show_adoption(json_object_get(document, "adoption"), out);
 	show_tables(json_object_get(document, "tables"), out);
 	show_workers(document, out);
 	show_ports(document, out);

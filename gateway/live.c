@@ -7,6 +7,8 @@
 
 enum {
 	INDEX_MIN = 1024,
+	/* So that a restored slot, whose epoch is 0, is free to go when the first snapshot doesn't name it. */
+	FIRST_EPOCH = 2,
 	PROFILE_SACK = 1 << 0,
 	PROFILE_TIMESTAMPS = 1 << 1,
 	PROFILE_KNOWN = 1 << 2,
@@ -39,6 +41,7 @@ struct live {
 	uint32_t used;
 	uint32_t free;   /* head of the free list; 0: empty */
 	uint32_t epoch;  /* of the snapshot in the making */
+	bool changed;    /* atomic */
 	uint32_t *index; /* open addressing by name: slot numbers, 0 is empty */
 	uint32_t index_mask;
 };
@@ -75,7 +78,7 @@ live_create(unsigned n_workers, uint32_t capacity)
 	live->n_workers = n_workers;
 	live->capacity = capacity;
 	live->touched = 1;
-	live->epoch = 1;
+	live->epoch = FIRST_EPOCH;
 	live->index = index_alloc(INDEX_MIN);
 	live->index_mask = INDEX_MIN - 1;
 	live->slots = map_lazily(capacity * sizeof(*live->slots));
@@ -173,6 +176,26 @@ index_remove(struct live *live, uint32_t at)
 	live->index[gap] = 0;
 }
 
+/* Gives slot number to a name whose place in the index is at. */
+static void
+occupy(struct live *live, uint32_t at, uint32_t number, const struct slot *as, const char *name, size_t length)
+{
+	struct slot *slot = &live->slots[number];
+
+	*slot = *as;
+	slot->name_length = (uint16_t)length;
+	slot->texts = malloc(length + 1);
+	if (slot->texts == NULL)
+		abort();
+	memcpy(slot->texts, name, length);
+	slot->texts[length] = '\0';
+	live->index[at] = number;
+	live->used++;
+	if (live->used > live->index_mask / 2)
+		index_grow(live);
+	__atomic_store_n(&live->changed, true, __ATOMIC_RELAXED);
+}
+
 uint32_t
 live_slot_get(struct live *live, char kind, const char *name, size_t length)
 {
@@ -194,21 +217,41 @@ live_slot_get(struct live *live, char kind, const char *name, size_t length)
 	} else {
 		return 0;
 	}
-	struct slot *slot = &live->slots[number];
-	*slot = (struct slot){.texts = malloc(length + 1),
-			      .epoch = live->epoch,
-			      .hash = hash,
-			      .name_length = (uint16_t)length,
-			      .kind = kind};
-	if (slot->texts == NULL)
-		abort();
-	memcpy(slot->texts, name, length);
-	slot->texts[length] = '\0';
-	live->index[at] = number;
-	live->used++;
-	if (live->used > live->index_mask / 2)
-		index_grow(live);
+	occupy(live, at, number, &(struct slot){.epoch = live->epoch, .hash = hash, .kind = kind}, name, length);
 	return number;
+}
+
+bool
+live_slot_restore(struct live *live, uint32_t slot, char kind, const char *name, size_t length)
+{
+	uint32_t hash = hash_name(kind, name, length);
+	uint32_t at = index_find(live, hash, kind, name, length);
+
+	if (slot == 0 || slot >= live->capacity || length > UINT16_MAX || live->slots[slot].texts != NULL ||
+	    live->index[at] != 0)
+		return false;
+	if (slot >= live->touched)
+		live->touched = slot + 1;
+	occupy(live, at, slot, &(struct slot){.hash = hash, .kind = kind}, name, length);
+	return true;
+}
+
+void
+live_restored(struct live *live)
+{
+	live->free = 0;
+	for (uint32_t i = live->touched; i-- > 1;) {
+		if (live->slots[i].texts != NULL)
+			continue;
+		live->slots[i].next_free = live->free;
+		live->free = i;
+	}
+}
+
+bool
+live_changed(struct live *live)
+{
+	return __atomic_exchange_n(&live->changed, false, __ATOMIC_ACQUIRE);
 }
 
 static uint32_t
@@ -425,8 +468,10 @@ live_profile_set(struct live *live, uint32_t slot, const struct tcp_profile *pro
 	uint64_t word = flags << 40 | (uint64_t)profile->wscale << 32 | (uint32_t)profile->window << 16 | profile->mss;
 
 	/* Mostly it is what was there, and then the line stays shared between the workers. */
-	if (before != word)
-		__atomic_store_n(&live->profiles[slot], word, __ATOMIC_RELAXED);
+	if (before == word)
+		return;
+	__atomic_store_n(&live->profiles[slot], word, __ATOMIC_RELAXED);
+	__atomic_store_n(&live->changed, true, __ATOMIC_RELEASE);
 }
 
 bool

@@ -60,6 +60,14 @@ uint32_t live_slot_get(struct live *live, char kind, const char *name, size_t le
 /* live_slot_get, as federation_load wants it. */
 struct snapshot_slots live_snapshot_slots(struct live *live);
 
+/* Takes back a slot that the process before had (live_names.h), before any snapshot is made. False when the number
+ * can't be one, or it or the name is taken. live_restored is called once all are back. */
+bool live_slot_restore(struct live *live, uint32_t slot, char kind, const char *name, size_t length);
+void live_restored(struct live *live);
+
+/* Whether a name came or a profile changed since this was last asked. */
+bool live_changed(struct live *live);
+
 /* The snapshot in the making is in force. Takes the labels from it. Of one that failed to load nothing need be said:
  * what it named counts as named by the next. */
 void live_commit(struct live *live, const struct snapshot *snapshot);

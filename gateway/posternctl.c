@@ -4,10 +4,12 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "gateway/ctl_client.h"
 #include "gateway/ctl_options.h"
 #include "gateway/ctl_show.h"
+#include "gateway/ctl_upgrade.h"
 #include "gateway/ctl_validate.h"
 #include "platform/text.h"
 
@@ -87,6 +89,13 @@ show_list(const struct ctl_request *request, FILE *answer)
 	return status;
 }
 
+/* Whether the answer only says that an upgrade begins. */
+static bool
+is_upgrade(const struct ctl_request *request, const json_t *document)
+{
+	return strcmp(request->command->name, "upgrade") == 0 && json_object_get(document, "error") == NULL;
+}
+
 static int
 ask(const struct ctl_request *request)
 {
@@ -104,8 +113,12 @@ ask(const struct ctl_request *request)
 		status = show_list(request, answer);
 		break;
 	case CTL_ANSWER_DOCUMENT:
-		status = show_document(request, document);
 		fclose(answer);
+		if (is_upgrade(request, document) && !ctl_upgrade_wait(request->socket, &document, &error)) {
+			status = fail(&error, CTL_UNREACHABLE);
+			break;
+		}
+		status = show_document(request, document);
 		break;
 	case CTL_ANSWER_NONE:
 		fail(&error, CTL_UNREACHABLE);

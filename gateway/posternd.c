@@ -5,6 +5,9 @@
  *   SIGHUP          reload federation.yaml; a file with an error changes nothing
  *   SIGTERM, SIGINT drain: no new connections; stop when the last one is closed or after flow.drain_timeout_s. A second
  *                   signal stops at once. Connections still open then are reset on both sides.
+ *   SIGQUIT         stop at once and leave the connections as they are, for the next posternd to go on with
+ *   SIGUSR2         upgrade: become the program that this one was started from, as it is now, and go on with the
+ *                   connections (upgrade.h). One that refuses our files, or can't be run, changes nothing
  */
 #include <getopt.h>
 #include <rte_ring_elem.h>
@@ -16,6 +19,7 @@
 #include "gateway/box.h"
 #include "gateway/control.h"
 #include "gateway/telemetry.h"
+#include "gateway/upgrade.h"
 #include "platform/clock.h"
 #include "platform/http.h"
 #include "platform/log.h"
@@ -23,7 +27,7 @@
 #include "platform/metrics.h"
 #include "platform/notify.h"
 
-enum { TICK_MS = 50, SECOND_MS = 1000, EVENT_BURST = 64 };
+enum { TICK_MS = 50, SECOND_MS = 1000, EVENT_BURST = 64, UPGRADE_DELAY_MS = 2 * TICK_MS };
 
 struct daemon {
 	struct conf *conf;
@@ -36,6 +40,10 @@ struct daemon {
 	struct http *http;
 	uint64_t second_ms;      /* when the once-a-second work was last done */
 	uint64_t drain_until_ms; /* 0: not stopping */
+	bool leaves;             /* stops, and leaves the flows */
+	struct upgrade upgrade;
+	char *successor;     /* program to become; NULL: none */
+	uint64_t upgrade_ms; /* then: when */
 };
 
 /* Lines of a text, each as a log line of its own. */
@@ -96,6 +104,8 @@ on_stop(void *context)
 		loop_stop(&daemon->loop);
 		return;
 	}
+	free(daemon->successor);
+	daemon->successor = NULL;
 	notify_stopping(&daemon->notify);
 	box_drain(&daemon->box, true);
 	daemon->drain_until_ms = clock_ms() + 1000ull * daemon->conf->flow.drain_timeout_s;
@@ -103,6 +113,50 @@ on_stop(void *context)
 		 LOG_U64("seconds", daemon->conf->flow.drain_timeout_s));
 	if (open_flows(&daemon->box) == 0)
 		loop_stop(&daemon->loop);
+}
+
+static void
+on_leave(void *context)
+{
+	struct daemon *daemon = context;
+
+	daemon->leaves = true;
+	loop_stop(&daemon->loop);
+}
+
+/* Whether program (NULL: our own file, as it is now) may become our successor. */
+static bool
+choose_successor(struct daemon *daemon, const char *program, struct text *error)
+{
+	if (program == NULL)
+		program = daemon->upgrade.program;
+	if (daemon->drain_until_ms != 0 || daemon->successor != NULL) {
+		text_print(error, "posternd is %s already", daemon->successor != NULL ? "upgrading" : "stopping");
+		return false;
+	}
+	if (!upgrade_check(program, daemon->conf->path, &daemon->notify, error))
+		return false;
+	daemon->successor = strdup(program);
+	daemon->upgrade_ms = clock_ms() + UPGRADE_DELAY_MS;
+	return true;
+}
+
+static bool
+upgrade(void *context, const char *program, struct text *error)
+{
+	if (choose_successor(context, program, error))
+		return true;
+	log_lines(LOG_ERROR, "upgrade refused", error);
+	return false;
+}
+
+static void
+on_upgrade(void *context)
+{
+	struct text error = {0};
+
+	upgrade(context, NULL, &error);
+	text_free(&error);
 }
 
 static void
@@ -139,6 +193,8 @@ on_tick(void *context)
 		daemon->second_ms = now_ms;
 		box_tick(&daemon->box);
 	}
+	if (daemon->successor != NULL && now_ms >= daemon->upgrade_ms)
+		loop_stop(&daemon->loop);
 	if (daemon->drain_until_ms != 0 && (open_flows(&daemon->box) == 0 || now_ms >= daemon->drain_until_ms))
 		loop_stop(&daemon->loop);
 }
@@ -159,7 +215,10 @@ usage(FILE *out)
 	      "      --check      read and check postern.conf and federation.yaml, and exit\n"
 	      "      --version    print the version and exit\n"
 	      "\n"
-	      "SIGHUP reloads federation.yaml; SIGTERM drains and stops. posternctl shows and steers it.\n",
+	      "SIGHUP reloads federation.yaml; SIGTERM drains, stops, and resets what is open then; SIGQUIT stops at "
+	      "once\n"
+	      "and leaves connections to the next posternd; SIGUSR2 upgrades in place. posternctl shows and steers "
+	      "it.\n",
 	      out);
 }
 
@@ -190,9 +249,10 @@ start(struct daemon *daemon, struct text *error)
 {
 	struct box *box = &daemon->box;
 	const struct conf *conf = daemon->conf;
-	const struct loop_callbacks callbacks = {daemon, on_stop, on_reload, on_tick, on_healthy};
+	const struct loop_callbacks callbacks = {daemon, on_stop, on_reload, on_leave, on_upgrade, on_tick, on_healthy};
 
-	if (!box_open(box, conf, error))
+	const struct box_inheritance inheritance = {daemon->upgrade.interlude, daemon->upgrade.packets_fd};
+	if (!box_open(box, conf, &inheritance, error))
 		return false;
 	if (!box_reload(box)) {
 		text_print(error, "%s is not valid:\n%s", conf->federation_path, box->reload.last_errors.bytes);
@@ -204,7 +264,7 @@ start(struct daemon *daemon, struct text *error)
 		return false;
 	}
 	telemetry_register(&daemon->metrics, box);
-	const struct control_callbacks control_callbacks = {daemon, reload, drain};
+	const struct control_callbacks control_callbacks = {daemon, reload, drain, upgrade};
 	daemon->control =
 		control_start(&daemon->loop.uv, box, &daemon->metrics, conf->control_socket, &control_callbacks, error);
 	if (daemon->control == NULL)
@@ -214,7 +274,55 @@ start(struct daemon *daemon, struct text *error)
 		if (daemon->http == NULL)
 			return false;
 	}
-	return box_start(box, error);
+	if (!box_start(box, error))
+		return false;
+	box->upgraded_from = daemon->upgrade.from;
+	if (box->upgraded_from[0] != '\0')
+		box->stalled_us = clock_us() - daemon->upgrade.stopped_us;
+	return true;
+}
+
+/* Becomes the successor. Returns when that failed: forwarding goes on then, or false and the process should end, so
+ * that it is started again and adopts what it left. */
+static bool
+become_successor(struct daemon *daemon)
+{
+	struct interlude interlude;
+	struct text error = {0};
+
+	log_info("gateway", "upgrading", LOG_STR("program", daemon->successor),
+		 LOG_U64("flows", open_flows(&daemon->box)));
+	notify_reloading(&daemon->notify);
+	interlude_open(&interlude, daemon->conf);
+	uint64_t stopped_us = clock_us();
+	box_stop(&daemon->box, BOX_STOP_KEEP);
+	write_access_log(daemon);
+	upgrade_exec(&daemon->upgrade, daemon->successor, daemon->conf, &interlude, daemon->box.eal.packets_fd,
+		     stopped_us, &error);
+
+	interlude_cancel(&interlude, daemon->conf, daemon->box.devices);
+	free(daemon->successor);
+	daemon->successor = NULL;
+	daemon->box.upgrade_failures++;
+	bool goes_on = box_resume(&daemon->box, &error);
+	log_lines(LOG_ERROR, goes_on ? "upgrade failed; going on as before" : "upgrade failed", &error);
+	text_free(&error);
+	if (goes_on)
+		notify_ready(&daemon->notify);
+	return goes_on;
+}
+
+/* Ends, and leaves the flows. Devices aren't closed: that takes its time, and the system does it. */
+static int
+leave(struct daemon *daemon)
+{
+	log_info("gateway", "leaving the flows to the next posternd", LOG_U64("flows", open_flows(&daemon->box)));
+	notify_stopping(&daemon->notify);
+	box_stop(&daemon->box, BOX_STOP_KEEP);
+	write_access_log(daemon);
+	access_log_close(&daemon->access_log);
+	control_stop(daemon->control);
+	return 0;
 }
 
 static int
@@ -234,13 +342,22 @@ run(struct daemon *daemon)
 	log_info("gateway", "ready", LOG_U64("workers", daemon->box.n_workers), LOG_U64("ports", daemon->conf->n_ports),
 		 LOG_U64("listeners", snapshot->n_listeners), LOG_U64("services", snapshot->n_services),
 		 LOG_U64("endpoints", snapshot->n_endpoints), LOG_U64("microseconds", clock_us() - begin_us));
+	if (daemon->upgrade.from[0] != '\0')
+		log_info("gateway", "upgraded", LOG_STR("from", daemon->upgrade.from), LOG_STR("to", POSTERN_VERSION),
+			 LOG_U64("stalled_us", daemon->box.stalled_us));
 	notify_ready(&daemon->notify);
-	loop_run(&daemon->loop);
+	do {
+		loop_run(&daemon->loop);
+		if (daemon->leaves)
+			return leave(daemon);
+		if (daemon->successor != NULL && !become_successor(daemon))
+			return 1;
+	} while (daemon->drain_until_ms == 0);
 
 	log_info("gateway", "stopping", LOG_U64("flows", open_flows(&daemon->box)));
 	control_stop(daemon->control);
 	telemetry_serve_stop(daemon->http);
-	box_stop(&daemon->box);
+	box_stop(&daemon->box, BOX_STOP_RESET);
 	write_access_log(daemon);
 	access_log_close(&daemon->access_log);
 	loop_close(&daemon->loop);
@@ -263,6 +380,7 @@ main(int argc, char **argv)
 	bool only_check = false;
 	int option;
 
+	upgrade_init(&daemon.upgrade, argv);
 	while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
 		switch (option) {
 		case 'c':

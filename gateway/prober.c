@@ -26,7 +26,7 @@ is_due(const struct prober *prober, uint32_t slot, uint32_t now_s)
 {
 	struct tcp_profile profile;
 
-	if (slot == 0 || (live_profile(prober->live, slot, &profile) && profile.asked_timestamps && profile.timestamps))
+	if (slot == 0 || (live_profile(prober->live, slot, &profile) && profile.sack && profile.timestamps))
 		return false;
 	return prober->asked_s[slot] == 0 || now_s - prober->asked_s[slot] >= PROBER_AGAIN_S;
 }

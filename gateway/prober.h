@@ -2,9 +2,10 @@
 /*
  * Which endpoints are to be probed for their TCP options, and when (dataplane/probe.h).
  *
- * An endpoint is probed when nothing is known of its timestamps, or when it had none: once a minute at most, and
- * PROBER_RATE of them a second. One that has timestamps isn't: should it lose them, the next connection to it tells
- * (decide.h). A federation with more endpoints than a listener's offer is worked out for isn't probed at all.
+ * An endpoint is probed when it isn't known to have both timestamps and SACK: once a minute at most, and PROBER_RATE of
+ * them a second. One that has both isn't: should it lose one, the next connection to it tells (decide.h). That it has
+ * it again no connection tells, because what an endpoint lacks isn't offered to the clients before it any more. A
+ * federation with more endpoints than a listener's offer is worked out for isn't probed at all.
  */
 #ifndef POSTERN_GATEWAY_PROBER_H
 #define POSTERN_GATEWAY_PROBER_H

@@ -339,6 +339,28 @@ collect_heartbeats(void *context, struct metrics_writer *writer)
 	}
 }
 
+static void
+collect_adoption(void *context, struct metrics_writer *writer)
+{
+	const struct flow_adoption *adoption = &telemetry.box->adoption;
+	const struct {
+		const char *outcome;
+		uint32_t flows;
+	} rows[] = {
+		{"spliced", adoption->spliced},
+		{"closing", adoption->closing},
+		{"forgotten", adoption->forgotten},
+		{reason_text(REASON_ADOPT_HELD), adoption->held},
+		{reason_text(REASON_ADOPT_DAMAGED), adoption->damaged},
+		{reason_text(REASON_ADOPT_ADDRESS), adoption->address},
+		{reason_text(REASON_ADOPT_FULL), adoption->full},
+	};
+
+	(void)context;
+	for (size_t i = 0; i < COUNT(rows); i++)
+		metrics_add_u64(writer, (const char *const[]){rows[i].outcome}, rows[i].flows);
+}
+
 /* --- postern_* of the whole --------------------------------------------------------------------------------------- */
 
 enum gauge {
@@ -399,6 +421,7 @@ collect_gauge(void *context, struct metrics_writer *writer)
 
 static const char *const reason_labels[] = {"reason"};
 static const char *const state_labels[] = {"state"};
+static const char *const outcome_labels[] = {"outcome"};
 static const char *const table_labels[] = {"table"};
 static const char *const worker_labels[] = {"worker"};
 static const char *const port_labels[] = {"port"};
@@ -427,6 +450,8 @@ static const struct metrics_family families[] = {
 	{"postern_flow_ends_total", "Established flows that ended, by reason", METRICS_COUNTER, LABELS(reason_labels),
 	 collect_reasons, &end_class},
 	{"postern_flows", "Flows now, by state", METRICS_GAUGE, LABELS(state_labels), collect_states, NULL},
+	{"postern_adopted_flows", "Flows that the process before left, by what came of them at the start",
+	 METRICS_GAUGE, LABELS(outcome_labels), collect_adoption, NULL},
 	{"postern_table_used", "Entries in use, by table", METRICS_GAUGE, LABELS(table_labels), collect_used, NULL},
 	{"postern_table_capacity", "Entries that there is room for, by table", METRICS_GAUGE, LABELS(table_labels),
 	 collect_capacity, NULL},

@@ -10,6 +10,7 @@ enum {
 	MEGABYTE = 1 << 20,
 	ROOM_MIN = 2048,
 	FRAME_HEADERS = 14 + 4 + 4,       /* Ethernet, a VLAN tag, and the FCS that some drivers leave on */
+	DRIVER_ROOM = 256,                /* AF_XDP's before a frame: XDP_PACKET_HEADROOM; AF_PACKET wants less */
 	PACKET_OVERHEAD = 128 + 128 + 64, /* rte_mbuf, headroom, the pool's header */
 	POOL_OVERHEAD = 2 * MEGABYTE,     /* the pool's caches, one for each possible lcore */
 	DRIVER_MEGABYTES = 4,             /* of DPDK's own, and */
@@ -74,6 +75,8 @@ conf_packet_room(const struct conf *conf)
 
 	for (uint8_t i = 0; i < conf->n_ports; i++) {
 		uint32_t frame = conf->ports[i].mtu + (uint32_t)FRAME_HEADERS;
+		if (strncmp(conf->ports[i].device, "net_af_", strlen("net_af_")) == 0)
+			frame += DRIVER_ROOM;
 		if (frame > room)
 			room = frame;
 	}

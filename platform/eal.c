@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <rte_eal.h>
@@ -16,6 +17,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "platform/clock.h"
@@ -221,10 +224,62 @@ check_devices(const struct conf *conf, struct text *error)
 }
 
 static void
+unmap_packets(struct rte_mempool_memhdr *chunk, void *unused)
+{
+	(void)unused;
+	munmap(chunk->addr, chunk->len);
+}
+
+/* Whether fd is memory of that size, as map_packets makes it. */
+static bool
+is_memory(int fd, size_t size)
+{
+	struct stat status;
+
+	return fd > STDERR_FILENO && fcntl(fd, F_GET_SEALS) >= 0 && fstat(fd, &status) == 0 &&
+	       status.st_size == (off_t)size;
+}
+
+/* Memory that no device reaches by itself, of size bytes. Taking it page by page is half of the work of a start, so a
+ * program hands it on to its successor. *fd: what was handed on, and then what it is; -1: nothing. NULL, and errno,
+ * when there is none. */
+static void *
+map_packets(size_t size, int *fd)
+{
+	if (!is_memory(*fd, size))
+		*fd = memfd_create("packets", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (*fd < 0 || ftruncate(*fd, (off_t)size) != 0)
+		return NULL;
+	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, *fd, 0);
+	if (memory == MAP_FAILED)
+		return NULL;
+	madvise(memory, size, MADV_DONTDUMP); /* payload is nobody's business */
+	return memory;
+}
+
+static void
 free_zone(struct rte_mempool_memhdr *chunk, void *zone)
 {
 	(void)chunk;
 	rte_memzone_free(zone);
+}
+
+/* Gives an empty pool its memory, in one dense piece. Returns how many packets fit, or a negative errno. */
+static int
+populate(struct rte_mempool *pool, size_t size, bool dma, int *fd)
+{
+	const unsigned page = (unsigned)sysconf(_SC_PAGESIZE);
+
+	if (!dma) {
+		void *memory = map_packets(size, fd);
+		return memory == NULL
+			       ? -errno
+			       : rte_mempool_populate_iova(pool, memory, (uintptr_t)memory, size, unmap_packets, NULL);
+	}
+	const struct rte_memzone *zone = rte_memzone_reserve_aligned("packets", size, SOCKET_ID_ANY, 0, page);
+	return zone == NULL ? -rte_errno
+			    : rte_mempool_populate_iova(pool, zone->addr, zone->iova, zone->len, free_zone,
+							(void *)(uintptr_t)zone);
 }
 
 /* As rte_pktmbuf_pool_create, but without huge pages in one dense piece. Left to itself, DPDK lets no packet cross a
@@ -232,10 +287,11 @@ free_zone(struct rte_mempool_memhdr *chunk, void *zone)
  * a page, and net_af_xdp, which takes a pool for dense, would show the kernel only half of it. Returns NULL and sets
  * rte_errno when there is no memory. */
 static struct rte_mempool *
-make_pool(uint32_t packets, uint16_t room)
+make_pool(const struct conf *conf, uint16_t room, bool dma, int *fd)
 {
-	const struct rte_memzone *zone = NULL;
 	struct rte_pktmbuf_pool_private private = {.mbuf_data_room_size = room};
+	uint32_t packets = conf->memory.packets;
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
 
 	if (rte_eal_has_hugepages())
 		return rte_pktmbuf_pool_create("packets", packets, EAL_PACKET_CACHE, 0, room, SOCKET_ID_ANY);
@@ -247,25 +303,39 @@ make_pool(uint32_t packets, uint16_t room)
 		return NULL;
 	rte_pktmbuf_pool_init(pool, &private);
 	size_t size = (size_t)packets * (pool->header_size + pool->elt_size + pool->trailer_size);
-	if (rte_mempool_set_ops_byname(pool, RTE_MBUF_DEFAULT_MEMPOOL_OPS, NULL) == 0)
-		zone = rte_memzone_reserve_aligned("packets", size, SOCKET_ID_ANY, 0, (unsigned)sysconf(_SC_PAGESIZE));
-	if (zone == NULL || rte_mempool_populate_iova(pool, zone->addr, zone->iova, zone->len, free_zone,
-						      (void *)(uintptr_t)zone) < (int)packets) {
-		int error = rte_errno;
+	int result = rte_mempool_set_ops_byname(pool, RTE_MBUF_DEFAULT_MEMPOOL_OPS, NULL);
+	if (result == 0 && size > (size_t)conf->memory.megabytes << 20)
+		result = -ENOMEM;
+	if (result == 0)
+		result = populate(pool, RTE_ALIGN_CEIL(size, page), dma, fd);
+	if (result < (int)packets) {
 		rte_mempool_free(pool);
-		rte_errno = error == 0 ? ENOMEM : error;
+		rte_errno = result < 0 ? -result : ENOMEM;
 		return NULL;
 	}
 	rte_mempool_obj_iter(pool, rte_pktmbuf_init, NULL);
 	return pool;
 }
 
+/* Whether a device takes packets from memory by itself. */
+static bool
+has_pci(const struct conf *conf)
+{
+	struct conf_device devices[CONF_PORTS_MAX];
+	uint8_t n = conf_devices(conf, devices);
+
+	for (uint8_t d = 0; d < n; d++)
+		if (devices[d].pci)
+			return true;
+	return false;
+}
+
 bool
-eal_start(const struct conf *conf, struct eal *eal, struct text *error)
+eal_start(const struct conf *conf, int packets_fd, struct eal *eal, struct text *error)
 {
 	char prefix[64];
 
-	*eal = (struct eal){.n_workers = conf->n_workers};
+	*eal = (struct eal){.n_workers = conf->n_workers, .packets_fd = packets_fd};
 	if (!check_huge_pages(conf, error))
 		return false;
 	if (!redirect_log()) {
@@ -292,7 +362,7 @@ eal_start(const struct conf *conf, struct eal *eal, struct text *error)
 		return false;
 
 	uint32_t room = RTE_PKTMBUF_HEADROOM + conf_packet_room(conf);
-	eal->packets = make_pool(conf->memory.packets, (uint16_t)room);
+	eal->packets = make_pool(conf, (uint16_t)room, has_pci(conf), &eal->packets_fd);
 	if (eal->packets == NULL) {
 		text_print(error,
 			   "%s: no memory for memory.packets = %" PRIu32 " in memory.megabytes = %" PRIu32 ": %s",
@@ -308,5 +378,7 @@ eal_stop(struct eal *eal)
 	rte_mempool_free(eal->packets);
 	rte_eal_cleanup();
 	eal_arguments_free(&eal->arguments);
+	if (eal->packets_fd >= 0)
+		close(eal->packets_fd);
 	*eal = (struct eal){0};
 }

@@ -47,6 +47,7 @@ void eal_arguments_free(struct eal_arguments *arguments);
 
 struct eal {
 	struct rte_mempool *packets; /* conf->memory.packets mbufs of conf_packet_room bytes behind the headroom */
+	int packets_fd;              /* memory that they are in, for a successor; -1: DPDK's own */
 	unsigned n_workers;          /* lcores 1..n_workers */
 	struct eal_arguments arguments;
 };
@@ -54,8 +55,9 @@ struct eal {
 /* Starts DPDK and makes the pool. Once in a process. Pins the calling thread to cores.main, and it is lcore 0 from then
  * on. Devices are probed, not configured: rte_eth_dev_get_port_by_name finds them by conf's names. Returns false and
  * says in error, in words for the operator and without a line break, what is missing and what to do. Until then nothing
- * but memory and descriptors was taken, and the process should end. */
-bool eal_start(const struct conf *conf, struct eal *eal, struct text *error);
+ * but memory and descriptors was taken, and the process should end. packets_fd: packets_fd of the program that this one
+ * replaces in its process, or any descriptor, which is left alone, or -1. */
+bool eal_start(const struct conf *conf, int packets_fd, struct eal *eal, struct text *error);
 
 /* Frees the pool and DPDK's files. Workers have returned and ports are closed. */
 void eal_stop(struct eal *eal);

@@ -6,16 +6,28 @@
 
 #include "platform/log.h"
 
+static const int caught[LOOP_SIGNALS] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR2};
+
 static void
 on_signal(uv_signal_t *handle, int number)
 {
 	struct loop *loop = handle->data;
+	const struct loop_callbacks *callbacks = &loop->callbacks;
 
 	log_write(LOG_INFO, "loop", "signal", LOG_FIELDS(LOG_STR("signal", strsignal(number))));
-	if (number == SIGHUP)
-		loop->callbacks.reload(loop->callbacks.context);
-	else
-		loop->callbacks.stop(loop->callbacks.context);
+	switch (number) {
+	case SIGHUP:
+		callbacks->reload(callbacks->context);
+		break;
+	case SIGQUIT:
+		callbacks->leave(callbacks->context);
+		break;
+	case SIGUSR2:
+		callbacks->upgrade(callbacks->context);
+		break;
+	default:
+		callbacks->stop(callbacks->context);
+	}
 }
 
 static void
@@ -60,21 +72,20 @@ int
 loop_open(struct loop *loop, const struct loop_callbacks *callbacks, const struct notify *notify, uint64_t tick_ms)
 {
 	*loop = (struct loop){.callbacks = *callbacks, .notify = notify};
-	const struct {
-		uv_signal_t *handle;
-		int number;
-	} signals[] = {{&loop->term, SIGTERM}, {&loop->interrupt, SIGINT}, {&loop->hangup, SIGHUP}};
+	sigset_t set;
 
 	int error = uv_loop_init(&loop->uv);
 	if (error != 0)
 		return error;
 	signal(SIGPIPE, SIG_IGN); /* a peer that hangs up is an error of its write */
-	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
-		signals[i].handle->data = loop;
-		if ((error = uv_signal_init(&loop->uv, signals[i].handle)) != 0 ||
-		    (error = uv_signal_start(signals[i].handle, on_signal, signals[i].number)) != 0)
+	for (unsigned i = 0; i < LOOP_SIGNALS; i++) {
+		loop->signals[i].data = loop;
+		if ((error = uv_signal_init(&loop->uv, &loop->signals[i])) != 0 ||
+		    (error = uv_signal_start(&loop->signals[i], on_signal, caught[i])) != 0)
 			goto Exit;
 	}
+	loop_signals(&set);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 	loop->tick.data = loop->watchdog.data = loop;
 	uint64_t watchdog_ms = notify->watchdog_us / 2000; /* systemd asks for half its time */
 	if ((error = uv_timer_init(&loop->uv, &loop->tick)) != 0 ||
@@ -89,6 +100,14 @@ Exit:
 	if (error != 0)
 		loop_close(loop);
 	return error;
+}
+
+void
+loop_signals(sigset_t *set)
+{
+	sigemptyset(set);
+	for (unsigned i = 0; i < LOOP_SIGNALS; i++)
+		sigaddset(set, caught[i]);
 }
 
 void

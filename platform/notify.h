@@ -25,7 +25,7 @@ void notify_close(struct notify *notify);
 
 /* Start-up, or a reload, is over. */
 void notify_ready(const struct notify *notify);
-/* A reload begins (Type=notify-reload); notify_ready ends it. */
+/* A reload or an upgrade in place begins; notify_ready ends it. */
 void notify_reloading(const struct notify *notify);
 /* Draining and stopping begin. */
 void notify_stopping(const struct notify *notify);

@@ -79,7 +79,7 @@ open_devices(const struct options *options, struct conf *conf, struct eal *eal, 
 		text_print(error, "a device's name is too long");
 		return false;
 	}
-	if (!eal_start(conf, eal, error))
+	if (!eal_start(conf, -1, eal, error))
 		return false;
 	if (conf->n_ports != 0)
 		return port_open(conf, 0, 1, eal->packets, &devices[0], error) &&

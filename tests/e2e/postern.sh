@@ -4,13 +4,21 @@
 #
 #   postern_start [WORKERS]        writes postern.conf for these worker cores (default "1"), starts posternd and waits
 #                                  until it is ready: on AF_XDP, and on AF_PACKET where that fails. POSTERN_DRIVER says which
+#                                  What a scenario has in POSTERN_PORT (settings of each port), POSTERN_MORE (groups of
+#                                  postern.conf), POSTERN_MEMORY and FEDERATION_MORE (documents) goes into the two files
+#   postern_supervise [WORKERS]    the same under a supervisor that starts it again whenever it ends, while there is no file
+#                                  $POSTERN_DIR/hold
+#   postern_pid                    of the one that runs now
 #   postern_stop                   ends it without waiting for connections to close
-#   federation                     prints federation.yaml; $FEDERATION is the file in force
+#   federation                     prints federation.yaml; $FEDERATION is the file in force. FEDERATION_FROM: another such
+#                                  command, for postern_start
 #   ctl ARGUMENT…                  posternctl on its socket
 #   dropped REASON                 how often that reason was counted so far
 
 export BUILD=${BUILD:-build}
 POSTERN_DIR= FEDERATION= POSTERN_DRIVER= POSTERN_PID=
+POSTERN_PORT= POSTERN_MEMORY= POSTERN_MORE= FEDERATION_MORE=
+declare -A POSTERN_ARGUMENTS=()
 
 postern_conf() {
 	local driver=$1 workers=$2
@@ -20,25 +28,42 @@ postern_conf() {
 		ports = (
 		  {
 		    name = "wan";
-		    device = "net_${driver}0"; arguments = "iface=wan";
+		    device = "net_${driver}0"; arguments = "iface=wan${POSTERN_ARGUMENTS[$driver]:-}";$POSTERN_PORT
 		    addresses = [ "$BOX_WAN_V4/24", "$BOX_WAN_V6/64" ];
 		  },
 		  {
 		    name = "lan";
-		    device = "net_${driver}1"; arguments = "iface=lan";
+		    device = "net_${driver}1"; arguments = "iface=lan${POSTERN_ARGUMENTS[$driver]:-}";$POSTERN_PORT
 		    addresses = [ "$BOX_LAN_V4/24", "$BOX_LAN_V6/64" ];
 		  }
 		);
 		cores = { main = 0; workers = [ $workers ]; };
-		memory = { huge_pages = false; megabytes = 128; packets = 32768; };
+		memory = { huge_pages = false; ${POSTERN_MEMORY:-megabytes = 128; packets = 32768;} };
 		tables = { flows = 65536; };
 		control = { socket = "$POSTERN_DIR/control.sock"; };
 		metrics = { address = "127.0.0.1:15020"; };
 		log = { level = "info"; format = "json"; access = true; };
+		$POSTERN_MORE
 	EOF
 }
 
-# service HOST PORT CONNECT_TIMEOUT ADDRESS…: a service reached by its name on port 443 of the gateway, over these addresses.
+# door NAME PORT: a port of the gateway where services are reached by their server names.
+door() {
+	cat <<-EOF
+		---
+		apiVersion: networking.istio.io/v1
+		kind: Gateway
+		metadata: { name: $1, namespace: shop }
+		spec:
+		  servers:
+		  - port: { number: $2, name: tls, protocol: TLS }
+		    tls: { mode: PASSTHROUGH }
+		    hosts: [ "*.shop.example" ]
+	EOF
+}
+
+# service HOST PORT CONNECT_TIMEOUT ADDRESS…: a service reached by its name over these addresses: at the door $DOOR on
+# port $DOOR_PORT of the gateway, or at edge on 443.
 service() {
 	local host=$1 port=$2 timeout=$3 name=${1%%.*} address
 	shift 3
@@ -74,10 +99,10 @@ service() {
 		metadata: { name: $name, namespace: shop }
 		spec:
 		  hosts: [ $host ]
-		  gateways: [ edge ]
+		  gateways: [ ${DOOR:-edge} ]
 		  tls:
 		  - match:
-		    - { port: 443, sniHosts: [ $host ] }
+		    - { port: ${DOOR_PORT:-443}, sniHosts: [ $host ] }
 		    route:
 		    - { destination: { host: $host, port: { number: $port } } }
 	EOF
@@ -93,16 +118,6 @@ federation() {
 		  clusterID: e2e-1
 		  network: lan
 		  locality: test/bench/1
-		---
-		# by plain server name
-		apiVersion: networking.istio.io/v1
-		kind: Gateway
-		metadata: { name: edge, namespace: shop }
-		spec:
-		  servers:
-		  - port: { number: 443, name: tls, protocol: TLS }
-		    tls: { mode: PASSTHROUGH }
-		    hosts: [ "*.shop.example" ]
 		---
 		# by Istio's names between clusters
 		apiVersion: networking.istio.io/v1
@@ -150,6 +165,7 @@ federation() {
 		  endpoints:
 		  - { address: $A_V4 }
 	EOF
+	door edge 443
 	service web4.shop.example 8443 2s $A_V4
 	service web6.shop.example 8443 2s $A_V6
 	service pair.shop.example 8443 2s $A_V4 $B_V4
@@ -158,6 +174,7 @@ federation() {
 	service half6.shop.example 8443 500ms $HOLE_V6 $A_V6
 	service hole.shop.example 8443 500ms $HOLE_V4 $HOLE_V6
 	service closed.shop.example 1 500ms $A_V4 $B_V4
+	[ -z "$FEDERATION_MORE" ] || echo "$FEDERATION_MORE"
 }
 
 ctl() {
@@ -174,7 +191,7 @@ postern_start() {
 	POSTERN_DIR=$TOPOLOGY_DIR/postern
 	FEDERATION=$POSTERN_DIR/federation.yaml
 	mkdir -p "$POSTERN_DIR/state"
-	federation >"$FEDERATION"
+	"${FEDERATION_FROM:-federation}" >"$FEDERATION"
 	for POSTERN_DRIVER in ${E2E_DRIVER:-af_xdp af_packet}; do
 		postern_conf "$POSTERN_DRIVER" "$workers" >"$POSTERN_DIR/postern.conf"
 		start_bg box "$POSTERN_DIR/log" "$BUILD/posternd" --conf "$POSTERN_DIR/postern.conf"
@@ -190,8 +207,33 @@ postern_start() {
 	return 1
 }
 
+# What systemd would do, with less ado.
+postern_supervise() {
+	postern_start "$@" || return 1
+	postern_stop
+	touch "$POSTERN_DIR/supervised"
+	start_bg box "$POSTERN_DIR/log" bash -c 'cd "$1" && while [ -e supervised ]; do
+			if [ -e hold ]; then sleep 0.01; continue; fi
+			"$2" --conf postern.conf & echo $! >pid.new; mv pid.new pid; wait $!
+		done' supervisor "$POSTERN_DIR" "$(realpath "$BUILD/posternd")"
+	SUPERVISOR_PID=$STARTED_PID
+	wait_for 10 postern_answers - && POSTERN_PID=$(postern_pid)
+}
+
+postern_pid() {
+	cat "$POSTERN_DIR/pid"
+}
+
+# Whether another process than that one is ready.
+postern_answers() {
+	local pid
+	pid=$(postern_pid)
+	[ "$pid" != "$1" ] && [ "$(ctl status -o json | jq .pid)" = "$pid" ]
+}
+
 # The first TERM drains, the second stops.
 postern_stop() {
+	rm -f "$POSTERN_DIR/supervised" "$POSTERN_DIR/hold"
 	kill -TERM "$POSTERN_PID" 2>/dev/null && sleep 0.2
 	stop_bg "$POSTERN_PID"
 }

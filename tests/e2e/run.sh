@@ -13,6 +13,7 @@ cd "$(dirname "$0")/../.."
 . tests/e2e/topology.sh
 . tests/e2e/servers.sh
 . tests/e2e/postern.sh
+. tests/e2e/path.sh
 
 PASSED=0 FAILED=0 SCENARIO=
 
@@ -82,6 +83,7 @@ scenario_run() {
 	fi
 	check "posternd is still alive" alive
 	postern_stop
+	path_down
 	echo "--- $1: $((SECONDS - started)) s on ${POSTERN_DRIVER:-no driver}"
 }
 
@@ -106,13 +108,18 @@ counted() {
 	[ "$(dropped "$1")" = "$2" ]
 }
 
+# ended NAME PID LOG: a process in the background must have succeeded.
+ended() {
+	if wait "$2"; then passes "$1"; else fails "$1" "$(tail -n 20 "$3")"; fi
+}
+
 alive() {
 	! process_gone "$POSTERN_PID" && ctl status
 }
 
 SCENARIOS=("$@")
 if [ "$#" = 0 ]; then
-	SCENARIOS=(passthrough concurrency versions istio hellos retry reload storm workers)
+	SCENARIOS=(passthrough concurrency versions istio hellos retry reload storm attack inject workers lossy matrix crash)
 fi
 for name in "${SCENARIOS[@]}"; do
 	[ -r "tests/e2e/scenarios/$name.sh" ] || { echo "run.sh: no scenario $name" >&2; exit 2; }

@@ -12,6 +12,7 @@
 # this process's number, so that two runs don't meet; whatever was made is undone on EXIT, INT and TERM.
 #
 #   topology_up / topology_down
+#   station, behind                one more host on the lan; one more behind a host that forwards
 #   in_ns NAME COMMAND…            runs a command in client, box, lan, a or b
 #   start_bg NAME LOG COMMAND…     starts one there that outlives the call; STARTED_PID is its process
 #   stop_bg PID                    ends such a one and waits for it
@@ -153,6 +154,27 @@ topology_hole() {
 	ip -n "$(ns b)" route add blackhole default table 66
 	ip -n "$(ns b)" -6 rule add from $HOLE_V6 table 66
 	ip -n "$(ns b)" -6 route add blackhole default table 66
+}
+
+# station NAME V4 V6: one more host on the lan, like a and b. Gone with the rest.
+station() {
+	TOPOLOGY_NAMES+=("$1")
+	ip netns add "$(ns "$1")" && ip -n "$(ns "$1")" link set lo up
+	link lan "to-$1" "$1" eth0 || return 1
+	ip -n "$(ns lan)" link set "to-$1" master bridge
+	host "$1" "$2" "$3" $BOX_LAN_V4 $BOX_LAN_V6
+}
+
+# behind NEAR NAME NET4 NET6: a host NAME that is reached through NEAR, which forwards to it: NET4.2 and NET6::2.
+behind() {
+	local near=$1 name=$2 net4=$3 net6=$4
+	TOPOLOGY_NAMES+=("$name")
+	ip netns add "$(ns "$name")" && ip -n "$(ns "$name")" link set lo up
+	in_ns "$near" sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+	link "$near" "to-$name" "$name" eth0 || return 1
+	ip -n "$(ns "$near")" addr add "$net4.1/24" dev "to-$name"
+	ip -n "$(ns "$near")" addr add "$net6::1/64" dev "to-$name" nodad
+	host "$name" "$net4.2" "$net6::2" "$net4.1" "$net6::1"
 }
 
 topology_down() {

@@ -64,7 +64,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	memcpy(frame, data + 1, length);
 	memset(&packet, 0xa5, sizeof(packet));
-	packet_parse(frame, length, length, data[0] & 1, data[0] & 2 ? 7 : 0, &packet);
+	packet_parse(frame, length, length, data[0] & 1, data[0] & 2 ? 7 : PACKET_NO_TAG, &packet);
 
 	switch (packet.kind) {
 	case PACKET_BAD:

@@ -189,6 +189,10 @@ audit_bind(const struct segment *syn)
 		peer->traits.opens_at_us += world.now_us;
 	peer->noise = noise;
 	peer->leg = LEG_ENDPOINT;
+	peer->addr = syn->destination;
+	peer->gate = syn->source;
+	peer->port = syn->destination_port;
+	peer->gate_port = syn->source_port;
 	peer->connection = connection;
 	peer->other = &connection->peer[LEG_CLIENT];
 	connection->tsval_known[LEG_ENDPOINT] = false;
@@ -264,7 +268,7 @@ options_fault(struct connection *connection, unsigned leg, const struct segment 
 	const struct peer *to = &connection->peer[leg], *from = &connection->peer[leg_other(leg)];
 
 	/* A challenge to a SYN has none: it mustn't choose what the receiver remembers (splice.c). */
-	bool challenge = world.syn && segment->payload_length == 0 && !said->timestamps;
+	bool challenge = (world.syn || world.forged != 0) && segment->payload_length == 0 && !said->timestamps;
 	if (said->timestamps != to->timestamps && !challenge)
 		return said->timestamps ? "timestamps that weren't negotiated"
 					: "no timestamps though they were negotiated";
@@ -273,8 +277,11 @@ options_fault(struct connection *connection, unsigned leg, const struct segment 
 	const struct peer *client = &connection->peer[LEG_CLIENT];
 	uint64_t spliced_at = connection->spliced ? connection->spliced_at_us : world.now_us;
 	uint32_t earlier = (uint32_t)((spliced_at - client->syn_at_us) / 1000 + 1);
-	if (said->timestamps && ((int32_t)(said->tsecr - to->ts_first + earlier) < 0 ||
-				 (int32_t)(peer_clock(to, world.now_us) - said->tsecr) < 0))
+	/* What acknowledges no more than the SYN-ACK may echo nothing (dial.h). */
+	bool echoes =
+		said->timestamps && !(leg == LEG_ENDPOINT && said->tsecr == 0 && segment->ack == to->traits.isn + 1);
+	if (echoes && ((int32_t)(said->tsecr - to->ts_first + earlier) < 0 ||
+		       (int32_t)(peer_clock(to, world.now_us) - said->tsecr) < 0))
 		return "the echo of a timestamp that its receiver never sent";
 	if (said->n_sacks != 0 && !(to->traits.sack && connection->gate_sack[leg]))
 		return "SACK that wasn't negotiated";
@@ -455,6 +462,12 @@ audit_segment(unsigned device, const struct segment *segment)
 			return;
 		}
 	}
+	if (connection != NULL)
+		connection->touched_at_us = world.now_us;
+	/* What is passed on of a stranger's segment is its receiver's to judge; who he is gets a RST, or a cookie. Only
+	 * a challenge must be right. */
+	if (world.forged != 0 && (world.forged - 1 != device || (segment->flags & (SYN | RST)) != 0))
+		return;
 	const char *fault = read_said(segment, &said);
 	if (fault != NULL) {
 		world_fail("a segment to the %s with %s", leg == LEG_CLIENT ? "client" : "endpoint", fault);
@@ -478,7 +491,7 @@ audit_segment(unsigned device, const struct segment *segment)
 	if (leg == LEG_CLIENT && (segment->flags & RST) != 0)
 		note_turned_away(connection);
 	if (fault == NULL) {
-		if ((segment->flags & RST) == 0)
+		if ((segment->flags & RST) == 0 && world.forged == 0)
 			connection->passed_at_us = world.now_us;
 		if ((segment->flags & SYN) == 0)
 			note(connection, leg, segment, &said);
@@ -524,6 +537,13 @@ audit_icmp(const uint8_t *frame, uint16_t length)
 
 /* --- ends -------------------------------------------------------------------------------------------------------- */
 
+/* Whether a process may have ended while it had bytes that it had acknowledged, or tried to. */
+static bool
+lost_held_bytes(const struct connection *connection)
+{
+	return world.successions != 0 && (connection->gate_acked > 1 || world.scarcity != SCARCE_NOTHING);
+}
+
 /* Whether a connection may be refused for that. */
 static bool
 may_refuse(const struct connection *connection, enum reason reason)
@@ -551,19 +571,36 @@ may_refuse(const struct connection *connection, enum reason reason)
 	case REASON_NO_ENDPOINT:
 	case REASON_ENDPOINT_OPTIONS:
 		return connection->may_fail_dial;
+	case REASON_ADOPT_HELD:
+		return lost_held_bytes(connection);
 	default:
 		return false;
 	}
 }
 
-/* Whether nothing has passed for the idle time-out, and not much longer: the gateway looks eight times in that time.
- * What it holds for the endpoint is its own to deliver, and takes time before. */
+/* How often another process has taken over since then. */
+static unsigned
+successions_since(uint64_t at_us)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < world.n_incidents; i++)
+		n += world.incidents[i].kind == INCIDENT_SUCCESSION && world.incidents[i].at >= at_us &&
+		     world.incidents[i].at <= world.now_us;
+	return n;
+}
+
+/* Whether nothing has passed for the idle time-out, and not much longer: the gateway looks eight times in that time,
+ * and a process that takes over loses two of these. What it holds for the endpoint is its own to deliver, and takes
+ * time before. */
 static bool
 was_idle(const struct connection *connection)
 {
 	uint64_t idle_us = world.now_us - connection->passed_at_us,
 		 timeout_us = world.idle_timeout_s * UINT64_C(1000000);
-	bool late = idle_us > timeout_us * 9 / 8 + 2 * IDLE_SLACK_US && connection->gate_acked <= 1 &&
+	uint64_t eighths = 9 + 2 * successions_since(connection->touched_at_us - timeout_us / 4);
+	bool late = world.now_us - connection->touched_at_us > timeout_us * eighths / 8 + 2 * IDLE_SLACK_US &&
+		    connection->gate_acked <= 1 &&
 		    world.scarcity != SCARCE_NEIGHBOURS; /* what is dropped for want of a next hop came all the same */
 
 	return idle_us + IDLE_SLACK_US >= timeout_us && !late;
@@ -586,8 +623,12 @@ may_end(const struct connection *connection, enum reason reason)
 	case REASON_HALF_CLOSED_TIMEOUT:
 		return (connection->may_idle || broken || world.links[0].outage || world.links[1].outage) &&
 		       was_idle(connection);
+	case REASON_HANDSHAKE_RECLAIMED:
+		return world.scarcity == SCARCE_FLOWS;
 	case REASON_HOLD_UNDELIVERED:
 		return broken || world.links[RIG_LAN].outage || world.scarcity == SCARCE_NEIGHBOURS;
+	case REASON_ADOPT_HELD:
+		return lost_held_bytes(connection);
 	default:
 		return false;
 	}
@@ -630,8 +671,10 @@ audit_events(void)
 			connection->refused = true;
 			world.refusals++;
 		} else if (event.reason == REASON_IDLE_TIMEOUT || event.reason == REASON_HALF_CLOSED_TIMEOUT ||
-			   event.reason == REASON_HOLD_UNDELIVERED) {
+			   event.reason == REASON_HOLD_UNDELIVERED || event.reason == REASON_HANDSHAKE_RECLAIMED ||
+			   event.reason == REASON_ADOPT_HELD) {
 			connection->excused = true;
+			connection->excused_at_us = world.now_us;
 		}
 	}
 }
@@ -720,11 +763,12 @@ audit_early_end(const struct connection *connection)
 		world_fail("connection %u: the client doesn't know that its endpoint is gone", connection->number);
 }
 
-/* Whether the client's pause, which began with its hello, was long enough from when the endpoint got that on. */
+/* Whether the client's pause, which began with its hello, was long enough from when the endpoint got that on, and
+ * nobody broke it. */
 static bool
 must_have_idled(const struct connection *connection)
 {
-	return connection->must_idle && connection->spliced &&
+	return connection->must_idle && connection->spliced && world.successions == 0 && !world.attacked &&
 	       connection->spliced_at_us < connection->peer[LEG_CLIENT].syn_at_us + IDLE_LATE_US;
 }
 
@@ -743,6 +787,22 @@ count_pending(void)
 }
 
 void
+audit_process(void)
+{
+	uint64_t events_lost = 0;
+
+	coverage_take_reasons(&world.rig);
+	for (unsigned i = 0; i < world.rig.n_workers; i++)
+		events_lost += world.rig.all_stats[i].events_lost;
+	if (events_lost != 0)
+		world_fail("events were lost");
+	/* Good packets are never taken for bad ones. */
+	if (rig_reason_count(&world.rig, REASON_TCP_CHECKSUM) + rig_reason_count(&world.rig, REASON_IP_CHECKSUM) != 0 &&
+	    world.links[0].corrupt == 0 && world.links[1].corrupt == 0)
+		world_fail("a good packet was taken for a damaged one");
+}
+
+void
 audit_end(void)
 {
 	for (unsigned i = 0; i < world.n_connections; i++) {
@@ -758,16 +818,7 @@ audit_end(void)
 		world.ended_early++;
 		audit_early_end(connection);
 	}
-	coverage_take_reasons(&world.rig);
-	uint64_t events_lost = 0;
-	for (unsigned i = 0; i < world.rig.n_workers; i++)
-		events_lost += world.rig.all_stats[i].events_lost;
-	if (events_lost != 0)
-		world_fail("events were lost");
-	/* Good packets are never taken for bad ones. */
-	if (rig_reason_count(&world.rig, REASON_TCP_CHECKSUM) + rig_reason_count(&world.rig, REASON_IP_CHECKSUM) != 0 &&
-	    world.links[0].corrupt == 0 && world.links[1].corrupt == 0)
-		world_fail("a good packet was taken for a damaged one");
+	audit_process();
 	if (world.operated && !world.failed)
 		operator_audit_end();
 	unsigned lost = rte_mempool_in_use_count(world.rig.worker.pool) - count_pending();

@@ -30,6 +30,10 @@
 	/* workers */                                                                                                  \
 	X(WORKERS_ONE_QUEUE, "one of several workers, devices with one queue")                                         \
 	X(WORKERS_SPREAD, "one of several workers, devices that spread")                                               \
+	X(OUTLIVED_PROCESS, "went on over a restart of the gateway")                                                   \
+	X(OUTLIVED_REAL_PROCESS, "went on over a restart of the real gateway")                                         \
+	X(OTHER_WORKERS, "went on with another number of workers")                                                     \
+	X(ATTACKED, "somebody forged packets meanwhile")                                                               \
 	/* links */                                                                                                    \
 	X(CALM, "nothing went wrong on the links")                                                                     \
 	X(MTU_SHRANK_TOLD, "the path MTU shrank meanwhile, and a router said so")                                      \

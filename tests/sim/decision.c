@@ -43,11 +43,13 @@ begins_in_the_middle(const struct connection *connection, const struct decide_in
 }
 
 static void
-note_dial(struct connection *connection, unsigned endpoint)
+note_dial(struct connection *connection, const struct decide_input *input, unsigned endpoint)
 {
 	connection->endpoint = endpoint;
 	connection->attempts++;
 	connection->active = true;
+	if (input->attempt != 0)
+		connection->met |= SITUATION_BIT(MET_OTHER_ENDPOINT);
 	if (world.endpoints[endpoint].added)
 		connection->met |= SITUATION_BIT(MET_NEW_ENDPOINT);
 	if (world.endpoints[endpoint].restarted)
@@ -76,7 +78,7 @@ take_any(struct connection *connection, const struct decide_input *input, struct
 				      .endpoint = live,
 				      .service = SERVICE_LIVE,
 				      .connect_timeout_ms = world.connect_timeout_ms};
-		note_dial(connection, chosen);
+		note_dial(connection, input, chosen);
 		return DECISION_DIAL;
 	}
 	if (input->attempt == 0)
@@ -171,7 +173,7 @@ ask_gateway(struct connection *connection, unsigned worker, const struct decide_
 		}
 		connection->chosen_service = operator_service_of(dial->service);
 		connection->decided_at_reload = world.reloads;
-		note_dial(connection, endpoint);
+		note_dial(connection, input, endpoint);
 		break;
 	}
 	case DECISION_REFUSE:

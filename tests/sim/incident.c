@@ -62,6 +62,60 @@ reload(enum operator_change change)
 	}
 }
 
+/* What wasn't established is begun anew, perhaps with another endpoint; the one that it had is left with half of it. */
+static void
+begin_anew(struct connection *connection)
+{
+	struct peer *endpoint = &connection->peer[LEG_ENDPOINT];
+
+	connection->bound = connection->active = false;
+	connection->dial = 0;
+	connection->attempts++;
+	if (peer_is_over(endpoint))
+		return;
+	peer_forget(endpoint);
+	endpoint->state = PEER_NONE;
+}
+
+/* The gateway's process dies, and another one adopts its flows. */
+static void
+succeed(unsigned n_workers)
+{
+	const struct flow_adoption *adoption = &world.rig.adoption;
+	unsigned before = world.rig.n_workers;
+
+	world_turn_gate();
+	audit_process();
+	if (world.operated)
+		operator_succeed(n_workers);
+	rig_restart(&world.rig, n_workers);
+	if (world.operated)
+		operator_adopted();
+	world.successions++;
+	world.adopted += adoption->spliced;
+	if (world.verbose)
+		printf("      of %u flows %u spliced, %u closing, %u forgotten, %u reset\n", adoption->found,
+		       adoption->spliced, adoption->closing, adoption->forgotten, adoption->held);
+	if (adoption->damaged + adoption->address + adoption->full != 0)
+		world_fail("a flow wasn't adopted");
+	if (!rig_adopted_well(&world.rig))
+		world_fail("the tables aren't as they must be after an adoption");
+	for (unsigned i = 0; i < world.n_connections; i++) {
+		struct connection *connection = &world.connections[i];
+		const struct host *host = &world.endpoints[connection->endpoint];
+		if (connection->spliced || !connection->attempts)
+			continue;
+		if (!connection->bound || rig_flow(&world.rig, &host->addr, host->port, connection->gate_port) == NULL)
+			begin_anew(connection);
+	}
+	note_those_that_go_on(MET_OUTLIVED_PROCESS);
+	if (world.operated)
+		note_those_that_go_on(MET_OUTLIVED_REAL_PROCESS);
+	if (n_workers != before)
+		note_those_that_go_on(MET_OTHER_WORKERS);
+	world_after_gate();
+}
+
 void
 incident_happens(const struct incident *incident)
 {
@@ -106,6 +160,9 @@ incident_happens(const struct incident *incident)
 		return;
 	case INCIDENT_TX_FREE:
 		world.rig.sent[incident->target].refuse = 0;
+		return;
+	case INCIDENT_SUCCESSION:
+		succeed(incident->value);
 		return;
 	}
 }

@@ -46,6 +46,9 @@ static struct {
 	struct prober prober;
 	unsigned endpoints[SLOTS];                    /* by live slot; n_endpoints: none */
 	struct lesson lessons[SLOTS], offered[SLOTS]; /* now, and when offers were last worked out */
+	struct tcp_profile profiles[SLOTS];           /* what there is of them in the file for the next process */
+	uint32_t n_workers;
+	uint32_t adopted[SLOTS]; /* connections that another process opened; by live slot */
 } operator;
 
 static struct rte_ring *probe_rings[RIG_WORKERS_MAX];
@@ -145,6 +148,8 @@ static void
 work_out_offers(void)
 {
 	memcpy(operator.offered, operator.lessons, sizeof(operator.offered));
+	for (uint32_t slot = 1; slot < SLOTS; slot++)
+		live_profile(operator.live, slot, &operator.profiles[slot]);
 }
 
 /* As box_reload does. False when the file has an error. */
@@ -192,6 +197,44 @@ pick_members(struct book_service *service)
 		world.endpoints[i].added |= before != 0 && (service->members & ~before) >> i & 1;
 }
 
+static void
+furnish(struct worker *worker)
+{
+	struct rte_ring **ring = &probe_rings[worker->id];
+	char name[RTE_RING_NAMESIZE];
+
+	snprintf(name, sizeof(name), "probes%u", worker->id);
+	if (*ring == NULL)
+		*ring = rte_ring_create_elem(name, sizeof(struct probe_request), PROBE_RING, SOCKET_ID_ANY, 0);
+	if (*ring == NULL)
+		abort();
+	worker->live = live_counters(operator.live, worker->id);
+	worker->probes = world_chance(80) ? *ring : NULL;
+}
+
+static void
+begin_process(unsigned n_workers)
+{
+	operator.n_workers = n_workers;
+	operator.live = live_create(n_workers, SLOTS);
+	if (operator.live == NULL || !prober_init(&operator.prober, operator.live))
+		abort();
+	operator.decide = decide_create(operator.live);
+	decide_hooks(operator.decide, &operator.hooks);
+}
+
+static void
+end_process(void)
+{
+	struct probe_request request;
+
+	for (unsigned i = 0; i < operator.n_workers; i++)
+		while (rte_ring_dequeue_elem(probe_rings[i], &request, sizeof(request)) == 0)
+			;
+	prober_free(&operator.prober);
+	decide_free(operator.decide);
+}
+
 void
 operator_open(void)
 {
@@ -200,23 +243,11 @@ operator_open(void)
 	memset(&operator, 0, sizeof(operator));
 	for (unsigned i = 0; i < SLOTS; i++)
 		operator.endpoints[i] = WORLD_ENDPOINTS_MAX;
-	operator.live = live_create(world.rig.n_workers, SLOTS);
-	if (operator.live == NULL || !prober_init(&operator.prober, operator.live))
-		abort();
-	operator.decide = decide_create(operator.live);
-	decide_hooks(operator.decide, &operator.hooks);
+	begin_process(world.rig.n_workers);
 	world.rig.n_live = SLOTS;
-	for (unsigned i = 0; i < world.rig.n_workers; i++) {
-		char name[RTE_RING_NAMESIZE];
-		snprintf(name, sizeof(name), "probes%u", i);
-		if (probe_rings[i] == NULL)
-			probe_rings[i] =
-				rte_ring_create_elem(name, sizeof(struct probe_request), PROBE_RING, SOCKET_ID_ANY, 0);
-		if (probe_rings[i] == NULL)
-			abort();
-		world.rig.workers[i].live = live_counters(operator.live, i);
-		world.rig.workers[i].probes = world_chance(80) ? probe_rings[i] : NULL;
-	}
+	world.rig.furnish = furnish;
+	for (unsigned i = 0; i < world.rig.n_workers; i++)
+		furnish(&world.rig.workers[i]);
 	for (unsigned i = 0; i < HELLO_SERVICES; i++) {
 		struct book_service *service = &book.services[i];
 		pick_members(service);
@@ -231,14 +262,46 @@ operator_open(void)
 void
 operator_close(void)
 {
-	struct probe_request request;
-
-	for (unsigned i = 0; i < world.rig.n_workers; i++)
-		while (rte_ring_dequeue_elem(probe_rings[i], &request, sizeof(request)) == 0)
-			;
-	prober_free(&operator.prober);
-	decide_free(operator.decide);
+	end_process();
 	live_free(operator.live);
+}
+
+/* As live_names.c does. */
+static void
+restore_slots(const struct live *before)
+{
+	for (uint32_t slot = live_next(before, 0); slot != 0; slot = live_next(before, slot)) {
+		const char *name = live_name(before, slot);
+		if (!live_slot_restore(operator.live, slot, live_kind(before, slot), name, strlen(name)))
+			world_fail("the next process can't have live slot %u", slot);
+		if (operator.offered[slot].known)
+			live_profile_set(operator.live, slot, &operator.profiles[slot]);
+	}
+	live_restored(operator.live);
+}
+
+void
+operator_succeed(unsigned n_workers)
+{
+	struct live *before = operator.live;
+	const struct book book = operator.book;
+	unsigned reloads = world.reloads;
+
+	end_process();
+	begin_process(n_workers);
+	restore_slots(before);
+	live_free(before);
+	memcpy(operator.lessons, operator.offered, sizeof(operator.lessons));
+	put_in_force(&book, false);
+	world.reloads = reloads;
+	world.draining = false;
+}
+
+void
+operator_adopted(void)
+{
+	for (uint32_t slot = 1; slot < SLOTS; slot++)
+		operator.adopted[slot] = live_active(operator.live, slot);
 }
 
 void
@@ -284,6 +347,9 @@ operator_tick(void)
 		prober_tick(&operator.prober, decide_snapshot(operator.decide), probe_rings, world.rig.n_workers,
 			    (uint32_t)(now_ms / 1000));
 	live_sweep(operator.live, now_ms);
+	for (uint32_t slot = 1; slot < SLOTS; slot++)
+		if (live_kind(operator.live, slot) == 0)
+			operator.adopted[slot] = 0;
 }
 
 /* --- the book ---------------------------------------------------------------------------------------------------- */
@@ -453,9 +519,10 @@ operator_audit_end(void)
 	for (uint32_t slot = 1; slot < SLOTS; slot++) {
 		struct live_counters sum;
 		live_sum(operator.live, slot, &sum);
-		if (sum.active != 0 || sum.opened != sum.closed)
-			world_fail("%s: %llu connections opened, %llu closed, %u active",
-				   live_name(operator.live, slot), (unsigned long long)sum.opened,
+		if (sum.active != 0 || sum.opened + operator.adopted[slot] != sum.closed)
+			world_fail("%s: %llu connections opened, %u adopted, %llu closed, %u active",
+				   live_name(operator.live, slot),
+				   (unsigned long long)sum.opened, operator.adopted[slot],
 				   (unsigned long long)sum.closed, sum.active);
 	}
 	if (!world_chance(25))

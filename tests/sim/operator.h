@@ -25,6 +25,10 @@ void operator_open(void);
 void operator_close(void);
 void operator_reload(enum operator_change change);
 void operator_drain(bool draining);
+/* A process with so many workers takes over. It has what the one before kept, and the file that is in force. */
+void operator_succeed(unsigned n_workers);
+/* It has adopted what it could. */
+void operator_adopted(void);
 /* Once a second. */
 void operator_tick(void);
 

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-enum { HOLDS = 1024, NEIGHBOURS = 4096, INBOX = 1024, EVENTS = 1024, TAKEN_MAX = 65536 };
+enum { HOLDS = 1024, NEIGHBOURS = 4096, INBOX = 1024, EVENTS = 1024, TAKEN_MAX = 65536, NOBODY = RIG_WORKERS_MAX };
 
 static struct rte_mempool *pool;
 static struct rte_mbuf *taken[TAKEN_MAX];
@@ -67,7 +67,7 @@ device_tx(struct device *device, uint16_t queue, struct rte_mbuf **mbufs, uint16
 	struct rig_queue *sent = device->context;
 
 	/* A queue is one worker's: nothing guards it against two at a time. */
-	if (queue >= device->tx_queues || queue != sent->rig->running)
+	if (queue >= device->tx_queues || (queue != sent->rig->running && sent->rig->running != NOBODY))
 		die("worker %u transmits on queue %u of %u", sent->rig->running, queue, device->tx_queues);
 	for (uint16_t i = 0; i < n; i++) {
 		if (sent->refuse != 0) {
@@ -283,6 +283,129 @@ rig_open(struct rig *rig, uint32_t flows, uint32_t packets)
 	rig_open_workers(rig, 1, flows, packets);
 }
 
+static void
+close_worker(struct rig *rig, unsigned id)
+{
+	struct worker *worker = &rig->workers[id];
+	struct rte_mbuf *mbuf;
+
+	neighbour_table_free(&worker->neighbours);
+	hold_pool_free(&worker->holds);
+	free(rig->own_live[id]);
+	while (rig->inboxes[id] != NULL && rte_ring_dequeue(rig->inboxes[id], (void **)&mbuf) == 0)
+		rte_pktmbuf_free(mbuf);
+	rte_ring_free(rig->inboxes[id]);
+	rig->inboxes[id] = NULL;
+}
+
+static uint32_t
+same_slot(void *context, char kind, uint32_t slot)
+{
+	const struct rig *rig = context;
+	(void)kind;
+	return slot < rig->n_live ? slot : 0;
+}
+
+void
+rig_restart(struct rig *rig, unsigned n_workers)
+{
+	struct ip_addr addresses[CONF_ADDRESSES_MAX];
+
+	for (unsigned i = 0; i < rig->net.n_addresses; i++)
+		addresses[i] = rig->net.addresses[i].addr;
+	rig_restart_from(rig, n_workers, addresses, rig->net.n_addresses);
+}
+
+void
+rig_restart_from(struct rig *rig, unsigned n_workers, const struct ip_addr *addresses, unsigned n_addresses)
+{
+	const struct flow_adopt_names names = {rig, same_slot};
+	struct worker *workers[RIG_WORKERS_MAX];
+	struct flow_adopt_source source = {
+		.n_tables = rig->n_workers, .addresses = addresses, .n_addresses = n_addresses};
+	void *memory[RIG_WORKERS_MAX];
+	size_t bytes = rig->table_bytes;
+	const struct worker before = rig->worker;
+
+	for (unsigned i = 0; i < RIG_WORKERS_MAX; i++)
+		workers[i] = &rig->workers[i];
+	flow_adopt_free(&rig->adoption, workers, rig->n_workers);
+	for (unsigned i = 0; i < source.n_tables; i++) {
+		source.tables[i] = rig->workers[i].flows;
+		memory[i] = rig->table_memory[i];
+		close_worker(rig, i);
+	}
+	memset(rig->all_stats, 0, sizeof(rig->all_stats));
+	rig->n_workers = n_workers;
+	rig->options.flows = rig->conf.tables.flows;
+	rig->receiver = rig->running = 0;
+	for (unsigned i = 0; i < RIG_DEVICES && rig->options.spreads; i++)
+		rig->devices[i].rx_queues = rig->devices[i].tx_queues = (uint16_t)n_workers;
+	for (unsigned i = 0; i < n_workers; i++) {
+		struct worker *worker = &rig->workers[i];
+		open_worker(rig, (uint16_t)i);
+		/* As the box does: secrets are kept, but for where ports begin. */
+		memcpy(worker->flows.secret, before.flows.secret, sizeof(before.flows.secret));
+		memcpy(worker->isn_secret, before.isn_secret, sizeof(before.isn_secret));
+		memcpy(worker->cookie_secret, before.cookie_secret, sizeof(before.cookie_secret));
+		worker->port_secret[0] = before.port_secret[0] + 1;
+		worker->port_secret[1] = before.port_secret[1];
+		worker->random_state[0] = before.random_state[0] + i;
+		worker->random_state[1] = before.random_state[1];
+		worker->rst_allowance = rig->conf.flow.rst_per_second;
+		if (rig->furnish != NULL)
+			rig->furnish(worker);
+	}
+	flow_adopt(&rig->adoption, &source, workers, &names, rig->now_ms);
+	for (unsigned i = 0; i < source.n_tables; i++)
+		munmap(memory[i], bytes);
+	rig->running = NOBODY; /* the main thread asks for all */
+	flow_adopt_ask(workers);
+	rig_settle(rig);
+}
+
+bool
+rig_adopted_well(struct rig *rig)
+{
+	uint32_t states[FLOW_STATES] = {0}, counted[FLOW_STATES] = {0}, used = 0, active = 0;
+
+	for (unsigned w = 0; w < rig->n_workers; w++) {
+		struct worker *worker = &rig->workers[w];
+		uint32_t in_use = 0;
+		for (uint32_t i = 1; i <= flow_table_touched(&worker->flows); i++) {
+			const struct flow *flow = flow_table_get(&worker->flows, i);
+			if (flow->state == FLOW_FREE)
+				continue;
+			if ((flow->state != FLOW_SPLICED && flow->state != FLOW_CLOSING) || flow->timer_armed != 1 ||
+			    flow->hold != 0 || (flow->generation & 1) == 0 || flow->reason >= REASON_COUNT)
+				return false;
+			for (unsigned leg = 0; leg < LEG_COUNT; leg++) {
+				struct flow_key key = flow_leg_key(&flow->leg[leg]);
+				if (flow_table_find(&worker->flows, &key) != (i << 1 | leg) ||
+				    flow->leg[leg].state != flow->state ||
+				    flow->leg[leg].local_addr >= rig->net.n_addresses ||
+				    flow->counted[leg] > flow->leg[leg].bytes ||
+				    (leg == LEG_ENDPOINT && ntohs(key.local_port) % rig->n_workers != w))
+					return false;
+			}
+			in_use++;
+			states[flow->state]++;
+		}
+		for (unsigned state = 0; state < FLOW_STATES; state++)
+			counted[state] += worker->stats->states[state];
+		for (unsigned slot = 0; slot < rig->n_live; slot++)
+			active += worker->live[slot].active;
+		if (in_use != flow_table_used(&worker->flows) || worker->wheel.armed != in_use)
+			return false;
+		used += in_use;
+	}
+	const struct flow_adoption *adoption = &rig->adoption;
+	uint32_t lost = adoption->held + adoption->damaged + adoption->address + adoption->full;
+	return memcmp(states, counted, sizeof(states)) == 0 && states[FLOW_SPLICED] == adoption->spliced &&
+	       states[FLOW_CLOSING] == adoption->closing && active == 2 * adoption->spliced &&
+	       used + adoption->forgotten + lost == adoption->found;
+}
+
 bool
 rig_is_empty(const struct rig *rig)
 {
@@ -307,14 +430,13 @@ rig_close(struct rig *rig)
 	for (unsigned i = 0; i < RIG_DEVICES; i++)
 		while (rig->sent[i].head != rig->sent[i].tail)
 			rte_pktmbuf_free(rig->sent[i].mbufs[rig->sent[i].head++ % RIG_QUEUE]);
+	struct worker *workers[RIG_WORKERS_MAX];
 	for (unsigned i = 0; i < rig->n_workers; i++) {
-		struct worker *worker = &rig->workers[i];
-		neighbour_table_free(&worker->neighbours);
-		hold_pool_free(&worker->holds);
+		workers[i] = &rig->workers[i];
+		close_worker(rig, i);
 		munmap(rig->table_memory[i], rig->table_bytes);
-		free(rig->own_live[i]);
-		rte_ring_free(rig->inboxes[i]);
 	}
+	flow_adopt_free(&rig->adoption, workers, rig->n_workers);
 	rte_ring_free(rig->events);
 	return rte_mempool_in_use_count(pool);
 }

@@ -19,6 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "dataplane/flow_adopt.h"
 #include "dataplane/worker.h"
 
 enum {
@@ -75,7 +76,7 @@ struct rig {
 	struct rig_queue sent[RIG_DEVICES]; /* what the workers transmitted */
 	bool deaf[RIG_DEVICES];             /* no station answers ARP or ND there */
 	unsigned n_workers, receiver;       /* receiver: the worker that gets what isn't spread */
-	unsigned running;                   /* the worker that is in a call now */
+	unsigned running;                   /* the worker that is in a call now; RIG_WORKERS_MAX: none is started yet */
 	uint32_t handed_to;                 /* bit i: worker i would have been woken */
 	union {
 		struct worker worker; /* the first, or only one */
@@ -104,6 +105,9 @@ struct rig {
 	uint64_t missed;
 	uint32_t n_live;                                 /* slots that workers count under */
 	struct live_counters *own_live[RIG_WORKERS_MAX]; /* to be freed; worker.live may point elsewhere */
+	void (*furnish)(
+		struct worker *worker); /* gives a worker of the next process what isn't the rig's; NULL: nothing */
+	struct flow_adoption adoption;  /* of the last rig_restart */
 	void *table_memory[RIG_WORKERS_MAX];
 	size_t table_bytes;
 };
@@ -118,6 +122,13 @@ void rig_open(struct rig *rig, uint32_t flows, uint32_t packets);
  * are others'. */
 void rig_open_workers(struct rig *rig, unsigned n_workers, uint32_t flows, uint32_t packets);
 void rig_open_with(struct rig *rig, const struct rig_options *options);
+/* The process dies, with all that it had but the flow tables, and one with so many workers adopts those. What was sent
+ * is on its way. Statistics and live counters begin anew. */
+void rig_restart(struct rig *rig, unsigned n_workers);
+/* The same where the process before had other addresses in its net, by index. */
+void rig_restart_from(struct rig *rig, unsigned n_workers, const struct ip_addr *addresses, unsigned n_addresses);
+/* Right after rig_restart: whether every table is as it must be, whatever was adopted. */
+bool rig_adopted_well(struct rig *rig);
 /* Whether no worker has a flow, a timer or held bytes left, its counts by state say so as well, and no live slot counts
  * a connection. */
 bool rig_is_empty(const struct rig *rig);

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "tests/sim/attacker.h"
 #include "tests/sim/decision.h"
 #include "tests/sim/operator.h"
 #include "tests/sim/traffic.h"
@@ -15,6 +16,7 @@ enum {
 	CALM_MAX_S = 20,
 	PATIENCE_S = 900, /* after the faults stop: back-offs, persist timers and the gateway's idle time-out fit in */
 	IDLE_S = 60,
+	SUCCESSIONS_MAX = 4,
 	LONG_IDLE_S = 600, /* where links are down for minutes */
 	SECOND = 1000000,
 	MS = 1000
@@ -124,6 +126,18 @@ plan_restarts(void)
 		plan_incident(100 * MS + world_below(10 * SECOND), INCIDENT_RESTART, world_below(world.n_endpoints), 0);
 }
 
+/* In one world of three another process takes over, now and then. Where tables or rings are too
+ * small it has as many workers: the connections are to fit in. */
+static void
+plan_successions(void)
+{
+	bool any_number = world.scarcity != SCARCE_FLOWS && world.scarcity != SCARCE_INBOX;
+
+	for (unsigned n = world_chance(33) ? 1 + world_below(SUCCESSIONS_MAX) : 0; n != 0; n--)
+		plan_incident(world_below(6 * SECOND), INCIDENT_SUCCESSION, 0,
+			      any_number && world_chance(25) ? 1 + world_below(RIG_WORKERS_MAX) : world.rig.n_workers);
+}
+
 /* --- endpoints --------------------------------------------------------------------------------------------------- */
 
 static void
@@ -218,13 +232,13 @@ open_rig(void)
 		options.n_workers = 2 + world_below(3);
 		options.spreads = world_chance(50);
 	}
-	world.scarcity = world_chance(15) ? (enum scarcity)(1 + world_below(SCARCITIES - 1)) : SCARCE_NOTHING;
+	world.scarcity = world_chance(20) ? (enum scarcity)(1 + world_below(SCARCITIES - 1)) : SCARCE_NOTHING;
 	if (world.scarcity == SCARCE_FLOWS)
-		options.flows = 1 + world_below(4);
-	if (world.scarcity == SCARCE_HOLDS) {
+		options.flows = 1 + world_below(world_chance(50) ? 4 : 20);
+	if (world.scarcity == SCARCE_HOLDS || (world.scarcity == SCARCE_FLOWS && world_chance(50)))
 		options.holds = 8;
-		options.holds_taken = 5 + world_below(3);
-	}
+	if (world.scarcity == SCARCE_HOLDS)
+		options.holds_taken = world_chance(70) ? 5 + world_below(3) : 0;
 	if (world.scarcity == SCARCE_NEIGHBOURS)
 		options.neighbours = (uint16_t)(1 + world_below(4));
 	if (world.scarcity == SCARCE_INBOX) {
@@ -300,9 +314,11 @@ scenario_open(uint64_t seed)
 	plan_scarcity();
 	plan_operator();
 	plan_restarts();
+	plan_successions();
 	pick_slots();
 	plan_connections();
 	world.limit_us = world.calm_at_us + (uint64_t)(PATIENCE_S + 4 * (world.idle_timeout_s - IDLE_S)) * SECOND;
+	attacker_open(seed);
 }
 
 void

@@ -89,7 +89,7 @@ main(int argc, char **argv)
 		return 2;
 
 	struct timespec begin, end;
-	uint64_t connections = 0, completed = 0, early = 0, refusals = 0, packets = 0, mistaken = 0;
+	uint64_t connections = 0, completed = 0, early = 0, refusals = 0, packets = 0, mistaken = 0, adopted = 0;
 	clock_gettime(CLOCK_MONOTONIC, &begin);
 	for (unsigned long long seed = first; seed <= last; seed++) {
 		if (!run(seed, verbose)) {
@@ -102,6 +102,7 @@ main(int argc, char **argv)
 		refusals += world.refusals;
 		packets += world.packets;
 		mistaken += world.mistaken;
+		adopted += world.adopted;
 		if (mistaken > MISTAKEN_MAX + (seed - first) / MISTAKEN_SEEDS) {
 			printf("sim: up to seed %llu %llu streams were taken to begin in their middle\n", seed,
 			       (unsigned long long)mistaken);
@@ -111,10 +112,10 @@ main(int argc, char **argv)
 	clock_gettime(CLOCK_MONOTONIC, &end);
 	double seconds = (double)(end.tv_sec - begin.tv_sec) + (double)(end.tv_nsec - begin.tv_nsec) / 1e9;
 	printf("sim: seeds %llu..%llu: %llu connections without a violation, %llu complete, %llu ended early (%llu "
-	       "refused, of these %llu mistaken), %llu packets; %.1f s, %.0f connections/s\n",
+	       "refused, of these %llu mistaken), %llu adoptions, %llu packets; %.1f s, %.0f connections/s\n",
 	       first, last, (unsigned long long)connections, (unsigned long long)completed, (unsigned long long)early,
-	       (unsigned long long)refusals, (unsigned long long)mistaken, (unsigned long long)packets, seconds,
-	       (double)connections / seconds);
+	       (unsigned long long)refusals, (unsigned long long)mistaken, (unsigned long long)adopted,
+	       (unsigned long long)packets, seconds, (double)connections / seconds);
 	coverage_print();
 	return whole && !coverage_is_whole() ? 1 : 0;
 }

@@ -39,8 +39,7 @@ of_endpoints(const struct connection *connection)
 {
 	const struct host *mine = &world.endpoints[connection->endpoint];
 	uint64_t met = bit_if(mine->habit == ENDPOINT_CHALLENGES && connection->challenged, MET_CHALLENGED) |
-		       bit_if(mine->habit == ENDPOINT_DEAF_ONCE && connection->deafened, MET_ENDPOINT_DEAF) |
-		       bit_if(connection->attempts > 1, MET_OTHER_ENDPOINT);
+		       bit_if(mine->habit == ENDPOINT_DEAF_ONCE && connection->deafened, MET_ENDPOINT_DEAF);
 
 	for (unsigned i = 0; i < world.n_endpoints; i++) {
 		const struct host *other = &world.endpoints[i];
@@ -101,7 +100,7 @@ situation_of(const struct connection *connection, bool complete)
 			      MET_IDLE_TOLD) |
 		       bit_if(connection->restarted && client->state == PEER_RESET, MET_RESTARTED_UNDER);
 	uint64_t met = (connection->met & ~told) | of_options(connection) | of_endpoints(connection) | of_links() |
-		       of_workers() | bit_if(world.operated, MET_REAL_GATEWAY) |
+		       of_workers() | bit_if(world.operated, MET_REAL_GATEWAY) | bit_if(world.attacked, MET_ATTACKED) |
 		       bit_if(client->fin_crossed && endpoint->fin_crossed, MET_SIMULTANEOUS_CLOSE) |
 		       bit_if(connection->reused, MET_PORT_REUSED) |
 		       bit_if(connection->syn_acks_lost[LEG_CLIENT] >= MANY_SYN_ACKS, MET_SYN_ACKS_LOST) |

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/sim/talk.h"
 
+#include "dataplane/dial.h"
 #include "dataplane/packet.h"
 #include "dataplane/tcp_options.h"
 
@@ -173,6 +174,8 @@ talk_open(struct talk *talk)
 	const uint8_t *timestamps = talk_option(&talk->heard, 8);
 	client->timestamps_on = timestamps != NULL;
 	client->tsecr = timestamps == NULL ? 0 : talk_get_32(timestamps + 2);
+	if (talk->far)
+		rig_advance(talk->rig, DIAL_FAR_MS);
 	talk_say(talk, LEG_CLIENT, TCP_ACK, NULL, 0);
 	return true;
 }
@@ -184,7 +187,7 @@ talk_hello(struct talk *talk)
 }
 
 bool
-talk_hear_syn(struct talk *talk)
+talk_hear_one_syn(struct talk *talk)
 {
 	struct talk_side *endpoint = &talk->side[LEG_ENDPOINT];
 
@@ -198,6 +201,18 @@ talk_hear_syn(struct talk *talk)
 	if (timestamps != NULL)
 		endpoint->tsecr = talk_get_32(timestamps + 2);
 	return true;
+}
+
+bool
+talk_hear_syn(struct talk *talk)
+{
+	if (!talk_hear_one_syn(talk))
+		return false;
+	if (!talk->far && talk->side[LEG_CLIENT].timestamps_on)
+		return true;
+	/* Unless the client is known to be near, it comes twice. */
+	uint32_t isn = talk->heard.seq;
+	return talk_hear(talk, LEG_ENDPOINT) && talk->heard.flags == TCP_SYN && talk->heard.seq == isn;
 }
 
 void

@@ -30,6 +30,7 @@ struct talk_side {
 struct talk {
 	struct rig *rig;
 	struct talk_side side[LEG_COUNT];
+	bool far;             /* the client's round trip takes DIAL_FAR_MS: talk_open turns the clock by it */
 	struct segment heard; /* what was heard last; its payload is in frame */
 	uint8_t frame[RIG_FRAME];
 };
@@ -62,6 +63,8 @@ bool talk_open(struct talk *talk);
 void talk_hello(struct talk *talk);
 /* Hears the SYN at the endpoint, and takes its numbers. */
 bool talk_hear_syn(struct talk *talk);
+/* The same of a SYN that comes once, as a probe does. */
+bool talk_hear_one_syn(struct talk *talk);
 /* Answers it: the flow is SPLICED. */
 void talk_answer(struct talk *talk);
 /* All of that with a hello of TALK_HELLO bytes, and hears it at the endpoint. */

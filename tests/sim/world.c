@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "tests/sim/attacker.h"
 #include "tests/sim/audit.h"
 #include "tests/sim/icmp_wire.h"
 #include "tests/sim/incident.h"
@@ -19,11 +20,12 @@ enum {
 	GATE_SLEEP_MAX_MS = 200,
 	GATE_DOZE_MAX_MS = 1000, /* when nothing is on its way */
 	TICK_US = 1000000,
+	TELL_US = 3000000,
 	STEPS_MAX = 3000000,
 	FAR_AWAY = 0x50000000 /* from any number that is expected */
 };
 
-enum event_kind { EVENT_TO_GATE, EVENT_TO_PEER, EVENT_TIMER, EVENT_START, EVENT_INCIDENT, EVENT_TICK };
+enum event_kind { EVENT_TO_GATE, EVENT_TO_PEER, EVENT_TIMER, EVENT_START, EVENT_INCIDENT, EVENT_TICK, EVENT_ATTACK };
 
 struct event {
 	uint64_t at, order;
@@ -377,8 +379,8 @@ turn_gate(bool always)
 	}
 }
 
-static void
-after_gate(void)
+void
+world_after_gate(void)
 {
 	bool busy = n_events != 0 && events[0].at < world.now_us + UINT64_C(1000) * GATE_DOZE_MAX_MS;
 	uint32_t sleep = rig_sleep(&world.rig, busy ? GATE_SLEEP_MAX_MS : GATE_DOZE_MAX_MS);
@@ -437,7 +439,7 @@ burst_to_gate(uint32_t first)
 	for (uint32_t i = 0; i < n; i++) {
 		world.stale = world.stale || is_stale(&flights[indices[i]]);
 		world.syn = world.syn ||
-			    (flights[indices[i]].raw_length == 0 && (flights[indices[i]].segment.flags & 0x02) != 0);
+			    (flights[indices[i]].raw_length == 0 && (flights[indices[i]].segment.flags & 0x06) != 0);
 	}
 	for (uint32_t i = 0; i < n; i++)
 		plain = plain && flights[indices[i]].raw_length == 0 && !flights[indices[i]].corrupt;
@@ -451,8 +453,34 @@ burst_to_gate(uint32_t first)
 	}
 	for (uint32_t i = 0; i < n; i++)
 		free_flights[n_free++] = (uint16_t)indices[i];
-	after_gate();
+	world_after_gate();
 	world.stale = world.syn = false;
+}
+
+void
+world_turn_gate(void)
+{
+	turn_gate(false);
+}
+
+void
+world_inject_frame(unsigned device, const uint8_t *frame, uint16_t length)
+{
+	turn_gate(false);
+	world.attacked = true;
+	world.forged = device + 1;
+	rig_receive_frame(&world.rig, device, frame, length);
+	world_after_gate();
+	world.forged = 0;
+}
+
+void
+world_inject(unsigned device, const struct segment *segment)
+{
+	uint8_t frame[RIG_FRAME];
+
+	trace("forged", segment);
+	world_inject_frame(device, frame, rig_build(&world.rig, device, segment, frame));
 }
 
 /* --- peers ------------------------------------------------------------------------------------------------------- */
@@ -542,10 +570,6 @@ endpoint_input(const struct segment *segment)
 		host_refuses(RIG_LAN, segment);
 		return;
 	}
-	peer->addr = segment->destination;
-	peer->gate = segment->source;
-	peer->port = segment->destination_port;
-	peer->gate_port = segment->source_port;
 	peer_accept(peer, segment, world.now_us);
 	arm(peer);
 }
@@ -617,6 +641,13 @@ start(struct connection *connection)
 }
 
 static void
+plan_attack(void)
+{
+	if (attacker_due() != PEER_NEVER)
+		plan(attacker_due(), EVENT_ATTACK, 0);
+}
+
+static void
 act(const struct event *event)
 {
 	switch ((enum event_kind)event->kind) {
@@ -626,6 +657,10 @@ act(const struct event *event)
 	case EVENT_TO_PEER:
 		to_peer(&flights[event->index]);
 		free_flights[n_free++] = (uint16_t)event->index;
+		return;
+	case EVENT_ATTACK:
+		attacker_act();
+		plan_attack();
 		return;
 	case EVENT_START:
 		start(&world.connections[event->index]);
@@ -652,9 +687,13 @@ act(const struct event *event)
 static bool
 all_over(void)
 {
-	for (unsigned i = 0; i < world.n_connections; i++)
-		if (!world.connections[i].started || !audit_is_over(&world.connections[i]))
+	for (unsigned i = 0; i < world.n_connections; i++) {
+		const struct connection *connection = &world.connections[i];
+		if (!connection->started || !audit_is_over(connection))
 			return false;
+		if (connection->excused && world.now_us < connection->excused_at_us + TELL_US)
+			return false; /* its peers are being told */
+	}
 	return rig_is_empty(&world.rig);
 }
 
@@ -673,6 +712,7 @@ world_run(void)
 		plan(world.incidents[i].at, EVENT_INCIDENT, i);
 	if (world.operated)
 		plan(world.now_us + TICK_US, EVENT_TICK, 0);
+	plan_attack();
 	world.gate_at_us = world.now_us;
 	if (world.verbose)
 		printf("      %s gateway, %u workers%s, scarcity %d, links %s, idle time-out %u s, %u endpoints\n",
@@ -685,7 +725,7 @@ world_run(void)
 		if (n_events == 0 || world.gate_at_us <= events[0].at) {
 			world.now_us = world.gate_at_us;
 			turn_gate(true);
-			after_gate();
+			world_after_gate();
 			if (all_over())
 				break;
 		} else {

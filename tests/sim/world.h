@@ -57,7 +57,8 @@ enum incident_kind {
 	INCIDENT_STARVE, /* value: so many packet buffers are left */
 	INCIDENT_FEED,
 	INCIDENT_TX_FULL, /* target: a link's device, which takes nothing */
-	INCIDENT_TX_FREE
+	INCIDENT_TX_FREE,
+	INCIDENT_SUCCESSION /* another process takes over from the gateway's; value: its workers */
 };
 
 struct incident {
@@ -105,8 +106,10 @@ struct connection {
 	uint8_t gate_scale[LEG_COUNT]; /* what it announced on each leg */
 	bool gate_sack[LEG_COUNT], gate_timestamps[LEG_COUNT], gate_scaled[LEG_COUNT];
 	uint64_t spliced_at_us, passed_at_us; /* passed_at_us: when a packet was last passed on */
-	uint32_t gate_edge, gate_acked;       /* what it promised and acknowledged to the client by itself; offsets */
-	uint32_t gate_isn;                    /* of its SYN to the endpoint */
+	uint64_t excused_at_us;
+	uint64_t touched_at_us;         /* the same, or a stranger's */
+	uint32_t gate_edge, gate_acked; /* what it promised and acknowledged to the client by itself; offsets */
+	uint32_t gate_isn;              /* of its SYN to the endpoint */
 	uint32_t last_tsval[LEG_COUNT];
 	bool tsval_known[LEG_COUNT];
 	unsigned endpoint, attempts; /* the endpoint dialled last */
@@ -154,11 +157,14 @@ struct world {
 	bool patient;      /* some connections take minutes */
 	bool draining;
 	unsigned reloads, broken_reloads, drains;
+	bool attacked;
+	unsigned successions; /* how often another process has taken over */
 	struct incident incidents[WORLD_INCIDENTS_MAX];
 	unsigned n_incidents;
 	bool fifo;         /* nothing overtakes anything on its way to the gateway */
 	bool stale;        /* a packet of a connection that is gone is being worked on */
-	bool syn;          /* a SYN or SYN-ACK is being worked on */
+	bool syn;          /* a SYN, SYN-ACK or RST is being worked on: it may be challenged */
+	unsigned forged;   /* the device, plus 1, that a stranger's frame came to that is being worked on; 0: none */
 	uint32_t burst_us; /* what comes to a device within this time is one burst */
 	struct link links[RIG_DEVICES];
 	struct connection connections[WORLD_CONNECTIONS_MAX];
@@ -175,6 +181,7 @@ struct world {
 	unsigned n_binds;
 	unsigned n_dials;
 	/* For the report. */
+	uint64_t adopted;
 	unsigned mistaken; /* streams taken to begin in their middle */
 	uint64_t completed, ended_early, refusals, packets;
 };
@@ -188,6 +195,14 @@ __attribute__((format(printf, 1, 2))) void world_fail(const char *format, ...);
 uint32_t world_below(uint32_t bound);
 /* True so many times in 100. */
 bool world_chance(unsigned percent);
+
+/* Lets the gateway know what time it is; lets what it did come to pass. Around whatever is done to it directly. */
+void world_turn_gate(void);
+void world_after_gate(void);
+
+/* Lets a stranger's segment, or frame, come to the gateway at once. */
+void world_inject(unsigned device, const struct segment *segment);
+void world_inject_frame(unsigned device, const uint8_t *frame, uint16_t length);
 
 /* Runs what has been planned (scenario.h) to its end. */
 void world_run(void);

@@ -199,6 +199,7 @@ test_data_overtakes_ack(void)
 	CU_ASSERT_TRUE(talk_hear(&talk, LEG_CLIENT));
 	client->ack = talk.heard.seq + 1;
 	client->timestamps_on = true;
+	client->tsecr = talk_get_32(talk_option(&talk.heard, TCP_OPTION_TIMESTAMPS) + 2);
 	/* The hello is in two segments; the second comes first, then the bare ACK, then both. */
 	client->seq += 100;
 	talk_say(&talk, LEG_CLIENT, TCP_ACK, NULL, 100);
@@ -225,6 +226,7 @@ test_hello_with_the_ack(void)
 	CU_ASSERT_TRUE(talk_hear(&talk, LEG_CLIENT));
 	client->ack = talk.heard.seq + 1;
 	client->timestamps_on = true;
+	client->tsecr = talk_get_32(talk_option(&talk.heard, TCP_OPTION_TIMESTAMPS) + 2);
 	talk_hello(&talk); /* the bare ACK was lost */
 	CU_ASSERT_TRUE(talk_hear_syn(&talk));
 	talk_answer(&talk);
@@ -349,6 +351,7 @@ test_malformed_options(void)
 	CU_ASSERT_TRUE(talk_hear(&talk, LEG_CLIENT));
 	client->ack = talk.heard.seq + 1;
 	client->timestamps_on = true;
+	client->tsecr = talk_get_32(talk_option(&talk.heard, TCP_OPTION_TIMESTAMPS) + 2);
 	struct segment ack = talk_segment(&talk, LEG_CLIENT, TCP_ACK);
 	ack.options[3] = 40;
 	rig_receive(&rig, RIG_WAN, &ack);

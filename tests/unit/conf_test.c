@@ -390,6 +390,27 @@ test_example(void)
 	conf_free(plain);
 }
 
+/* AF_XDP's frames begin 256 bytes into their buffers; they did not fit there with an MTU of 1775 to 2026. */
+static void
+test_packet_room(void)
+{
+	static const struct {
+		const char *device;
+		unsigned mtu, room;
+	} cases[] = {{"net_af_xdp0", 1500, 2048},  {"net_af_xdp0", 1770, 2048},    {"net_af_xdp0", 1771, 2112},
+		     {"net_af_xdp0", 3498, 3776},  {"net_af_packet0", 9000, 9280}, {"net_memif0", 9000, 9024},
+		     {"0000:01:00.0", 2026, 2048}, {"0000:01:00.0", 2027, 2112}};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct conf conf = {.n_ports = 2};
+
+		conf.ports[0].mtu = 1500;
+		conf.ports[1].mtu = (uint16_t)cases[i].mtu;
+		snprintf(conf.ports[1].device, sizeof(conf.ports[1].device), "%s", cases[i].device);
+		CU_ASSERT_EQUAL(conf_packet_room(&conf), cases[i].room);
+	}
+}
+
 static void
 test_devices(void)
 {
@@ -514,6 +535,7 @@ main(void)
 		{"values", test_values},
 		{"the example of docs/", test_example},
 		{"devices and routes", test_devices},
+		{"room for a packet", test_packet_room},
 		{"PCI names", test_pci_names},
 		{"cores of this machine", test_host},
 		{"endpoints", test_endpoints},

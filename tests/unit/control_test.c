@@ -24,7 +24,7 @@ struct world {
 	struct control *control;
 	char folder[32], path[64];
 	bool reload_ok;
-	unsigned reloads;
+	unsigned reloads, upgrades;
 	/* what the thread does */
 	void (*client)(struct world *world);
 };
@@ -44,6 +44,19 @@ on_drain(void *context, bool draining)
 	((struct world *)context)->fake.box.draining = draining;
 }
 
+static bool
+on_upgrade(void *context, const char *program, struct text *error)
+{
+	struct world *world = context;
+
+	if (program != NULL && program[0] != '/') {
+		text_print(error, "no");
+		return false;
+	}
+	world->upgrades++;
+	return true;
+}
+
 static void
 collect_one(void *context, struct metrics_writer *writer)
 {
@@ -55,7 +68,7 @@ static void
 world_open(struct world *world)
 {
 	static const struct metrics_family family = {"up", "It is.", METRICS_GAUGE, NULL, 0, collect_one, NULL};
-	const struct control_callbacks callbacks = {world, on_reload, on_drain};
+	const struct control_callbacks callbacks = {world, on_reload, on_drain, on_upgrade};
 	struct text error = {0};
 
 	fake_box_open(&world->fake);
@@ -207,6 +220,17 @@ status_client(struct world *world)
 			       "10.244.0.1/16");
 	CU_ASSERT_EQUAL(number_of(lan, "rx_packets"), 30);
 	CU_ASSERT_TRUE(json_is_null(json_object_get(lan, "tx_packets"))); /* shares its device */
+	CU_ASSERT_TRUE(json_is_null(json_object_get(status, "adoption")));
+	json_decref(status);
+
+	world->fake.box.adoption = (struct flow_adoption){.found = 12, .spliced = 7, .forgotten = 3, .held = 2};
+	world->fake.box.adoption_us = 4321;
+	status = ask_document(world, "status", "{}");
+	const json_t *adoption = json_object_get(status, "adoption");
+	CU_ASSERT_EQUAL(number_of(adoption, "found"), 12);
+	CU_ASSERT_EQUAL(number_of(adoption, "spliced"), 7);
+	CU_ASSERT_EQUAL(number_of(adoption, "adopt_held"), 2);
+	CU_ASSERT_EQUAL(number_of(adoption, "microseconds"), 4321);
 	json_decref(status);
 }
 
@@ -428,6 +452,15 @@ steer_client(struct world *world)
 	CU_ASSERT_EQUAL(world->reloads, 2);
 	json_decref(document);
 
+	document = ask_document(world, "upgrade", "{\"binary\":\"posternd\"}");
+	CU_ASSERT_STRING_EQUAL(text_of(document, "error"), "no");
+	json_decref(document);
+	document = ask_document(world, "upgrade", "{\"binary\":\"/sbin/posternd\"}");
+	CU_ASSERT_EQUAL(number_of(document, "pid"), (uint64_t)getpid());
+	CU_ASSERT_STRING_EQUAL(text_of(document, "version"), POSTERN_VERSION);
+	CU_ASSERT_EQUAL(world->upgrades, 1);
+	json_decref(document);
+
 	document = ask_document(world, "metrics", "{}");
 	CU_ASSERT_STRING_EQUAL(text_of(document, "metrics"), "# HELP up It is.\n# TYPE up gauge\nup 1\n");
 	json_decref(document);
@@ -588,7 +621,7 @@ test_rates(void)
 static void
 test_socket_file(void)
 {
-	const struct control_callbacks callbacks = {NULL, on_reload, on_drain};
+	const struct control_callbacks callbacks = {NULL, on_reload, on_drain, on_upgrade};
 	struct world world = {0};
 	struct stat status;
 	struct text error = {0};

@@ -4,6 +4,7 @@
 #include "dataplane/dial.h"
 
 #include "dataplane/packet.h"
+#include "dataplane/syn_cookie.h"
 #include "dataplane/tcp_options.h"
 #include "tests/sim/talk.h"
 #include "tests/unit/unit.h"
@@ -110,6 +111,98 @@ test_syn(void)
 		CU_ASSERT_EQUAL(rig.worker.live[10].active, 1);
 		cut();
 	}
+}
+
+/* An endpoint took our quick answer to its SYN-ACK for the path's round trip: behind 100 ms its BBR sent a quarter of
+ * what it can, and its RACK, where segments are reordered, three quarters. */
+static void
+test_far_client_is_not_measured(void)
+{
+	static const struct {
+		bool far, timestamps;
+	} cases[] = {{false, true}, {true, true}, {false, false}};
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		bool twice = cases[i].far || !cases[i].timestamps;
+		begin();
+		talk.far = cases[i].far;
+		client->timestamps = cases[i].timestamps;
+		hello();
+		CU_ASSERT_TRUE(talk_hear_syn(&talk)); /* as often as it should come */
+		CU_ASSERT_TRUE(talk_silent(&talk));
+		struct segment again = talk_segment(&talk, LEG_ENDPOINT, TCP_SYN | TCP_ACK);
+		talk_answer(&talk);
+		CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_ENDPOINT, TCP_ACK | TCP_PSH, TALK_HELLO));
+		const uint8_t *option = talk_option(&talk.heard, TCP_OPTION_TIMESTAMPS);
+		CU_ASSERT_EQUAL(option != NULL, cases[i].timestamps);
+		if (option != NULL)
+			CU_ASSERT_EQUAL(talk_get_32(option + 6), twice ? 0 : endpoint->tsval);
+
+		/* The other SYN-ACK is no news, and no drop; a third is of an endpoint that missed the ACK. */
+		rig_receive(&rig, RIG_LAN, &again);
+		CU_ASSERT_EQUAL(talk_silent(&talk), twice);
+		CU_ASSERT_EQUAL(rig.stats.reasons[REASON_TCP_STATE], twice ? 0 : 1);
+		if (twice)
+			rig_receive(&rig, RIG_LAN, &again);
+		CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_ENDPOINT, TCP_ACK, 0));
+		CU_ASSERT_TRUE(talk_exchange(&talk, 10));
+		cut();
+	}
+}
+
+/* The same for bytes that are ours to repeat: they echo nothing before the endpoint has sent more, whatever its clock.
+ */
+static void
+test_far_client_owned(void)
+{
+	begin();
+	talk.far = true;
+	hello_owned();
+	talk_answer(&talk);
+	CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_ENDPOINT, TCP_ACK | TCP_PSH, TALK_HELLO));
+	for (unsigned i = 0; i < 2; i++) {
+		rig_advance(&rig, ((uint32_t)HELD_RTO_MS << i) + TICK);
+		CU_ASSERT_TRUE(talk_hear(&talk, LEG_ENDPOINT));
+		CU_ASSERT_EQUAL(talk.heard.payload_length, OWNED);
+		const uint8_t *option = talk_option(&talk.heard, TCP_OPTION_TIMESTAMPS);
+		CU_ASSERT_PTR_NOT_NULL_FATAL(option);
+		CU_ASSERT_EQUAL(talk_get_32(option + 6), i == 0 ? 0 : endpoint->tsval);
+
+		endpoint->tsval += 0x80000001;
+		struct segment missed = talk_segment(&talk, LEG_ENDPOINT, TCP_ACK);
+		missed.ack -= TALK_HELLO;
+		rig_receive(&rig, RIG_LAN, &missed);
+		CU_ASSERT_TRUE(talk_hear(&talk, LEG_CLIENT));
+	}
+	cut();
+}
+
+/* Bytes that are ours and arrive a few at a time were given up as if none did, and waited twice as long for each. */
+static void
+test_owned_bytes_make_progress(void)
+{
+	enum { STEP = 5 };
+
+	begin();
+	hello_owned();
+	talk_answer(&talk);
+	CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_ENDPOINT, TCP_ACK | TCP_PSH, TALK_HELLO));
+	for (uint32_t i = 1; i <= HELD_RETRIES_MAX + 2; i++) {
+		struct segment some = talk_segment(&talk, LEG_ENDPOINT, TCP_ACK);
+		some.ack += i * STEP - TALK_HELLO;
+		rig_receive(&rig, RIG_LAN, &some);
+		CU_ASSERT_TRUE(talk_hear(&talk, LEG_CLIENT));
+		/* What follows a repeat was lost with it, and goes out at once; all of it again after the first
+		 * time-out. */
+		for (unsigned time = i == 1 ? 1 : 0; time < 2; time++) {
+			if (time != 0)
+				rig_advance(&rig, HELD_RTO_MS + TICK);
+			CU_ASSERT_TRUE_FATAL(talk_hear(&talk, LEG_ENDPOINT));
+			CU_ASSERT_EQUAL(talk.heard.payload_length, OWNED - i * STEP);
+			CU_ASSERT_TRUE(talk_silent(&talk));
+		}
+	}
+	cut();
 }
 
 static void
@@ -558,6 +651,116 @@ test_held_bytes_have_the_latest_timestamps(void)
 	cut();
 }
 
+/* Until it hears from the endpoint, a client echoes what we told it last. Where the dial had taken a while, that came
+ * to the endpoint as a timestamp from before its SYN-ACK, and Linux (6.15 and later) dropped it while our own ACK was
+ * lost: it takes none in SYN-RECEIVED that it hasn't sent. */
+static void
+test_echo_of_our_timestamp(void)
+{
+	for (unsigned told = 0; told < 2; told++) {
+		begin();
+		CU_ASSERT_TRUE(talk_open(&talk));
+		rig.hello_length = told == 0 ? TALK_HELLO : 2 * TALK_HELLO;
+		talk_hello(&talk);
+		if (told == 1) { /* it is slow, and hears from us once more */
+			rig_advance(&rig, 150 + TICK);
+			CU_ASSERT_TRUE(talk_hear(&talk, LEG_CLIENT));
+			client->tsecr = talk_get_32(talk_option(&talk.heard, TCP_OPTION_TIMESTAMPS) + 2);
+			talk_hello(&talk);
+		}
+		CU_ASSERT_TRUE(talk_hear_syn(&talk));
+		rig_advance(&rig, 700);
+		talk_answer(&talk);
+		while (talk_hear(&talk, LEG_ENDPOINT))
+			;
+		uint32_t said = endpoint->tsval, told_last = client->tsecr;
+		talk_say(&talk, LEG_CLIENT, TCP_ACK, NULL, 100);
+		CU_ASSERT_TRUE(talk_hear(&talk, LEG_ENDPOINT));
+		CU_ASSERT_EQUAL(talk_get_32(talk_option(&talk.heard, TCP_OPTION_TIMESTAMPS) + 6), said);
+		/* And for the client the clock goes on from there. */
+		endpoint->tsval += 3;
+		talk_say(&talk, LEG_ENDPOINT, TCP_ACK, NULL, 0);
+		CU_ASSERT_TRUE(talk_hear(&talk, LEG_CLIENT));
+		CU_ASSERT_EQUAL(talk_get_32(talk_option(&talk.heard, TCP_OPTION_TIMESTAMPS) + 2), told_last + 3);
+		cut();
+	}
+}
+
+/* An echo that we can't have sent is no place to go on from: the client would drop what is behind the clock it knows.
+ */
+static void
+test_echo_of_nothing(void)
+{
+	static const uint32_t echoes[] = {0x80000000, 1, 0u - 3 * SYN_COOKIE_PERIOD_MS};
+
+	for (size_t i = 0; i < sizeof(echoes) / sizeof(echoes[0]); i++) {
+		begin();
+		talk_say(&talk, LEG_CLIENT, TCP_SYN, NULL, 0);
+		CU_ASSERT_TRUE(talk_hear(&talk, LEG_CLIENT));
+		client->ack = talk.heard.seq + 1;
+		client->timestamps_on = true;
+		uint32_t heard = talk_get_32(talk_option(&talk.heard, TCP_OPTION_TIMESTAMPS) + 2);
+		client->tsecr = heard + echoes[i];
+		talk.far = true; /* nothing shows that it is near */
+		rig.hello_length = TALK_HELLO;
+		talk_hello(&talk);
+		CU_ASSERT_TRUE(talk_hear_syn(&talk));
+		rig_advance(&rig, 700);
+		talk_answer(&talk);
+		CU_ASSERT_TRUE(talk_hear(&talk, LEG_ENDPOINT));
+		talk_say(&talk, LEG_ENDPOINT, TCP_ACK, NULL, 0);
+		CU_ASSERT_TRUE(talk_hear(&talk, LEG_CLIENT));
+		uint32_t next = talk_get_32(talk_option(&talk.heard, TCP_OPTION_TIMESTAMPS) + 2);
+		CU_ASSERT_TRUE(next - heard < 10000);
+		cut();
+	}
+}
+
+/* However few bytes a client offers, and in whatever units, the endpoint hears of them, and of no more. */
+static void
+test_small_window_of_client(void)
+{
+	static const uint8_t scales[] = {TCP_WSCALE_NONE, 0, 7, 14};
+
+	for (size_t i = 0; i < sizeof(scales); i++) {
+		begin();
+		client->wscale = scales[i];
+		CU_ASSERT_TRUE(talk_open(&talk));
+		client->window = 1;
+		talk_hello(&talk);
+		CU_ASSERT_TRUE(talk_hear_syn(&talk));
+		talk_answer(&talk);
+		CU_ASSERT_TRUE(talk_hear(&talk, LEG_ENDPOINT));
+		CU_ASSERT_EQUAL(talk.heard.window, 1);
+		cut();
+	}
+}
+
+/* An endpoint with a small window hears nothing of what the client acknowledges behind the bytes that we hold, and so
+ * acknowledges those with a number that the client has left behind. */
+static void
+test_held_bytes_acknowledged_from_behind(void)
+{
+	begin();
+	hello_owned();
+	talk_answer(&talk);
+	CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_ENDPOINT, TCP_ACK | TCP_PSH, TALK_HELLO));
+	endpoint->ack -= TALK_HELLO;
+	talk_say(&talk, LEG_ENDPOINT, TCP_ACK, NULL, 300);
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_CLIENT));
+	talk_say(&talk, LEG_CLIENT, TCP_ACK, NULL, 0);
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_ENDPOINT));
+	CU_ASSERT_EQUAL(rig.worker.holds.used, 1);
+	endpoint->seq -= 300;
+	endpoint->ack += OWNED;
+	talk_say(&talk, LEG_ENDPOINT, TCP_ACK, NULL, 0);
+	endpoint->seq += 300;
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_CLIENT));
+	CU_ASSERT_EQUAL(rig.worker.holds.used, 0);
+	endpoint->ack += TALK_HELLO - OWNED;
+	cut();
+}
+
 /* A path that takes smaller packets than the endpoint's MSS promised, and no router that says so: what was repeated as
  * it was never arrived. */
 static void
@@ -747,6 +950,9 @@ main(void)
 	static const CU_TestInfo tests[] = {
 		{"SYN", test_syn},
 		{"SYN promises what fits", test_syn_promises_what_fits},
+		{"far client isn't measured", test_far_client_is_not_measured},
+		{"far client, bytes that are ours", test_far_client_owned},
+		{"owned bytes make progress", test_owned_bytes_make_progress},
 		{"SYN is repeated", test_syn_is_repeated},
 		{"time-out", test_timeout},
 		{"time-out, then another", test_timeout_then_another},
@@ -763,6 +969,10 @@ main(void)
 		{"held bytes are repeated", test_held_bytes_repeated},
 		{"held bytes acknowledge what arrived", test_held_bytes_acknowledge_what_arrived},
 		{"held bytes have the latest timestamps", test_held_bytes_have_the_latest_timestamps},
+		{"an echo of our timestamp", test_echo_of_our_timestamp},
+		{"an echo of nothing", test_echo_of_nothing},
+		{"a client's small window", test_small_window_of_client},
+		{"held bytes acknowledged from behind", test_held_bytes_acknowledged_from_behind},
 		{"held bytes go through a black hole", test_held_bytes_through_a_black_hole},
 		{"held bytes are given up", test_held_bytes_given_up},
 		{"RST crosses the ACK of held bytes", test_reset_crosses_ack_of_held_bytes},

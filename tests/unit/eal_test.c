@@ -107,7 +107,7 @@ test_huge_pages_missing(void)
 
 	conf.memory.huge_pages = true;
 	conf.memory.megabytes = 1 << 30; /* more than any machine has */
-	CU_ASSERT(!eal_start(&conf, &eal, &error));
+	CU_ASSERT(!eal_start(&conf, -1, &eal, &error));
 	CU_ASSERT_PTR_NOT_NULL_FATAL(error.bytes);
 	CU_ASSERT_PTR_NOT_NULL(strstr(error.bytes, "memory.huge_pages is set and 1073741824 MB are wanted"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(error.bytes, "sysctl -w vm.nr_hugepages=536870912"));
@@ -144,7 +144,8 @@ test_devices_missing(void)
 		if (child == 0) {
 			struct text error = {0};
 			struct eal eal;
-			bool as_expected = !eal_start(&conf, &eal, &error) && strcmp(error.bytes, cases[i].error) == 0;
+			bool as_expected =
+				!eal_start(&conf, -1, &eal, &error) && strcmp(error.bytes, cases[i].error) == 0;
 			if (!as_expected && error.bytes != NULL)
 				fprintf(stderr, "%s\n", error.bytes);
 			_exit(as_expected ? 0 : 1);
@@ -187,7 +188,7 @@ test_start(void)
 	CU_ASSERT_FATAL(core >= 0);
 	conf.main_core = conf.worker_cores[0] = (uint16_t)core;
 	conf.n_workers = 1;
-	bool started = eal_start(&conf, &eal, &error);
+	bool started = eal_start(&conf, -1, &eal, &error);
 	if (!started)
 		fprintf(stderr, "%s\n", error.bytes);
 	CU_ASSERT_FATAL(started);

@@ -225,6 +225,8 @@ test_events_lost(void)
 
 	begin(false, false);
 	for (unsigned i = 0; i < 1100; i++) {
+		if (i % 400 == 0)
+			rig_advance(&rig, 1000);
 		CU_ASSERT_TRUE(talk_open(&talk));
 		talk_say(&talk, LEG_CLIENT, TCP_RST, NULL, 0);
 	}
@@ -233,6 +235,28 @@ test_events_lost(void)
 	CU_ASSERT_TRUE(events > 1000);
 	CU_ASSERT_EQUAL(events + rig.stats.events_lost, 1100);
 	CU_ASSERT_TRUE(rig.stats.events_lost > 0);
+	end();
+}
+
+/* Who is refused as often as he likes doesn't fill the log. */
+static void
+test_refusals_told(void)
+{
+	struct flow_event event;
+	unsigned events = 0;
+
+	begin(false, false);
+	for (unsigned second = 1; second <= 2; second++) {
+		for (unsigned i = 0; i < FLOW_REFUSALS_TOLD_MAX + 100; i++) {
+			CU_ASSERT_TRUE(talk_open(&talk));
+			talk_say(&talk, LEG_CLIENT, TCP_RST, NULL, 0);
+		}
+		while (rig_event(&rig, &event))
+			events++;
+		CU_ASSERT_EQUAL(events, second * FLOW_REFUSALS_TOLD_MAX);
+		CU_ASSERT_EQUAL(rig.stats.events_lost, second * 100);
+		rig_advance(&rig, 1000);
+	}
 	end();
 }
 
@@ -264,6 +288,7 @@ main(void)
 		{"abort all", test_abort_all},
 		{"abort while connecting", test_abort_while_connecting},
 		{"events lost", test_events_lost},
+		{"refusals told", test_refusals_told},
 		{"nobody listens", test_nobody_listens},
 		CU_TEST_INFO_NULL,
 	};

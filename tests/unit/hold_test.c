@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "tests/unit/random.h"
 #include "tests/unit/unit.h"
@@ -186,9 +188,87 @@ test_model(void)
 	CU_ASSERT_TRUE(no_room > 0);
 }
 
+/* In order of age, and out of it wherever they stand. */
+static void
+test_queues(void)
+{
+	uint32_t index[5];
+
+	begin();
+	for (unsigned i = 0; i < 5; i++) {
+		index[i] = hold_alloc(&pool);
+		hold_get(&pool, index[i])->source = i % 2;
+		hold_enqueue(&pool, index[i], HOLD_QUEUE_HELLO, i);
+	}
+	CU_ASSERT_EQUAL(pool.oldest[HOLD_QUEUE_HELLO], index[0]);
+	CU_ASSERT_EQUAL(pool.youngest[HOLD_QUEUE_HELLO], index[4]);
+	CU_ASSERT_TRUE(pool.crowd[0] == 3 && pool.crowd[1] == 2);
+	hold_enqueue(&pool, index[2], HOLD_QUEUE_ENDPOINT, 7);
+	hold_enqueue(&pool, index[0], HOLD_QUEUE_HELLO, 8);
+	CU_ASSERT_TRUE(pool.crowd[0] == 2 && pool.crowd[1] == 2);
+	hold_release(&pool, index[4]);
+	/* 1, 3, 0 and, in the other queue, 2. */
+	CU_ASSERT_EQUAL(pool.oldest[HOLD_QUEUE_HELLO], index[1]);
+	CU_ASSERT_EQUAL(hold_get(&pool, index[1])->next, index[3]);
+	CU_ASSERT_EQUAL(hold_get(&pool, index[3])->next, index[0]);
+	CU_ASSERT_EQUAL(hold_get(&pool, index[0])->next, 0);
+	CU_ASSERT_EQUAL(hold_get(&pool, index[0])->before, index[3]);
+	CU_ASSERT_EQUAL(pool.youngest[HOLD_QUEUE_HELLO], index[0]);
+	CU_ASSERT_EQUAL(pool.oldest[HOLD_QUEUE_ENDPOINT], index[2]);
+	CU_ASSERT_EQUAL(hold_get(&pool, index[2])->queued_ms, 7);
+	for (unsigned i = 0; i < 4; i++)
+		hold_enqueue(&pool, index[i], HOLD_QUEUE_NONE, 9);
+	for (unsigned queue = 0; queue < HOLD_QUEUES; queue++)
+		CU_ASSERT_TRUE(pool.oldest[queue] == 0 && pool.youngest[queue] == 0);
+	CU_ASSERT_TRUE(pool.crowd[0] == 0 && pool.crowd[1] == 0);
+}
+
+static size_t
+resident_pages(void)
+{
+	static unsigned char pages[(size_t)HOLDS * HOLD_SMALL / 4096];
+	size_t n = 0;
+
+	CU_ASSERT_EQUAL_FATAL(mincore(pool.small, (size_t)HOLDS * HOLD_SMALL, pages), 0);
+	for (size_t i = 0; i < sizeof(pages); i++)
+		n += pages[i] & 1;
+	return n;
+}
+
+static void
+test_trim(void)
+{
+	uint32_t index[HOLDS];
+
+	begin();
+	hold_release(&pool, 1);
+	for (unsigned round = 0; round < 2; round++) {
+		for (unsigned i = 0; i < HOLDS; i++) {
+			index[i] = hold_alloc(&pool);
+			CU_ASSERT_EQUAL(hold_add(&pool, hold_get(&pool, index[i]), 0, stream, 2000), HOLD_TAKEN);
+		}
+		CU_ASSERT_TRUE(hold_pool_is_empty(&pool));
+		CU_ASSERT_EQUAL(resident_pages(), HOLDS * HOLD_SMALL / 4096);
+		for (unsigned i = 0; i < HOLDS; i++) {
+			hold_pool_trim(&pool); /* of no effect as long as one is in use */
+			CU_ASSERT_EQUAL(memcmp(hold_bytes(&pool, hold_get(&pool, index[i])), stream, 2000), 0);
+			hold_release(&pool, index[i]);
+		}
+		hold_pool_trim(&pool);
+		CU_ASSERT_EQUAL(resident_pages(), 0);
+		CU_ASSERT_FALSE(hold_pool_is_empty(&pool));
+	}
+}
+
 static CU_TestInfo tests[] = {
-	{"pool", test_pool},     {"growth", test_growth},         {"limits", test_limits},
-	{"ranges", test_ranges}, {"random segments", test_model}, CU_TEST_INFO_NULL,
+	{"pool", test_pool},
+	{"growth", test_growth},
+	{"limits", test_limits},
+	{"ranges", test_ranges},
+	{"random segments", test_model},
+	{"queues", test_queues},
+	{"trim", test_trim},
+	CU_TEST_INFO_NULL,
 };
 
 int

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "dataplane/dial.h"
-#include "dataplane/icmp.h"
+#include "dataplane/icmp_quote.h"
 #include "dataplane/packet.h"
 #include "tests/sim/talk.h"
 #include "tests/unit/unit.h"

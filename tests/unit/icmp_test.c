@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ICMP for our own addresses, and what goes to the host. */
-#include "dataplane/icmp.h"
+#include "dataplane/icmp_quote.h"
 
 #include <stdio.h>
 
@@ -157,7 +157,7 @@ quote_of(const uint8_t *bytes, uint32_t length, struct icmp_quote *quote)
 	if (copy == NULL)
 		abort();
 	memcpy(copy, bytes, length);
-	packet_parse(copy, length, length, false, 0, &packet);
+	packet_parse(copy, length, length, false, PACKET_NO_TAG, &packet);
 	CU_ASSERT_NOT_EQUAL(packet.kind, PACKET_BAD);
 	memset(quote, 0xee, sizeof(*quote));
 	right = icmp_quote_parse(&wire_net, copy, &packet, quote);
@@ -241,6 +241,11 @@ test_quote_refused(void)
 		frame_fix(bytes, 14);
 		CU_ASSERT_FALSE(quote_of(bytes, length, &quote));
 	}
+	/* Sent to another address of ours than the one that it quotes: nobody does that. */
+	uint32_t elsewhere = error_write(bytes, true, 3, 4, 1400, 20);
+	memcpy(bytes + 30, (const uint8_t[4]){198, 51, 100, 1}, 4);
+	frame_fix(bytes, 14);
+	CU_ASSERT_FALSE(quote_of(bytes, elsewhere, &quote));
 	/* An IPv4-mapped source would pass for our IPv4 address. */
 	uint32_t length = error_write(bytes, false, 1, 0, 0, 20);
 	memcpy(bytes + 70, mapped.bytes, 16);
@@ -298,7 +303,7 @@ test_host(void)
 
 	/* The same without a tap. */
 	length = to_us(bytes, true, 0, 17, body, sizeof(body));
-	packet_parse(bytes, length, length, false, 0, &packet);
+	packet_parse(bytes, length, length, false, PACKET_NO_TAG, &packet);
 	packet.port = 0;
 	host_deliver(wire_worker, &packet, wire_mbuf(bytes, length), REASON_IP_PROTOCOL);
 	CU_ASSERT_EQUAL(wire_stats.reasons[REASON_IP_PROTOCOL], 1);

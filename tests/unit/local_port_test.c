@@ -4,7 +4,8 @@
 
 #include <arpa/inet.h>
 
-#include "tests/sim/rig.h"
+#include "dataplane/packet.h"
+#include "tests/sim/talk.h"
 #include "tests/unit/unit.h"
 
 static struct rig rig;
@@ -150,6 +151,38 @@ test_listeners_port(void)
 	CU_ASSERT_EQUAL(rig_close(&rig), 0);
 }
 
+/* All ports are taken; one by a connection that has ended and lingers. */
+static void
+test_lingering(void)
+{
+	static struct talk talks[11];
+
+	rig_open(&rig, 64, 4096);
+	rig.conf.flow.local_port_first = 20000;
+	rig.conf.flow.local_port_last = 20009;
+	for (unsigned i = 0; i < 11; i++) {
+		talk_init(&talks[i], &rig, false, false);
+		talks[i].side[LEG_CLIENT].port = (uint16_t)(1000 + i);
+	}
+	for (unsigned i = 0; i < 10; i++)
+		CU_ASSERT_TRUE(talk_connect(&talks[i]));
+	CU_ASSERT_FALSE(talk_connect(&talks[10]));
+	CU_ASSERT_EQUAL(rig.stats.reasons[REASON_LOCAL_PORTS], 1);
+	CU_ASSERT_TRUE(talk_hear_reset(&talks[10], LEG_CLIENT));
+
+	talk_say(&talks[4], LEG_CLIENT, TCP_RST, NULL, 0);
+	CU_ASSERT_TRUE(talk_hear(&talks[4], LEG_ENDPOINT));
+	CU_ASSERT_EQUAL(rig.stats.states[FLOW_CLOSING], 1);
+	talk_init(&talks[10], &rig, false, false);
+	CU_ASSERT_TRUE(talk_connect(&talks[10]));
+	CU_ASSERT_EQUAL(talks[10].side[LEG_ENDPOINT].gate_port, talks[4].side[LEG_ENDPOINT].gate_port);
+	CU_ASSERT_EQUAL(rig.stats.states[FLOW_CLOSING], 0);
+	for (unsigned i = 0; i < 11; i++)
+		if (i != 4)
+			CU_ASSERT_TRUE(talk_exchange(&talks[i], 10));
+	CU_ASSERT_EQUAL(rig_close(&rig), 0);
+}
+
 int
 main(void)
 {
@@ -160,6 +193,7 @@ main(void)
 		{"a range without ours", test_range_without_ours},
 		{"the beginning is secret", test_beginning_is_secret},
 		{"a listener's port", test_listeners_port},
+		{"a lingering connection's", test_lingering},
 		CU_TEST_INFO_NULL,
 	};
 

@@ -12,7 +12,7 @@
 
 struct seen {
 	struct loop loop;
-	unsigned ticks, stops, reloads, asked;
+	unsigned ticks, stops, reloads, leaves, upgrades, asked;
 	unsigned healthy_for; /* says it is well so many times */
 };
 
@@ -32,6 +32,19 @@ on_reload(void *context)
 	kill(getpid(), SIGTERM);
 }
 
+static void
+on_leave(void *context)
+{
+	((struct seen *)context)->leaves++;
+}
+
+static void
+on_upgrade(void *context)
+{
+	((struct seen *)context)->upgrades++;
+	kill(getpid(), SIGQUIT);
+}
+
 /* The first ticks raise the signals; a missing callback ends in the last one. */
 static void
 on_tick(void *context)
@@ -42,6 +55,8 @@ on_tick(void *context)
 	if (seen->ticks == 1)
 		kill(getpid(), SIGHUP);
 	if (seen->ticks == 3)
+		kill(getpid(), SIGUSR2);
+	if (seen->ticks == 6)
 		kill(getpid(), SIGINT);
 	if (seen->ticks == 500)
 		loop_stop(&seen->loop);
@@ -68,15 +83,37 @@ test_signals(void)
 {
 	static const struct notify nobody = {.fd = -1};
 	static struct seen seen;
-	const struct loop_callbacks callbacks = {&seen, on_stop, on_reload, on_tick, on_healthy};
+	const struct loop_callbacks callbacks = {&seen, on_stop, on_reload, on_leave, on_upgrade, on_tick, on_healthy};
 
 	CU_ASSERT_EQUAL_FATAL(loop_open(&seen.loop, &callbacks, &nobody, 5), 0);
 	kill(getpid(), SIGPIPE);
 	loop_run(&seen.loop);
 	CU_ASSERT_EQUAL(seen.reloads, 1);
 	CU_ASSERT_EQUAL(seen.stops, 2);
+	CU_ASSERT_EQUAL(seen.upgrades, 1);
+	CU_ASSERT_EQUAL(seen.leaves, 1);
 	CU_ASSERT(seen.ticks >= 3 && seen.ticks < 500);
 	CU_ASSERT_EQUAL(seen.asked, 0); /* nobody asked for a watchdog */
+	loop_close(&seen.loop);
+}
+
+/* A signal of before, that was held back (as an upgrade does), comes to the loop instead of ending the process. */
+static void
+test_held_back(void)
+{
+	static const struct notify nobody = {.fd = -1};
+	static struct seen seen;
+	const struct loop_callbacks callbacks = {&seen, on_stop, on_reload, on_leave, on_upgrade, on_tick, on_healthy};
+	sigset_t set;
+
+	loop_signals(&set);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	kill(getpid(), SIGTERM);
+	seen.ticks = 10; /* no more signals */
+	CU_ASSERT_EQUAL_FATAL(loop_open(&seen.loop, &callbacks, &nobody, 1), 0);
+	seen.stops = 1;
+	loop_run(&seen.loop);
+	CU_ASSERT_EQUAL(seen.stops, 2);
 	loop_close(&seen.loop);
 }
 
@@ -87,7 +124,8 @@ test_watchdog(void)
 	char bytes[16];
 	unsigned told = 0;
 	static struct seen seen = {.healthy_for = 4};
-	const struct loop_callbacks callbacks = {&seen, on_stop, on_reload, quiet_tick, on_healthy};
+	const struct loop_callbacks callbacks = {&seen,      on_stop,    on_reload, on_leave,
+						 on_upgrade, quiet_tick, on_healthy};
 	struct notify notify = {.watchdog_us = 4000};
 
 	/* A connected pair needs no address. */
@@ -110,6 +148,7 @@ main(void)
 {
 	static const CU_TestInfo tests[] = {
 		{"signals and ticks", test_signals},
+		{"signals from before the loop", test_held_back},
 		{"watchdog", test_watchdog},
 		CU_TEST_INFO_NULL,
 	};

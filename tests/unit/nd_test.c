@@ -366,12 +366,22 @@ test_learn(void)
 		finish();
 	}
 
-	/* A solicitation of a neighbour that we wait for tells where it is, but not that it hears us. */
+	/* Where nothing is known, only an answer counts: not a solicitation, not what is advertised unasked. */
 	wire_start();
 	uint32_t hop = hop_to("2001:db8::9");
+	message_in(advertisement(mac_b, SOLICITED | OVERRIDE)); /* nobody has asked yet */
+	CU_ASSERT_EQUAL(state(hop), NEIGHBOUR_INCOMPLETE);
+	goes_to(hop, NULL);
 	message_in(solicitation());
-	CU_ASSERT_EQUAL(state(hop), NEIGHBOUR_STALE);
-	CU_ASSERT_TRUE(goes_to(hop, wire_peer));
+	message_in(advertisement(mac_b, OVERRIDE));
+	CU_ASSERT_EQUAL(state(hop), NEIGHBOUR_INCOMPLETE);
+	struct message elsewhere = advertisement(mac_b, SOLICITED | OVERRIDE);
+	elsewhere.destination = "2001:db8::7"; /* to our MAC, but not to us */
+	message_in(elsewhere);
+	CU_ASSERT_EQUAL(state(hop), NEIGHBOUR_INCOMPLETE);
+	message_in(advertisement(mac_a, SOLICITED | OVERRIDE));
+	CU_ASSERT_EQUAL(state(hop), NEIGHBOUR_REACHABLE);
+	CU_ASSERT_TRUE(goes_to(hop, mac_a));
 	finish();
 }
 

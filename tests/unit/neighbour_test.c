@@ -206,7 +206,8 @@ test_resolve(void)
 	finish();
 }
 
-/* What nobody asked for, or everybody was told, tells where a neighbour is, but not that it hears us. */
+/* What nobody asked for isn't believed, however often it is said: a claim that came before the question was taken for
+ * its answer. */
 static void
 test_unasked(void)
 {
@@ -214,12 +215,16 @@ test_unasked(void)
 
 	wire_start();
 	hop = hop_to(0, "192.0.2.9");
-	arp_in(wire_mac, mac_a, REPLY, "192.0.2.9", "192.0.2.1");
-	CU_ASSERT_EQUAL(state(hop), NEIGHBOUR_STALE);
-	hop = hop_to(0, "192.0.2.10");
+	arp_in(wire_mac, mac_b, REPLY, "192.0.2.9", "192.0.2.1");
+	CU_ASSERT_EQUAL(state(hop), NEIGHBOUR_INCOMPLETE);
+	CU_ASSERT_EQUAL(wire_stats.reasons[REASON_ARP_UNSOLICITED], 1);
 	send_to(hop, 1);
-	arp_in(wire_broadcast, mac_a, REPLY, "192.0.2.10", "192.0.2.1");
-	CU_ASSERT_EQUAL(state(hop), NEIGHBOUR_STALE);
+	arp_in(wire_broadcast, mac_b, REPLY, "192.0.2.9", "192.0.2.9");
+	arp_in(wire_broadcast, mac_b, REQUEST, "192.0.2.9", "192.0.2.9");
+	arp_in(wire_broadcast, mac_b, REQUEST, "192.0.2.9", "192.0.2.1");
+	CU_ASSERT_EQUAL(state(hop), NEIGHBOUR_INCOMPLETE);
+	arp_in(wire_broadcast, mac_a, REPLY, "192.0.2.9", "192.0.2.1"); /* some answer so (RFC 3927 section 2.5) */
+	CU_ASSERT_EQUAL(state(hop), NEIGHBOUR_REACHABLE);
 
 	/* A claim has made it doubtful, and the old MAC hasn't been asked yet. */
 	hop = hop_to(0, "192.0.2.11");
@@ -312,10 +317,15 @@ test_ageing(void)
 	CU_ASSERT_TRUE(sent_is(4, wire_broadcast, 0, REQUEST, "192.0.2.1", "192.0.2.9", NULL));
 	wire_pass(3300);
 	CU_ASSERT_EQUAL(state(hop), NEIGHBOUR_FAILED);
-	/* A sign of life brings it back. */
-	arp_in(wire_broadcast, mac_a, REQUEST, "192.0.2.9", "192.0.2.1");
-	CU_ASSERT_EQUAL(state(hop), NEIGHBOUR_STALE);
-	wire_pass(NEIGHBOUR_FORGET_MS - 10000);
+	/* A sign of life, which anybody can give, makes us ask again; the answer brings it back. */
+	wire_n_sent = 0;
+	arp_in(wire_broadcast, mac_b, REQUEST, "192.0.2.9", "192.0.2.1");
+	CU_ASSERT_EQUAL(state(hop), NEIGHBOUR_INCOMPLETE);
+	CU_ASSERT_EQUAL(wire_n_sent, 2);
+	arp_in(wire_mac, mac_a, REPLY, "192.0.2.9", "192.0.2.1");
+	CU_ASSERT_EQUAL(state(hop), NEIGHBOUR_REACHABLE);
+	wire_pass(NEIGHBOUR_REACHABLE_MS + 200);
+	wire_pass(NEIGHBOUR_FORGET_MS - NEIGHBOUR_REACHABLE_MS - 10000);
 	CU_ASSERT_EQUAL(state(hop), NEIGHBOUR_STALE);
 	wire_pass(10000);
 	CU_ASSERT_EQUAL(state(hop), NEIGHBOUR_FREE);
@@ -401,7 +411,7 @@ test_share(void)
 
 	wire_start();
 	wire_worker->n_workers = 2;
-	arp_in(wire_broadcast, wire_peer, REQUEST, "192.0.2.9", "192.0.2.1");
+	arp_in(wire_mac, wire_peer, REPLY, "192.0.2.9", "192.0.2.1");
 	arp_in(wire_broadcast, wire_peer, REQUEST, "0.0.0.0", "192.0.2.1");   /* teaches nothing */
 	arp_in(wire_broadcast, wire_peer, REQUEST, "192.0.2.9", "192.0.2.8"); /* noise */
 	CU_ASSERT_EQUAL(rte_ring_count(wire_inboxes[0]), 0);
@@ -410,15 +420,16 @@ test_share(void)
 
 	wire_worker->id = 1;
 	hop = hop_to(0, "192.0.2.9");
+	send_to(hop, 1);
 	CU_ASSERT_EQUAL_FATAL(rte_ring_dequeue(wire_inboxes[1], (void **)&copy), 0);
 	memcpy(bytes, rte_pktmbuf_mtod(copy, uint8_t *), copy->data_len);
-	packet_parse(bytes, copy->data_len, copy->pkt_len, false, 0, &packet);
+	packet_parse(bytes, copy->data_len, copy->pkt_len, false, PACKET_NO_TAG, &packet);
 	packet.port = 0;
 	wire_n_sent = 0;
 	arp_input(wire_worker, &packet, copy, true);
 	wire_flush();
-	CU_ASSERT_EQUAL(wire_n_sent, 0);
-	CU_ASSERT_EQUAL(state(hop), NEIGHBOUR_STALE);
+	CU_ASSERT_EQUAL(wire_n_sent, 1); /* what waited */
+	CU_ASSERT_EQUAL(state(hop), NEIGHBOUR_REACHABLE);
 	CU_ASSERT_EQUAL(rte_ring_count(wire_inboxes[0]), 0);
 	finish();
 }
@@ -428,22 +439,56 @@ test_full(void)
 {
 	struct ip_addr via = frame_addr("192.0.2.0");
 
+	/* One port gets its share, three quarters of 64, and not what is the other's. */
 	wire_start();
-	for (unsigned i = 1; i <= 64; i++) {
-		via.bytes[15] = (uint8_t)i;
-		CU_ASSERT_NOT_EQUAL(neighbour_hop(wire_worker, 0, &via), 0);
+	for (unsigned round = 0; round < 2; round++) {
+		for (uint8_t i = 1; i <= 48; i++) {
+			via.bytes[15] = (uint8_t)(i + 100 * round);
+			CU_ASSERT_NOT_EQUAL(neighbour_hop(wire_worker, 0, &via), 0);
+		}
+		via.bytes[15]++;
+		CU_ASSERT_EQUAL(neighbour_hop(wire_worker, 0, &via), 0);
+		for (uint8_t i = 1; i <= 16; i++) {
+			via.bytes[15] = i;
+			CU_ASSERT_NOT_EQUAL(neighbour_hop(wire_worker, 1, &via), 0);
+		}
+		via.bytes[15]++;
+		CU_ASSERT_EQUAL(neighbour_hop(wire_worker, 1, &via), 0);
+		via.bytes[15]--;
+		CU_ASSERT_NOT_EQUAL(neighbour_hop(wire_worker, 1, &via), 0);
+		CU_ASSERT_EQUAL(wire_stats.neighbours, 64);
+		wire_pass(NEIGHBOUR_FAILED_MS + 200);
+		CU_ASSERT_EQUAL(wire_stats.neighbours, 0);
 	}
-	via.bytes[15] = 65;
-	CU_ASSERT_EQUAL(neighbour_hop(wire_worker, 0, &via), 0);
-	via.bytes[15] = 64;
-	CU_ASSERT_NOT_EQUAL(neighbour_hop(wire_worker, 0, &via), 0);
-	CU_ASSERT_EQUAL(wire_stats.neighbours, 64);
-	wire_pass(NEIGHBOUR_FAILED_MS + 200);
-	CU_ASSERT_EQUAL(wire_stats.neighbours, 0);
-	for (unsigned i = 1; i <= 64; i++) {
-		via.bytes[15] = (uint8_t)(i + 100);
-		CU_ASSERT_NOT_EQUAL(neighbour_hop(wire_worker, 0, &via), 0);
+	finish();
+}
+
+/* Hosts that connect and then don't answer ARP: what waits for them must leave packet buffers for others. */
+static void
+test_pending_is_bounded(void)
+{
+	struct ip_addr via = frame_addr("192.0.2.0");
+	struct neighbour_table *table;
+
+	wire_start();
+	table = &wire_worker->neighbours;
+	neighbour_table_free(table);
+	CU_ASSERT_TRUE_FATAL(neighbour_table_init(table, 512));
+	for (unsigned i = 0; i < 2 * NEIGHBOUR_PENDING_ALL_MAX / NEIGHBOUR_PENDING_MAX; i++) {
+		via.halves[7] = (uint16_t)(i + 1);
+		uint32_t hop = neighbour_hop(wire_worker, 0, &via);
+		for (uint8_t j = 0; j < NEIGHBOUR_PENDING_MAX; j++)
+			send_to(hop, j);
+		wire_n_sent = 0;
 	}
+	CU_ASSERT_EQUAL(table->n_pending, NEIGHBOUR_PENDING_ALL_MAX);
+	CU_ASSERT_EQUAL(wire_stats.reasons[REASON_NEIGHBOUR_PENDING], NEIGHBOUR_PENDING_ALL_MAX);
+	for (unsigned i = 0; i < 70; i++) {
+		wire_n_sent = 0;
+		wire_pass(50);
+	}
+	CU_ASSERT_EQUAL(wire_stats.reasons[REASON_NEIGHBOUR_FAILED], NEIGHBOUR_PENDING_ALL_MAX);
+	CU_ASSERT_EQUAL(table->n_pending, 0);
 	finish();
 }
 
@@ -460,6 +505,7 @@ static CU_TestInfo tests[] = {
 	{"announcements", test_announce},
 	{"sharing with other workers", test_share},
 	{"full table", test_full},
+	{"packets that wait", test_pending_is_bounded},
 	CU_TEST_INFO_NULL,
 };
 

@@ -91,7 +91,7 @@ test_fields(void)
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		uint32_t length = base_write(cases[i].base, bytes);
-		struct packet packet = parse(bytes, length, length, false, 0);
+		struct packet packet = parse(bytes, length, length, false, PACKET_NO_TAG);
 		struct ip_addr source = frame_addr(cases[i].source), destination = frame_addr(cases[i].destination);
 
 		CU_ASSERT_EQUAL(packet.kind, PACKET_TCP);
@@ -132,13 +132,13 @@ test_kinds(void)
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		length = base_write(cases[i].base, bytes);
-		packet = parse(bytes, length, length, false, 0);
+		packet = parse(bytes, length, length, false, PACKET_NO_TAG);
 		CU_ASSERT_EQUAL(packet.kind, cases[i].kind);
 		CU_ASSERT_EQUAL(packet.l4_length, cases[i].l4_length);
 		CU_ASSERT_EQUAL(packet.l4, packet.v4 ? 34 : 54);
 	}
 	length = base_write(ARP, bytes);
-	packet = parse(bytes, length, length, false, 0);
+	packet = parse(bytes, length, length, false, PACKET_NO_TAG);
 	CU_ASSERT_EQUAL(packet.kind, PACKET_ARP);
 	CU_ASSERT_EQUAL(packet.l3, 14);
 }
@@ -220,7 +220,8 @@ test_wrong(void)
 				bytes[w->patch[p].at] = w->patch[p].value;
 		if (w->flags & FIX)
 			frame_fix(bytes, 14);
-		packet = parse(bytes, length, length, w->flags & CHECKSUMMED, w->flags & STRIPPED_TAG ? 5 : 0);
+		packet = parse(bytes, length, length, w->flags & CHECKSUMMED,
+			       w->flags & STRIPPED_TAG ? 5 : PACKET_NO_TAG);
 		if (packet.reason != w->reason)
 			fprintf(stderr, "%s: %s\n", w->name, reason_text(packet.reason));
 		CU_ASSERT_EQUAL(packet.reason, w->reason);
@@ -250,7 +251,7 @@ test_ipv6_martians(void)
 			cases[i].source, cases[i].destination, mac_ours, mac_peer, 0, cases[i].protocol, 64, body, 24};
 
 		length = frame_write(&frame, bytes);
-		CU_ASSERT_EQUAL(parse(bytes, length, length, false, 0).reason, cases[i].reason);
+		CU_ASSERT_EQUAL(parse(bytes, length, length, false, PACKET_NO_TAG).reason, cases[i].reason);
 	}
 
 	/* IPv4-mapped on the wire, which would pass for an IPv4 peer, on either side. */
@@ -261,7 +262,7 @@ test_ipv6_martians(void)
 		length = frame_write(&frame, bytes);
 		memcpy(bytes + at, mapped.bytes, 16);
 		frame_fix(bytes, 14);
-		CU_ASSERT_EQUAL(parse(bytes, length, length, false, 0).reason, REASON_IP_MARTIAN);
+		CU_ASSERT_EQUAL(parse(bytes, length, length, false, PACKET_NO_TAG).reason, REASON_IP_MARTIAN);
 	}
 }
 
@@ -280,7 +281,7 @@ test_flags(void)
 
 		bytes[47] = (uint8_t)flags;
 		frame_fix(bytes, 14);
-		packet = parse(bytes, length, length, false, 0);
+		packet = parse(bytes, length, length, false, PACKET_NO_TAG);
 		CU_ASSERT_EQUAL(packet.reason, right ? REASON_NONE : REASON_TCP_FLAGS);
 		if (right)
 			CU_ASSERT_EQUAL(packet_seq_length(&packet), 5u + syn + fin);
@@ -298,7 +299,7 @@ test_truncated(void)
 		uint32_t whole = base_write(bases[i], bytes);
 
 		for (uint32_t length = 0; length < whole; length++) {
-			struct packet packet = parse(bytes, length, length, false, 0);
+			struct packet packet = parse(bytes, length, length, false, PACKET_NO_TAG);
 			uint32_t l2 = bases[i] == TAGGED ? 18 : 14;
 			uint32_t l3 = l2 + (bases[i] == V6 || bases[i] == PING6 ? 40 : 20);
 			enum reason expected = length < l3 ? REASON_FRAME_SHORT : REASON_IP_LENGTH;
@@ -308,9 +309,10 @@ test_truncated(void)
 			CU_ASSERT_EQUAL(packet.kind, PACKET_BAD);
 			CU_ASSERT_EQUAL(packet.reason, expected);
 			/* In a chain of buffers. */
-			CU_ASSERT_EQUAL(parse(bytes, length, whole, false, 0).reason, REASON_FRAME_SEGMENTED);
+			CU_ASSERT_EQUAL(parse(bytes, length, whole, false, PACKET_NO_TAG).reason,
+					REASON_FRAME_SEGMENTED);
 		}
-		CU_ASSERT_NOT_EQUAL(parse(bytes, whole, whole, false, 0).kind, PACKET_BAD);
+		CU_ASSERT_NOT_EQUAL(parse(bytes, whole, whole, false, PACKET_NO_TAG).kind, PACKET_BAD);
 	}
 }
 
@@ -323,15 +325,22 @@ test_ethernet(void)
 
 	/* Padding, and an FCS that a device has left, count for nothing. */
 	memset(bytes + length, 0xaa, 40);
-	packet = parse(bytes, length + 40, length + 40, false, 0);
+	packet = parse(bytes, length + 40, length + 40, false, PACKET_NO_TAG);
 	CU_ASSERT_EQUAL(packet.kind, PACKET_TCP);
 	CU_ASSERT_EQUAL(packet.payload_length, 5);
 	packet = parse(bytes, length, length, false, 0x6000 | 12);
 	CU_ASSERT_EQUAL(packet.kind, PACKET_TCP);
 	CU_ASSERT_EQUAL(packet.vlan, 12);
 	CU_ASSERT_EQUAL(packet.l3, 14);
+	/* A tag behind one that the device took off, of VLAN 0 even, is no way into that VLAN. */
+	memmove(bytes + 18, bytes + 14, length - 14);
+	memcpy(bytes + 12, "\x81\0\0\x4d\x08\0", 6);
+	CU_ASSERT_EQUAL(parse(bytes, length + 4, length + 4, false, PACKET_NO_TAG).vlan, 77);
+	CU_ASSERT_EQUAL(parse(bytes, length + 4, length + 4, false, 0).reason, REASON_ETHERTYPE_UNKNOWN);
+	CU_ASSERT_EQUAL(parse(bytes, length + 4, length + 4, false, 12).reason, REASON_ETHERTYPE_UNKNOWN);
+	length = base_write(V4, bytes);
 	bytes[0] = 0xff;
-	packet = parse(bytes, length, length, false, 0);
+	packet = parse(bytes, length, length, false, PACKET_NO_TAG);
 	CU_ASSERT_EQUAL(packet.kind, PACKET_TCP);
 	CU_ASSERT_FALSE(packet.l2_unicast);
 }

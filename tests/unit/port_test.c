@@ -72,8 +72,11 @@ test_refused(void)
 		{"0000:99:00.0", NULL, 1500, "vfio-pci"},
 		{"net_nonsense0", NULL, 1500, "net_nonsense0"},
 		{"net_null0", NULL, 2048, "packet buffers of 2048 bytes"},
-		{"net_af_packet0", "iface=lo,framesz=4096", 1500, "1584 to 2114"},
+		{"net_af_packet0", "iface=lo,framesz=4096", 1500, "1584 to 2080"},
 		{"net_af_packet0", "iface=lo", 1990, "framesz=2048"},
+		{"net_af_packet0", "iface=lo,framesz=1600", 1500, "multiple of framesz=1600"},
+		{"net_af_packet0", "iface=lo,framesz=2048,blocksz=5000", 1500, "blocksz=5000"},
+		{"net_af_xdp0", "iface=lo", 1775, "mtu can be over 34"},
 		{"net_af_packet0", "qpairs=1,iface=postern-none0", 1500, "no Linux interface 'postern-none0'"},
 		{"net_af_xdp0", "iface=a-name-that-no-interface-can-have", 1500, "no Linux interface"},
 	};

@@ -199,8 +199,10 @@ hear(struct peer *peer, const struct segment *segment)
 		failure = "acknowledges what was never sent";
 	if (!syn && theirs.timestamps != peer->timestamps && (theirs.timestamps || segment->payload_length != 0))
 		failure = "a timestamp too many or too few";
-	if (theirs.timestamps && (segment->flags & TCP_ACK) != 0 &&
-	    (int32_t)(theirs.tsecr - peer->ts_base - now_ms) > 0)
+	/* 0 as an answer to a SYN-ACK is no echo (dial.h). */
+	bool echoes = theirs.timestamps && (segment->flags & TCP_ACK) != 0 &&
+		      !(theirs.tsecr == 0 && segment->ack == peer->isn + 1);
+	if (echoes && (int32_t)(theirs.tsecr - peer->ts_base - now_ms) > 0)
 		failure = "echoes a timestamp still to come";
 	if (failure != NULL)
 		return;

@@ -108,6 +108,8 @@ test_own_families(void)
 		"postern_refusals_total{reason=\"sni_no_match\"} 3\n",
 		"postern_flow_ends_total{reason=\"closed\"} 9\n",
 		"postern_flows{state=\"spliced\"} 11\n",
+		"postern_adopted_flows{outcome=\"spliced\"} 7\n",
+		"postern_adopted_flows{outcome=\"adopt_address\"} 2\n",
 		"postern_table_used{table=\"flows\"} 11\n",
 		"postern_table_capacity{table=\"flows\"} 32768\n",
 		"postern_table_capacity{table=\"holds\"} 256\n",
@@ -128,6 +130,7 @@ test_own_families(void)
 	struct text page = {0};
 
 	fake_box_open(&fake);
+	fake.box.adoption = (struct flow_adoption){.found = 9, .spliced = 7, .address = 2};
 	fake.box.stats[0]->reasons[REASON_TCP_CHECKSUM] = 5;
 	fake.box.stats[1]->reasons[REASON_TCP_CHECKSUM] = 7;
 	fake.box.stats[1]->reasons[REASON_SNI_NO_MATCH] = 3;

@@ -48,8 +48,3 @@ broken_documents() {
 flows_at_least() {
 	[ "$(ctl flows -o json | jq length)" -ge "$1" ]
 }
-
-# ended NAME PID LOG: a process in the background must have succeeded.
-ended() {
-	if wait "$2"; then passes "$1"; else fails "$1" "$(tail -n 20 "$3")"; fi
-}
