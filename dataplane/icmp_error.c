@@ -6,7 +6,8 @@
  * - While we dial, an unreachable endpoint is a failed attempt, at once instead of at the connect time-out (RFC 5461).
  * - On a splice, "too big" concerns the peer that sent the segment: it gets the error as if its own packet had met it,
  * quoted in its own addresses and numbers, with the MTU that its family may use. Until it heeds that, what it sends is
- * split to fit, so that a filter which eats ICMP makes no black hole.
+ * split to fit, so that a filter which eats ICMP makes no black hole; so is, for good, what is larger because an
+ * endpoint was told no less than 1280.
  * - The other errors are soft in an established connection, and left to TCP's own time-outs.
  *
  * With several workers an error comes to any of them, and is handed to the flow's. Only where a device spreads clients
@@ -30,7 +31,8 @@ enum {
 	ICMP_HEADER_LENGTH = 8,
 	QUOTE_TCP_LENGTH = 8, /* ports and sequence number: what RFC 792 promises */
 	MTU_MIN_V4 = 552,     /* less is taken for an attack, as Linux does (net.ipv4.route.min_pmtu) */
-	MTU_MIN_V6 = 1280     /* RFC 8200 section 5 */
+	MTU_MIN_V6 = 1280,    /* RFC 8200 section 5 */
+	MTU_MIN_SHARED = MTU_MIN_V6
 };
 
 /* Tells the peer of a leg that the segment with seq, which it sent to us, is larger than mtu. */
@@ -87,9 +89,12 @@ too_big(struct worker *worker, struct flow *flow, unsigned leg, const struct icm
 		return false; /* it can't have been this path's: nothing larger is sent there */
 	path->mss = mss;
 
+	/* An endpoint keeps the MTU for our address, and so for all clients: one of them mustn't make it a small one.
+	 */
 	uint16_t sender_mtu = (uint16_t)(mtu - path_header + sender_header);
-	if (!ip_addr_is_v4(&sender->peer) && sender_mtu < MTU_MIN_V6)
-		sender_mtu = MTU_MIN_V6;
+	uint16_t least = ip_addr_is_v4(&sender->peer) && sender == &flow->leg[LEG_CLIENT] ? MTU_MIN_V4 : MTU_MIN_SHARED;
+	if (sender_mtu < least)
+		sender_mtu = least;
 	send_too_big(worker, sender, quote->seq - sender->seq_delta, sender_mtu);
 	return true;
 }

@@ -91,6 +91,11 @@ class Load:
             wrong = report[side]["ends_of_whole_run"]["wrong_bytes"] + report[side]["damaged"]
             if wrong:
                 raise LoadError(f"the {side} received wrong bytes or damaged frames, {wrong} times")
+        failed = {kind: n for kind, n in report["clients"]["ends_of_whole_run"].items()
+                  if n and kind not in ("finished", "aborted")}
+        received = report["clients"]["payload_in"] + report["servers"]["payload_in"]
+        if self.verify and (failed or received == 0):
+            raise LoadError(f"{mode}: {failed or 'nothing was received'}")
         begin, end = readings["measuring"], readings["ending"]
         report["subject"] = {"core_share": (end[1] - begin[1]) / (end[0] - begin[0]),
                              "process_share": (end[2] - begin[2]) / (end[0] - begin[0])}

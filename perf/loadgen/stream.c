@@ -228,6 +228,14 @@ stream_init_server(struct stream *stream, uint32_t reply_length)
 	stream->sums[0] = checksum_sum(stream->heads, STREAM_SERVER_HEAD);
 }
 
+void
+stream_free(struct stream *stream)
+{
+	free(stream->heads);
+	free(stream->sums);
+	*stream = (struct stream){0};
+}
+
 /* The part of [at, at + n) that is in the head, with its stamps. Returns how many bytes. */
 static uint32_t
 write_head(const struct stream *stream, uint32_t stamp, uint32_t at, uint32_t n, uint8_t *to)

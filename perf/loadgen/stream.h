@@ -35,11 +35,12 @@ struct stream {
 	uint32_t head_length;
 };
 
-/* Fills *stream with a ClientHello of length bytes for each name; padded by RFC 7685. Memory stays until the process
- * ends. */
+/* Fills *stream with a ClientHello of length bytes for each name; padded by RFC 7685. */
 void stream_init_client(struct stream *stream, const char *const *names, uint32_t n_names, uint32_t length);
 /* reply_length: of the first answer, head included; what the application record says that it has. */
 void stream_init_server(struct stream *stream, uint32_t reply_length);
+
+void stream_free(struct stream *stream);
 
 /* Writes the n bytes at position at. Returns their sum (checksum_sum's, as if they began at an even offset). */
 uint64_t stream_write(const struct stream *stream, uint32_t stamp, uint32_t at, uint32_t n, uint8_t *to);

@@ -81,6 +81,8 @@ test_stream(void)
 	check_stream(&server, 4711, 0);
 	check_stream(&client, 4711, UINT32_MAX - 3000); /* round once */
 	check_stream(&server, 4711, UINT32_MAX - 3000);
+	stream_free(&client);
+	stream_free(&server);
 }
 
 /* Bytes of another connection are not taken for this one's. */
@@ -101,6 +103,7 @@ test_stream_stamp(void)
 	for (uint32_t i = 0; i < sizeof(bytes); i++)
 		CU_ASSERT(stream_take_stamp(i, bytes + i, 1, &stamp) == (i == STREAM_STAMP_END - 1));
 	CU_ASSERT(stamp == 0x01020304);
+	stream_free(&client);
 }
 
 /* The gateway's own parser, which was written apart from it, finds the name. */
@@ -127,6 +130,7 @@ test_stream_hello(void)
 			CU_ASSERT(strcmp(hello.sni, names[stamp]) == 0);
 			CU_ASSERT(hello.tls13 && hello.n_alpn == 2 && hello.length == lengths[i]);
 		}
+		stream_free(&stream);
 	}
 }
 

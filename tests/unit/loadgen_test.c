@@ -147,6 +147,8 @@ play_it(const struct play_config *config, const struct faults *with, bool verify
 	CU_ASSERT_FATAL(run_find_subject(&run, tcp.target, 0, &stop));
 	faults = *with;
 	run_play(&run, config, &stop);
+	for (unsigned side = 0; side < TCP_SIDES; side++)
+		stream_free(&streams[side]);
 }
 
 static uint64_t
@@ -313,7 +315,7 @@ test_bulk(void)
 	CU_ASSERT(ends_but(TCP_CLIENT, TCP_END_ABORTED) == 0);
 	config.directions = PLAY_UP;
 	play_it(&config, &some_lost, true);
-	CU_ASSERT(run.measured.tcp[TCP_SERVER].payload_in > 1000000);
+	CU_ASSERT(run.measured.tcp[TCP_SERVER].payload_in > 50000000);
 	CU_ASSERT(ends_but(TCP_CLIENT, TCP_END_ABORTED) == 0);
 }
 

@@ -10,7 +10,7 @@ scenario_retry() {
 	check "one of two is a hole: $n connections" storm half.shop.example "hello from a" -n "$n" -c 8 -m 750
 	check "the same over IPv6" storm half6.shop.example "hello from a" -n "$n" -c 8 -m 750
 	refused "both are holes" reset connect_timeout at_most 1.5 hello_to hole.shop.example
-	refused "both refuse" reset connect_refused at_most 0.5 hello_to closed.shop.example
+	refused "both refuse" reset connect_refused at_most 1 hello_to closed.shop.example
 
 	pid=$(cat "$TOPOLOGY_DIR/nginx-b/pid")
 	kill -TERM "$pid" && wait_for 5 process_gone "$pid"
