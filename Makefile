@@ -5,8 +5,8 @@
 #   make test       everything that CI runs: the six below, one after another; ends with "N passed, N failed"
 #   make unit       the unit tests
 #   make asan       the unit tests again, under the address and undefined-behaviour sanitizers
-#   make sim        the simulation of the data plane, seeds SEEDS=a..b; "make sim-check" those that make test runs, "make sim-faults"
-#                   plants faults in the data plane and expects the simulation to find them
+#   make sim        the simulation, seeds SEEDS=a..b; "make sim-check" those that make test runs, "make sim-faults" plants faults in
+#                   the data plane and the gateway and expects the simulation to find them, "make sim-lwip" has lwIP as peers
 #   make lint       clang-format, clang-tidy, cppcheck, the one-way include rule
 #   make fuzz       each fuzz target over its kept corpus; FUZZ_SECONDS=60 for each
 #   make e2e        the scenarios of tests/e2e in network namespaces, as root; E2E="name…" picks some, E2E_QUICK=1 shrinks them
@@ -118,13 +118,23 @@ $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(RIG) $(LIBRARY)
 SEEDS ?= 1..10000
 SIM_CHECK_SEEDS ?= 1..4000
 FAULT_SEEDS ?= 1..1000
-SIM := $(addprefix $(BUILD)/tests/sim/,sim.o scenario.o world.o attacker.o audit.o peer.o peer_wire.o icmp_wire.o rig.o)
+SIM := $(addprefix $(BUILD)/tests/sim/,sim.o scenario.o traffic.o incident.o decision.o operator.o hello.o world.o attacker.o audit.o situation.o \
+	coverage.o peer.o peer_wire.o icmp_wire.o rig.o)
 $(BUILD)/tests/sim/sim: $(SIM) $(LIBRARY)
 	$(CC) $(LDFLAGS) -o $@ $^ $(DPDK_LIBS) $(LIB_LIBS)
 sim: $(BUILD)/tests/sim/sim
 	$< --seeds $(SEEDS)
 sim-check: $(BUILD)/tests/sim/sim
-	@$(CHECK) "$(if $(SANITIZE),asan,sim) seeds $(SIM_CHECK_SEEDS)" $<.log $< --seeds $(SIM_CHECK_SEEDS)
+	@$(CHECK) "$(if $(SANITIZE),asan,sim) seeds $(SIM_CHECK_SEEDS)" $<.log $< --seeds $(SIM_CHECK_SEEDS) $(if $(SANITIZE),,--whole)
+# lwIP as client and endpoint, in a program of its own.
+LWIP_SEEDS ?= 1..100
+$(BUILD)/tests/sim/lwip_stack.o $(BUILD)/lint/tests/sim/lwip_stack.tidy: ALL_CFLAGS += -isystem /usr/include/lwip
+$(BUILD)/tests/sim/lwip_stack.o: | $(BUILD)/test-tools
+$(BUILD)/tests/sim/lwip_peer: $(addprefix $(BUILD)/tests/sim/,lwip_peer.o lwip_stack.o rig.o) $(LIBRARY)
+	@echo "  LINK $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -llwip $(DPDK_LIBS) $(LIB_LIBS)
+sim-lwip: $(BUILD)/tests/sim/lwip_peer
+	@$(CHECK) "$(if $(SANITIZE),asan,sim) lwip seeds $(LWIP_SEEDS)" $<.log $< --seeds $(LWIP_SEEDS)
 sim-faults: export SIM_COMPILE = $(CC) $(ALL_CFLAGS) -c "$$source" -o "$$object"
 sim-faults: export SIM_LINK = $(CC) $(LDFLAGS) -o "$$program" "$$object" $(SIM) $(LIBRARY) $(DPDK_LIBS) $(LIB_LIBS)
 sim-faults: $(BUILD)/tests/sim/sim tests/sim/faults
@@ -255,5 +265,6 @@ clean:
 help:
 	@sed -n '3,/^$$/s/^#   //p' Makefile
 
-.PHONY: all unit asan sim sim-check sim-faults lint fuzz e2e demo bench-splice bench-adopt bench-lossy footprint loadgen bench bench-check test install clean help $(UNIT_TESTS:%=%.run)
+.PHONY: all unit asan sim sim-check sim-faults sim-lwip lint fuzz e2e demo bench-splice bench-adopt bench-lossy footprint loadgen bench
+.PHONY: bench-check test install clean help $(UNIT_TESTS:%=%.run)
 .PHONY: $(FUZZERS:%=$(BUILD)/fuzz/%.run)

@@ -41,7 +41,7 @@ send_syn(struct worker *worker, struct flow *flow)
 	const struct hold *hold = hold_get(&worker->holds, flow->hold);
 	struct flow_leg *client = &flow->leg[LEG_CLIENT], *endpoint = &flow->leg[LEG_ENDPOINT];
 	struct tcp_options theirs = {
-		.mss = min_16(client->mss, mtu_mss(worker, client)),
+		.mss = min_16(min_16(client->mss, mtu_mss(worker, client)), mtu_mss(worker, endpoint)),
 		.wscale = (client->flags & LEG_WSCALE) != 0 ? client->wscale : TCP_WSCALE_NONE,
 		.sack_permitted = (client->flags & LEG_SACK) != 0,
 		.timestamps = (client->flags & LEG_TS) != 0,
@@ -357,6 +357,8 @@ dial_held_acked(struct worker *worker, uint32_t index)
 	}
 	if (hold->arrived < acked) { /* what waits now has not waited yet (RFC 6298 section 5) */
 		hold->arrived = (uint16_t)acked;
+		if (flow->retries != 0) /* what follows was lost with what was repeated */
+			hold->sent = (uint16_t)acked;
 		flow->retries = 0;
 		timer_wheel_start(&worker->wheel, &worker->flows, index, worker->clock_ms + HELD_RTO_MS);
 	}

@@ -224,13 +224,23 @@ classify(struct worker *worker, uint8_t device_index, struct rte_mbuf *mbuf, str
 	return true;
 }
 
+/* Whether a key is of a client, not of an endpoint. What isn't from the range of ports towards endpoints is, of a
+ * listener that is gone perhaps: its connections aren't. */
+static bool
+is_clients(const struct worker *worker, const struct flow_key *key)
+{
+	const struct ip_addr *local = &worker->net->addresses[key->local_addr].addr;
+	uint16_t port = ntohs(key->local_port);
+	struct listener_offer offer;
+
+	return port < worker->conf->flow.local_port_first || port > worker->conf->flow.local_port_last ||
+	       worker->hooks->listener(worker->hooks->context, local, port, &offer);
+}
+
 uint16_t
 worker_home(const struct worker *worker, bool spread, const struct flow_key *key, uint32_t hash)
 {
-	const struct ip_addr *local = &worker->net->addresses[key->local_addr].addr;
-	struct listener_offer offer;
-
-	if (!worker->hooks->listener(worker->hooks->context, local, ntohs(key->local_port), &offer))
+	if (!is_clients(worker, key))
 		return local_port_owner(key->local_port, worker->n_workers);
 	return spread ? worker->n_workers : (uint16_t)((uint64_t)hash * worker->n_workers >> 32);
 }

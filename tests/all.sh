@@ -38,7 +38,7 @@ sh platform/dependencies.sh build test lint || exit 1
 stage build -j"$jobs" all
 stage unit -j"$jobs" unit
 stage e2e -j"$jobs" e2e
-stage sim sim-check sim-faults
+stage sim sim-check sim-lwip sim-faults
 stage asan -j"$jobs" asan
 stage lint -j"$jobs" lint
 stage fuzz -j2 fuzz

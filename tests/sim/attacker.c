@@ -28,13 +28,22 @@ struct target {
 	struct connection *connection;
 	unsigned leg, device;
 	const struct peer *sender, *receiver;
-	const struct flow *flow; /* the gateway's; NULL: none now */
+	const struct flow *flow;     /* the gateway's; NULL: none now */
+	const struct worker *worker; /* that has it */
 };
 
 static uint32_t
 below(uint32_t bound)
 {
 	return random_below(&attacker.random, bound);
+}
+
+/* Whether the gateway loses what its neighbours answer it. Then it must believe his claims, there being no others, and
+ * what it passes on of his waits for a MAC and comes out at any time. */
+static bool
+answers_get_lost(void)
+{
+	return world.scarcity != SCARCE_NOTHING && world.scarcity != SCARCE_FLOWS && world.scarcity != SCARCE_HOLDS;
 }
 
 void
@@ -44,7 +53,7 @@ attacker_open(uint64_t seed)
 
 	attacker.random = seed ^ UINT64_C(0xa77ac4e5a77ac4e5);
 	random_64(&attacker.random);
-	attacker.left = below(10) < 4 ? ACTS_MAX : 0;
+	attacker.left = below(10) < 4 && !answers_get_lost() ? ACTS_MAX : 0;
 	attacker.gap_us = gaps[below(sizeof(gaps) / sizeof(gaps[0]))];
 	attacker.due = world.now_us + below(attacker.gap_us);
 }
@@ -58,12 +67,10 @@ attacker_due(void)
 /* --- what he aims at --------------------------------------------------------------------------------------------- */
 
 static const struct flow *
-find_flow(const struct peer *peer)
+find_flow(const struct worker *worker, const struct peer *peer)
 {
-	const struct flow_table *flows = &world.rig.worker.flows;
-
-	for (uint32_t i = 1; i <= flow_table_touched(flows); i++) {
-		const struct flow *flow = flow_table_get(flows, i);
+	for (uint32_t i = 1; i <= flow_table_touched(&worker->flows); i++) {
+		const struct flow *flow = flow_table_get(&worker->flows, i);
 		const struct flow_leg *leg = &flow->leg[peer->leg];
 		if (flow->state != FLOW_FREE && leg->peer_port == htons(peer->port) &&
 		    leg->local_port == htons(peer->gate_port) && ip_addr_equal(&leg->peer, &peer->addr))
@@ -87,7 +94,11 @@ pick_target(struct target *target)
 	target->device = target->leg == LEG_CLIENT ? RIG_WAN : RIG_LAN;
 	target->sender = &connection->peer[target->leg];
 	target->receiver = &connection->peer[leg_other(target->leg)];
-	target->flow = find_flow(target->sender);
+	target->flow = NULL;
+	for (unsigned i = 0; i < world.rig.n_workers && target->flow == NULL; i++) {
+		target->worker = &world.rig.workers[i];
+		target->flow = find_flow(target->worker, target->sender);
+	}
 	return true;
 }
 
@@ -149,7 +160,7 @@ reset_is_exact(const struct target *target, const struct segment *segment)
 		return false;
 	const struct flow_leg *in = &target->flow->leg[target->leg], *out = &target->flow->leg[leg_other(target->leg)];
 	if (target->flow->hold != 0) {
-		const struct hold *hold = hold_get(&world.rig.worker.holds, target->flow->hold);
+		const struct hold *hold = hold_get(&target->worker->holds, target->flow->hold);
 		if (segment->seq == hold->client_isn + 1 + hold->acked ||
 		    segment->seq == hold->client_isn + 1 + hold->end)
 			return true;

@@ -8,13 +8,16 @@
  *
  *   RST, RST-ACK      any number in the window but the ones that are exact
  *   SYN, SYN-ACK      any number but the one that the sender's own had
- *   data, FIN, ACK    a good sequence number with a bad acknowledgment, a good acknowledgment with a sequence number
- * out of the window, and repeats with other contents fragments         of which the first would be a good segment;
- * packets from the gateway's own addresses ICMP errors       that quote what isn't under way: too big, unreachable ARP,
- * ND           claims of all kinds that a client's or endpoint's address is his
+ *   data, FIN, ACK    a good sequence number with a bad acknowledgment, or the other way round;
+ *                     repeats with other contents
+ *   fragments         of which the first would be a good segment
+ *   odd packets       from the gateway's own addresses
+ *   ICMP errors       that quote what isn't under way: too big, unreachable
+ *   ARP, ND           claims of all kinds that a client's or endpoint's address is his
  *
- * What must hold is what must hold without him (audit.h). What the gateway passes on of his is its receiver's to judge;
- * his own frames alone are not audited.
+ * Where the gateway runs short of what it takes to ask its neighbours, he stays away. What must hold is what must hold
+ * without him (audit.h). What the gateway passes on of his is its receiver's to judge; his own frames alone are not
+ * audited.
  */
 #ifndef POSTERN_TESTS_SIM_ATTACKER_H
 #define POSTERN_TESTS_SIM_ATTACKER_H

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/sim/audit.h"
 
+#include <arpa/inet.h>
 #include <rte_mbuf.h>
 #include <stdio.h>
 
 #include "tests/sim/icmp_wire.h"
+#include "tests/sim/operator.h"
+#include "tests/sim/situation.h"
 
 enum {
 	FIN = 0x01,
@@ -16,7 +19,9 @@ enum {
 	GATE_MAY_HOLD = 16384,
 	MSS_DEFAULT_V4 = 536,
 	MSS_DEFAULT_V6 = 1220,
-	OPENED_LIVE = 1
+	IDLE_SLACK_US = 1000000,
+	IDLE_LATE_US = 4000000,
+	GIVE_UP_US = 40000000 /* less than what a peer's time-outs until then take */
 };
 
 /* The options of a segment that the gateway sent. */
@@ -102,11 +107,34 @@ has_received(const struct peer *peer, int64_t begin, int64_t end)
 
 /* --- the handshakes ---------------------------------------------------------------------------------------------- */
 
+/* The connection that asked for a SYN which isn't a repeat: whose flow it is, or if that is gone already, the one that
+ * has waited longest for a SYN to that endpoint. NULL: none. */
+static struct connection *
+who_dials(unsigned endpoint, const struct flow *flow)
+{
+	struct connection *first = NULL;
+
+	for (unsigned i = 0; i < world.n_connections; i++) {
+		struct connection *connection = &world.connections[i];
+		const struct peer *client = &connection->peer[LEG_CLIENT];
+		if (connection->dial == 0 || connection->endpoint != endpoint ||
+		    (flow != NULL && (client->port != ntohs(flow->leg[LEG_CLIENT].peer_port) ||
+				      !ip_addr_equal(&client->addr, &flow->leg[LEG_CLIENT].peer))))
+			continue;
+		if (first == NULL || connection->dial < first->dial)
+			first = connection;
+	}
+	if (first != NULL)
+		first->dial = 0;
+	return first;
+}
+
 void
 audit_bind(const struct segment *syn)
 {
-	unsigned endpoint = world_endpoint_index(&syn->destination);
-	struct connection *connection = world_endpoint(&syn->destination, syn->source_port);
+	unsigned endpoint = world_endpoint_index(&syn->destination, syn->destination_port);
+	struct connection *connection = world_endpoint(&syn->destination, syn->destination_port, syn->source_port);
+	const struct flow *flow = rig_flow(&world.rig, &syn->destination, syn->destination_port, syn->source_port);
 
 	if (endpoint == world.n_endpoints) {
 		world_fail("a SYN to nobody");
@@ -114,19 +142,24 @@ audit_bind(const struct segment *syn)
 	}
 	if (connection != NULL && connection->bound && syn->seq == connection->gate_isn)
 		return; /* again */
-	unsigned i = 0;
-	while (i < world.n_dialled && world.connections[world.dialled[i]].endpoint != endpoint)
-		i++;
-	if (i == world.n_dialled) {
-		if (connection == NULL)
-			world_fail("a SYN that no decision asked for");
-		return;
-	}
-	connection = &world.connections[world.dialled[i]];
-	world.n_dialled--;
-	memmove(&world.dialled[i], &world.dialled[i + 1], (world.n_dialled - i) * sizeof(world.dialled[0]));
 	if (world.n_binds == WORLD_BINDS_MAX) {
 		world_fail("more connections to endpoints than there can be");
+		return;
+	}
+	if (flow != NULL && flow->state == FLOW_PROBING) {
+		if (!world.operated || !operator_may_probe(endpoint))
+			world_fail("a probe of endpoint %u that nobody asked for", endpoint);
+		if (!world_is_probe(&syn->destination, syn->destination_port, syn->source_port))
+			world.binds[world.n_binds++] =
+				(struct bind){endpoint, syn->source_port, WORLD_NO_CONNECTION, 0};
+		return;
+	}
+	connection = who_dials(endpoint, flow);
+	if (connection == NULL) {
+		/* It has waited for a MAC for so long that nobody wants it any more. */
+		if (flow != NULL || world.scarcity == SCARCE_NOTHING)
+			world_fail("a SYN that no decision asked for");
+		world.binds[world.n_binds++] = (struct bind){endpoint, syn->source_port, WORLD_NO_CONNECTION, 0};
 		return;
 	}
 	world.binds[world.n_binds++] =
@@ -165,6 +198,22 @@ audit_bind(const struct segment *syn)
 	connection->tsval_known[LEG_ENDPOINT] = false;
 }
 
+/* Whether the real gateway may take a client now, and on these terms. */
+static void
+audit_offer(const struct connection *connection, const struct said *said)
+{
+	const struct peer *client = &connection->peer[LEG_CLIENT];
+
+	if (world.draining)
+		world_fail("connection %u: a SYN-ACK while Postern drains", connection->number);
+	if (!operator_listens(client->gate_port))
+		world_fail("connection %u: a SYN-ACK of a listener that is gone", connection->number);
+	const char *fault = operator_offer_fault(client->traits.sack, said->sack_permitted, client->traits.timestamps,
+						 said->timestamps, said->mss);
+	if (fault != NULL)
+		world_fail("connection %u: the SYN-ACK offers %s", connection->number, fault);
+}
+
 static void
 audit_syn(struct connection *connection, unsigned leg, const struct segment *segment, const struct said *said)
 {
@@ -186,22 +235,27 @@ audit_syn(struct connection *connection, unsigned leg, const struct segment *seg
 		if (said->timestamps && said->tsecr != peer_clock(client, world.now_us) &&
 		    (int32_t)(said->tsecr - client->ts_first) < 0)
 			world_fail("connection %u: the SYN-ACK echoes another timestamp", number);
+		if (world.operated)
+			audit_offer(connection, said);
 	} else {
 		if (segment->seq != connection->gate_isn)
 			world_fail("connection %u: a repeated SYN with another number", number);
 		if (said->timestamps != client->timestamps || said->scaled != client->scales ||
 		    (said->scaled && said->scale != client->traits.scale) || said->sack_permitted != client->sack)
 			world_fail("connection %u: the SYN's options aren't what the client's leg has", number);
-		if (said->mss > taken_mss(&client->traits, &client->addr) || said->mss > PORT_MTU - 40)
+		if (said->mss > taken_mss(&client->traits, &client->addr) ||
+		    said->mss > PORT_MTU - (ip_addr_is_v4(&segment->destination) ? 40 : 60))
 			world_fail("connection %u: the SYN promises an MSS of %u", number, said->mss);
 		if (segment->window > client->offered - 1)
 			world_fail("connection %u: the SYN promises a window of %u, the client %u", number,
 				   segment->window, client->offered - 1);
 	}
+	/* A SYN that came twice may be answered differently, when the gateway learned something in between. */
+	bool anew = leg == LEG_ENDPOINT;
 	connection->gate_scaled[leg] = said->scaled;
 	connection->gate_scale[leg] = said->scale;
-	connection->gate_sack[leg] = said->sack_permitted;
-	connection->gate_timestamps[leg] = said->timestamps;
+	connection->gate_sack[leg] = said->sack_permitted || (!anew && connection->gate_sack[leg]);
+	connection->gate_timestamps[leg] = said->timestamps || (!anew && connection->gate_timestamps[leg]);
 	if (leg == LEG_CLIENT && 1u + segment->window > connection->gate_edge)
 		connection->gate_edge = 1u + segment->window;
 }
@@ -241,6 +295,15 @@ options_fault(struct connection *connection, unsigned leg, const struct segment 
 	    segment->payload_length + segment->options_length > taken_mss(&to->traits, &to->addr))
 		return "more than its receiver's MSS";
 	return NULL;
+}
+
+/* Whether a segment may be an acknowledgment that the gateway gave the client before the endpoint had answered, and
+ * that has waited for a MAC until now: where answers to ARP and ND get lost for want of room. */
+static bool
+may_be_late(const struct connection *connection, unsigned leg, const struct segment *segment)
+{
+	return leg == LEG_CLIENT && connection->spliced && world.scarcity != SCARCE_NOTHING &&
+	       segment->payload_length == 0 && segment->seq == connection->peer[LEG_CLIENT].irs + 1;
 }
 
 /* What is wrong with a segment, no SYN, to a leg of a connection; NULL: nothing. */
@@ -295,7 +358,8 @@ segment_fault(struct connection *connection, unsigned leg, const struct segment 
 
 	/* What it acknowledges and promises. */
 	int64_t has = from->state == PEER_NONE ? 1 : from->expected;
-	if (leg == LEG_CLIENT && !connection->spliced) {
+	bool own = leg == LEG_CLIENT && !connection->spliced, late = may_be_late(connection, leg, segment);
+	if (own || (late && ack > has)) {
 		if (ack > 1 + GATE_MAY_HOLD || ack > to->highest)
 			return "an acknowledgment of what the gateway can't have taken over";
 	} else if (ack > has && (leg == LEG_ENDPOINT || ack > connection->gate_acked)) {
@@ -308,9 +372,10 @@ segment_fault(struct connection *connection, unsigned leg, const struct segment 
 	int64_t promised = from->state == PEER_NONE ? 1 : from->offered;
 	if (leg == LEG_CLIENT && promised < connection->gate_edge)
 		promised = connection->gate_edge;
-	if (leg == LEG_CLIENT && !connection->spliced)
-		promised = 1 + GATE_MAY_HOLD + (INT64_C(1) << shift) -
-			   1; /* rounded up: what doesn't fit isn't acknowledged */
+	/* Rounded up: what doesn't fit isn't acknowledged. */
+	int64_t own_promise = 1 + GATE_MAY_HOLD + (INT64_C(1) << shift) - 1;
+	if (own || (late && promised < own_promise))
+		promised = own_promise;
 	if (segment->window == 1)
 		promised += (INT64_C(1) << shift) - 1;
 	if (edge > promised)
@@ -324,13 +389,15 @@ note(struct connection *connection, unsigned leg, const struct segment *segment,
 {
 	struct peer *to = &connection->peer[leg];
 
-	if ((segment->flags & RST) != 0 || world.stale)
+	if ((segment->flags & RST) != 0)
 		return;
 	if (leg == LEG_ENDPOINT && !connection->spliced) {
 		connection->spliced = true;
 		connection->spliced_at_us = world.now_us;
 	}
-	if (leg == LEG_CLIENT && !connection->spliced) {
+	if (world.stale)
+		return;
+	if (leg == LEG_CLIENT && (!connection->spliced || may_be_late(connection, leg, segment))) {
 		int64_t ack = offset_of(segment->ack, to->traits.isn, to->una);
 		uint8_t shift = connection->gate_scaled[leg] && to->scales ? connection->gate_scale[leg] : 0;
 		int64_t edge = ack + ((int64_t)segment->window << shift);
@@ -353,6 +420,30 @@ note(struct connection *connection, unsigned leg, const struct segment *segment,
 	connection->last_tsval[leg] = said->tsval;
 }
 
+/* To an endpoint that is asked for its options: a SYN, and a RST that ends it; nothing else. */
+static void
+audit_probe(const struct segment *segment)
+{
+	if (segment->payload_length != 0 || (segment->flags & (SYN | RST)) == 0 || (segment->flags & (FIN | ECN)) != 0)
+		world_fail("a probe with flags %02x and %u bytes", segment->flags, segment->payload_length);
+}
+
+/* A RST to a client of which the gateway wants no more: it says so to a SYN while it drains, and to whatever comes to a
+ * listener that is gone. */
+static void
+note_turned_away(struct connection *connection)
+{
+	const struct peer *client = &connection->peer[LEG_CLIENT];
+
+	if (connection->spliced || !world.operated)
+		return;
+	bool listens = operator_listens(client->gate_port);
+	if (!listens || (world.draining && client->state == PEER_SYN_SENT)) {
+		connection->turned_away = true;
+		connection->met |= SITUATION_BIT(listens ? MET_TURNED_AWAY_DRAINING : MET_TURNED_AWAY_LISTENER);
+	}
+}
+
 void
 audit_segment(unsigned device, const struct segment *segment)
 {
@@ -364,8 +455,15 @@ audit_segment(unsigned device, const struct segment *segment)
 		connection = world_client(&segment->destination, segment->destination_port, false);
 		previous = world_client(&segment->destination, segment->destination_port, true);
 	} else {
-		connection = world_endpoint(&segment->destination, segment->source_port);
+		connection = world_endpoint(&segment->destination, segment->destination_port, segment->source_port);
+		if (connection == NULL &&
+		    world_is_probe(&segment->destination, segment->destination_port, segment->source_port)) {
+			audit_probe(segment);
+			return;
+		}
 	}
+	if (connection != NULL)
+		connection->touched_at_us = world.now_us;
 	/* What is passed on of a stranger's segment is its receiver's to judge; who he is gets a RST, or a cookie. Only
 	 * a challenge must be right. */
 	if (world.forged != 0 && (world.forged - 1 != device || (segment->flags & (SYN | RST)) != 0))
@@ -390,7 +488,11 @@ audit_segment(unsigned device, const struct segment *segment)
 		fault = (segment->flags & RST) != 0 ? NULL : "before there is a connection";
 	else
 		fault = segment_fault(connection, leg, segment, &said);
+	if (leg == LEG_CLIENT && (segment->flags & RST) != 0)
+		note_turned_away(connection);
 	if (fault == NULL) {
+		if ((segment->flags & RST) == 0 && world.forged == 0)
+			connection->passed_at_us = world.now_us;
 		if ((segment->flags & SYN) == 0)
 			note(connection, leg, segment, &said);
 		return;
@@ -418,7 +520,7 @@ audit_icmp(const uint8_t *frame, uint16_t length)
 	const struct connection *connection = world_client(&error.peer, error.peer_port, false);
 	unsigned leg = LEG_CLIENT;
 	if (connection == NULL) {
-		connection = world_endpoint(&error.peer, error.gate_port);
+		connection = world_endpoint(&error.peer, error.peer_port, error.gate_port);
 		leg = LEG_ENDPOINT;
 	}
 	if (connection == NULL) {
@@ -435,13 +537,24 @@ audit_icmp(const uint8_t *frame, uint16_t length)
 
 /* --- ends -------------------------------------------------------------------------------------------------------- */
 
+/* Whether a process may have ended while it had bytes that it had acknowledged, or tried to. */
+static bool
+lost_held_bytes(const struct connection *connection)
+{
+	return world.successions != 0 && (connection->gate_acked > 1 || world.scarcity != SCARCE_NOTHING);
+}
+
 /* Whether a connection may be refused for that. */
 static bool
 may_refuse(const struct connection *connection, enum reason reason)
 {
 	const struct peer *client = &connection->peer[LEG_CLIENT];
 
+	if (connection->refusals[reason])
+		return true; /* the gateway has been asked, and that was judged (decision.c) */
 	switch (reason) {
+	case REASON_FLOW_TABLE_FULL:
+		return world.scarcity == SCARCE_FLOWS;
 	case REASON_HELLO_TIMEOUT:
 		return connection->may_time_out || client->state == PEER_ABORTED;
 	case REASON_HELLO_TOO_LARGE:
@@ -459,10 +572,38 @@ may_refuse(const struct connection *connection, enum reason reason)
 	case REASON_ENDPOINT_OPTIONS:
 		return connection->may_fail_dial;
 	case REASON_ADOPT_HELD:
-		return world.n_successions != 0 && connection->gate_acked > 1;
+		return lost_held_bytes(connection);
 	default:
 		return false;
 	}
+}
+
+/* How often another process has taken over since then. */
+static unsigned
+successions_since(uint64_t at_us)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < world.n_incidents; i++)
+		n += world.incidents[i].kind == INCIDENT_SUCCESSION && world.incidents[i].at >= at_us &&
+		     world.incidents[i].at <= world.now_us;
+	return n;
+}
+
+/* Whether nothing has passed for the idle time-out, and not much longer: the gateway looks eight times in that time,
+ * and a process that takes over loses two of these. What it holds for the endpoint is its own to deliver, and takes
+ * time before. */
+static bool
+was_idle(const struct connection *connection)
+{
+	uint64_t idle_us = world.now_us - connection->passed_at_us,
+		 timeout_us = world.idle_timeout_s * UINT64_C(1000000);
+	uint64_t eighths = 9 + 2 * successions_since(connection->touched_at_us - timeout_us / 4);
+	bool late = world.now_us - connection->touched_at_us > timeout_us * eighths / 8 + 2 * IDLE_SLACK_US &&
+		    connection->gate_acked <= 1 &&
+		    world.scarcity != SCARCE_NEIGHBOURS; /* what is dropped for want of a next hop came all the same */
+
+	return idle_us + IDLE_SLACK_US >= timeout_us && !late;
 }
 
 static bool
@@ -480,13 +621,14 @@ may_end(const struct connection *connection, enum reason reason)
 		return broken;
 	case REASON_IDLE_TIMEOUT:
 	case REASON_HALF_CLOSED_TIMEOUT:
-		return connection->may_idle || broken;
+		return (connection->may_idle || broken || world.links[0].outage || world.links[1].outage) &&
+		       was_idle(connection);
 	case REASON_HANDSHAKE_RECLAIMED:
-		return world.short_of_room;
+		return world.scarcity == SCARCE_FLOWS;
 	case REASON_HOLD_UNDELIVERED:
-		return broken;
+		return broken || world.links[RIG_LAN].outage || world.scarcity == SCARCE_NEIGHBOURS;
 	case REASON_ADOPT_HELD:
-		return world.n_successions != 0 && connection->gate_acked > 1;
+		return lost_held_bytes(connection);
 	default:
 		return false;
 	}
@@ -500,6 +642,11 @@ audit_events(void)
 	while (rig_event(&world.rig, &event)) {
 		struct connection *connection = world_client(&event.client, event.client_port, false);
 		struct connection *previous = world_client(&event.client, event.client_port, true);
+		struct connection *bound =
+			event.endpoint == 0 ? NULL
+					    : world_endpoint(&event.endpoint_addr, event.endpoint_port, event.out_port);
+		if (bound != NULL)
+			bound->active = false;
 		if (connection == NULL) {
 			world_fail("the end of a connection that nobody began: %s", reason_text(event.reason));
 			return;
@@ -519,12 +666,15 @@ audit_events(void)
 		if (world.verbose)
 			printf("      connection %u %s: %s\n", connection->number,
 			       event.kind == FLOW_REFUSED ? "refused" : "ended", reason_text(event.reason));
+		connection->active = false;
 		if (event.kind == FLOW_REFUSED) {
 			connection->refused = true;
 			world.refusals++;
 		} else if (event.reason == REASON_IDLE_TIMEOUT || event.reason == REASON_HALF_CLOSED_TIMEOUT ||
-			   event.reason == REASON_HANDSHAKE_RECLAIMED || event.reason == REASON_ADOPT_HELD) {
+			   event.reason == REASON_HOLD_UNDELIVERED || event.reason == REASON_HANDSHAKE_RECLAIMED ||
+			   event.reason == REASON_ADOPT_HELD) {
 			connection->excused = true;
+			connection->excused_at_us = world.now_us;
 		}
 	}
 }
@@ -540,7 +690,7 @@ static bool
 ended_early(const struct connection *connection)
 {
 	const struct peer *client = &connection->peer[LEG_CLIENT], *endpoint = &connection->peer[LEG_ENDPOINT];
-	return connection->refused || connection->excused || client->state >= PEER_ABORTED ||
+	return connection->refused || connection->excused || connection->turned_away || client->state >= PEER_ABORTED ||
 	       endpoint->state >= PEER_ABORTED;
 }
 
@@ -554,8 +704,6 @@ audit_is_over(const struct connection *connection)
 static void
 describe(const struct connection *connection)
 {
-	const struct flow_table *flows = &world.rig.worker.flows;
-
 	for (unsigned leg = 0; leg < LEG_COUNT; leg++) {
 		const struct peer *peer = &connection->peer[leg];
 		printf("  %s of connection %u: state %d, una %u, next %u, highest %u of %u, edge %u, expected %u, "
@@ -563,9 +711,16 @@ describe(const struct connection *connection)
 		       leg == LEG_CLIENT ? "client" : "endpoint", connection->number, (int)peer->state, peer->una,
 		       peer->next, peer->highest, peer->traits.length, peer->edge, peer->expected, peer->offered);
 	}
-	for (uint32_t i = 1; i <= flow_table_touched(flows); i++)
-		if (flow_table_get(flows, i)->state != FLOW_FREE)
-			printf("  flow %u: %s\n", i, flow_state_text(flow_table_get(flows, i)->state));
+	for (unsigned id = 0; id < world.rig.n_workers; id++) {
+		const struct worker *worker = &world.rig.workers[id];
+		const struct flow_table *flows = &worker->flows;
+		printf("  worker %u: %u flows, %u timers, %u holds, %u neighbours\n", id, flow_table_used(flows),
+		       worker->wheel.armed, worker->holds.used, worker->neighbours.used);
+		for (uint32_t i = 1; i <= flow_table_touched(flows); i++)
+			if (flow_table_get(flows, i)->state != FLOW_FREE)
+				printf("  flow %u of worker %u: %s\n", i, id,
+				       flow_state_text(flow_table_get(flows, i)->state));
+	}
 }
 
 void
@@ -577,41 +732,96 @@ audit_stuck(void)
 			describe(&world.connections[i]);
 		}
 	if (!world.failed) {
-		world_fail("the gateway keeps something: %u flows, %u timers, %u holds",
-			   flow_table_used(&world.rig.worker.flows), world.rig.worker.wheel.armed,
-			   world.rig.worker.holds.used);
+		world_fail("the gateway keeps something");
 		describe(&world.connections[0]);
 	}
+}
+
+/* A connection that came to an end before its time: somebody broke it off who had a reason to, an application, or the
+ * gateway with an event that was judged above, or by saying that it takes none. A RST alone is none. */
+static void
+audit_early_end(const struct connection *connection)
+{
+	const struct peer *client = &connection->peer[LEG_CLIENT], *endpoint = &connection->peer[LEG_ENDPOINT];
+	/* The gateway has remembered nothing of it yet, or forgotten it. */
+	bool unknown = !connection->spliced && (world.scarcity != SCARCE_NOTHING || connection->may_time_out);
+
+	if (!connection->refused && !connection->excused && !connection->turned_away && !unknown &&
+	    client->state != PEER_ABORTED && endpoint->state != PEER_ABORTED)
+		world_fail("connection %u was reset for no reason", connection->number);
+	/* What a peer waited in vain before that is the scarcity's fault. */
+	uint64_t last = client->gave_up_at > endpoint->gave_up_at ? client->gave_up_at : endpoint->gave_up_at;
+	if (connection->spliced && last > connection->spliced_at_us + GIVE_UP_US &&
+	    world.scarcity != SCARCE_NEIGHBOURS && !world.stormy)
+		world_fail("connection %u: a peer gives up, though it was accepted", connection->number);
+	if (world.stormy || world.scarcity != SCARCE_NOTHING)
+		return;
+	/* Where nothing is lost, both are told. */
+	if (connection->excused && !connection->restarted && (!peer_is_over(client) || !peer_is_over(endpoint)))
+		world_fail("connection %u ended for idleness, and not both ends know", connection->number);
+	if (connection->restarted && !peer_is_over(client))
+		world_fail("connection %u: the client doesn't know that its endpoint is gone", connection->number);
+}
+
+/* Whether the client's pause, which began with its hello, was long enough from when the endpoint got that on, and
+ * nobody broke it. */
+static bool
+must_have_idled(const struct connection *connection)
+{
+	return connection->must_idle && connection->spliced && world.successions == 0 && !world.attacked &&
+	       connection->spliced_at_us < connection->peer[LEG_CLIENT].syn_at_us + IDLE_LATE_US;
+}
+
+/* Packets that wait in neighbour tables for a MAC. */
+static unsigned
+count_pending(void)
+{
+	unsigned pending = 0;
+
+	for (unsigned id = 0; id < world.rig.n_workers; id++) {
+		const struct neighbour_table *table = &world.rig.workers[id].neighbours;
+		for (unsigned i = 1; i <= table->touched; i++)
+			pending += table->entries[i].n_pending;
+	}
+	return pending;
+}
+
+void
+audit_process(void)
+{
+	uint64_t events_lost = 0;
+
+	coverage_take_reasons(&world.rig);
+	for (unsigned i = 0; i < world.rig.n_workers; i++)
+		events_lost += world.rig.all_stats[i].events_lost;
+	if (events_lost != 0)
+		world_fail("events were lost");
+	/* Good packets are never taken for bad ones. */
+	if (rig_reason_count(&world.rig, REASON_TCP_CHECKSUM) + rig_reason_count(&world.rig, REASON_IP_CHECKSUM) != 0 &&
+	    world.links[0].corrupt == 0 && world.links[1].corrupt == 0)
+		world_fail("a good packet was taken for a damaged one");
 }
 
 void
 audit_end(void)
 {
-	/* A record that was given up with bytes that were acknowledged: a RST, and no event. */
-	uint64_t reclaimed = world.rig.stats.reasons[REASON_RECLAIMED];
-
 	for (unsigned i = 0; i < world.n_connections; i++) {
 		const struct connection *connection = &world.connections[i];
-		const struct peer *client = &connection->peer[LEG_CLIENT], *endpoint = &connection->peer[LEG_ENDPOINT];
-		if (is_complete(connection)) {
+		bool complete = is_complete(connection);
+		coverage_count(situation_of(connection, complete));
+		if (must_have_idled(connection) && !connection->excused && !connection->restarted)
+			world_fail("connection %u was idle for too long, and didn't end", i);
+		if (complete) {
 			world.completed++;
 			continue;
 		}
 		world.ended_early++;
-		/* Then somebody broke it off who had a reason to: an application, or the gateway with an event that was
-		 * judged above. A RST alone is none. */
-		if (!connection->refused && !connection->excused && client->state != PEER_ABORTED &&
-		    endpoint->state != PEER_ABORTED && !connection->may_time_out && reclaimed-- == 0)
-			world_fail("connection %u was reset for no reason", i);
+		audit_early_end(connection);
 	}
-	const struct worker_stats *stats = &world.rig.stats;
-	if (stats->events_lost != 0)
-		world_fail("events were lost");
-	/* Good packets are never taken for bad ones. */
-	if (stats->reasons[REASON_TCP_CHECKSUM] + stats->reasons[REASON_IP_CHECKSUM] != 0 &&
-	    world.links[0].corrupt == 0 && world.links[1].corrupt == 0)
-		world_fail("a good packet was taken for a damaged one");
-	unsigned lost = rte_mempool_in_use_count(world.rig.worker.pool);
+	audit_process();
+	if (world.operated && !world.failed)
+		operator_audit_end();
+	unsigned lost = rte_mempool_in_use_count(world.rig.worker.pool) - count_pending();
 	if (lost != 0)
 		world_fail("%u packet buffers were lost", lost);
 }

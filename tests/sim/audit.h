@@ -32,5 +32,7 @@ bool audit_is_over(const struct connection *connection);
 void audit_stuck(void);
 /* All is over. */
 void audit_end(void);
+/* A process of the gateway's is about to end: what its counters may and may not have counted. */
+void audit_process(void);
 
 #endif

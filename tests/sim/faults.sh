@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Proves that the simulation's checks can fail: plants each fault of tests/sim/faults in a copy of one file of dataplane/, builds the
+# Proves that the simulation's checks can fail: plants each fault of tests/sim/faults in a copy of one file, builds the
 # simulation with it, and expects it to find a violation. Prints a line for each. Usage: faults.sh SEEDS OUTPUT-DIRECTORY. In the
 # environment: SIM_COMPILE, which compiles "$source" into "$object", and SIM_LINK, which links "$object" before the rest into "$program".
 set -uo pipefail

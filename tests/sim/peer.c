@@ -20,6 +20,14 @@ enum {
 
 void (*peer_transmit)(struct peer *peer, const struct segment *segment);
 
+static void
+die(struct peer *peer, enum peer_state state)
+{
+	peer->state = state;
+	peer->retransmit_at = peer->probe_at = peer->ack_at = peer->write_at = peer->read_at = peer->close_at =
+		peer->keepalive_at = peer->expire_at = PEER_NEVER;
+}
+
 static uint32_t
 least(uint32_t a, uint32_t b)
 {
@@ -81,6 +89,10 @@ transmit(struct peer *peer, uint8_t flags, uint32_t at, uint16_t length, uint64_
 	segment.options_length = 0;
 	if (syn) {
 		segment.options_length = peer_wire_syn_options(peer, segment.options, ack, now);
+		if (!ack && peer->traits.syn_data != 0) {
+			segment.payload = peer_stream(peer, 0);
+			segment.payload_length = peer->traits.syn_data;
+		}
 		if (peer->traits.ecn)
 			segment.flags |= ack ? ECE : ECE | CWR;
 	} else {
@@ -102,6 +114,8 @@ transmit(struct peer *peer, uint8_t flags, uint32_t at, uint16_t length, uint64_
 		peer->ts_acked = peer->expected;
 	}
 	peer_transmit(peer, &segment);
+	if (peer->traits.doubles && (length != 0 || (flags & (SYN | FIN)) != 0))
+		peer_transmit(peer, &segment);
 }
 
 static void
@@ -144,6 +158,12 @@ sacked_at(const struct peer *peer, uint32_t at, uint32_t *limit)
 	return NULL;
 }
 
+static bool
+has_their_fin(const struct peer *peer)
+{
+	return peer->fin_known && peer->expected > peer->fin_at;
+}
+
 /* Sends one segment from at on, no farther than limit. Returns how far it came. */
 static uint32_t
 send_piece(struct peer *peer, uint32_t at, uint32_t limit, uint64_t now)
@@ -164,6 +184,10 @@ send_piece(struct peer *peer, uint32_t at, uint32_t limit, uint64_t now)
 	if (peer->closing && end > bytes_end && at + length == bytes_end &&
 	    (length == 0 || peer->traits.fin_style == 0))
 		flags |= FIN;
+	if ((flags & FIN) != 0 && !peer->fin_sent) {
+		peer->fin_sent = true;
+		peer->fin_crossed = !has_their_fin(peer);
+	}
 	if (length != 0 && at + length == bytes_end)
 		flags |= PSH;
 	transmit(peer, flags, at, length, now);
@@ -220,6 +244,11 @@ static void
 retransmission_fired(struct peer *peer, uint64_t now)
 {
 	peer->retransmit_at = PEER_NEVER;
+	if (peer->traits.gives_up != 0 && peer->unheard++ >= peer->traits.gives_up) {
+		peer->gave_up_at = now;
+		die(peer, PEER_ABORTED);
+		return;
+	}
 	if (peer->state == PEER_SYN_SENT || peer->state == PEER_SYN_RECEIVED) {
 		peer->syn_repeated = true;
 		peer->backoff++;
@@ -481,12 +510,6 @@ received(const struct peer *peer)
 	return peer->expected - 1 - (peer->fin_known && peer->expected > peer->fin_at ? 1 : 0);
 }
 
-static bool
-has_their_fin(const struct peer *peer)
-{
-	return peer->fin_known && peer->expected > peer->fin_at;
-}
-
 /* What the application does whenever something has changed. */
 static void
 application_run(struct peer *peer, uint64_t now)
@@ -532,14 +555,6 @@ check_end(struct peer *peer, uint64_t now)
 		PEER_NEVER;
 }
 
-static void
-die(struct peer *peer, enum peer_state state)
-{
-	peer->state = state;
-	peer->retransmit_at = peer->probe_at = peer->ack_at = peer->write_at = peer->read_at = peer->close_at =
-		peer->keepalive_at = peer->expire_at = PEER_NEVER;
-}
-
 void
 peer_abort(struct peer *peer, uint64_t now)
 {
@@ -562,15 +577,18 @@ static void
 input_syn_sent(struct peer *peer, const struct segment *segment, const struct peer_heard *heard, uint64_t now)
 {
 	bool acks = (segment->flags & ACK) != 0 && segment->ack == peer->traits.isn + 1;
+	/* A RST acknowledges what came with the SYN, too. */
+	bool is_answer = acks || ((segment->flags & (ACK | RST)) == (ACK | RST) &&
+				  segment->ack == peer->traits.isn + 1 + peer->traits.syn_data);
 
-	if ((segment->flags & ACK) != 0 && !acks) {
+	if ((segment->flags & ACK) != 0 && !is_answer) {
 		struct segment answer;
 		if (peer_refuse(segment, &answer))
 			peer_transmit(peer, &answer);
 		return;
 	}
 	if ((segment->flags & RST) != 0) {
-		if (acks)
+		if (is_answer)
 			die(peer, PEER_RESET);
 		return;
 	}
@@ -676,7 +694,7 @@ peer_input(struct peer *peer, const struct segment *segment, uint64_t now)
 		send_ack(peer, now);
 		return;
 	}
-	peer->keepalives = 0;
+	peer->keepalives = peer->unheard = 0;
 	if (peer->traits.keepalive_us != 0 && peer->state == PEER_OPEN)
 		peer->keepalive_at = now + peer->traits.keepalive_us;
 	bool at_once = take_payload(peer, segment, seq);
@@ -755,8 +773,10 @@ peer_timers(struct peer *peer, uint64_t now)
 	}
 	if (peer->keepalive_at <= now && peer->state == PEER_OPEN) {
 		peer->keepalive_at = now + peer->traits.keepalive_us;
-		if (peer->una == peer->highest)
+		if (peer->una == peer->highest) {
 			transmit(peer, ACK, peer->una - 1, 0, now);
+			peer->kept_alive = true;
+		}
 	}
 	application_run(peer, now);
 	send_more(peer, now);

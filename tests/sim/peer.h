@@ -60,6 +60,9 @@ struct peer_traits {
 	uint16_t piece;     /* of payload in a segment at most, by its application's habits */
 	bool forgets_sacks; /* repeats everything after a time-out */
 	bool urgent;
+	bool doubles;          /* sends every segment with something in it twice */
+	uint8_t gives_up;      /* after so many time-outs in a row; 0: never */
+	uint16_t syn_data;     /* bytes of its stream that come with the SYN already (RFC 7413) */
 	uint32_t keepalive_us; /* 0: none */
 	uint8_t fin_style;     /* 0: FIN with the last byte; 1: in a segment of its own */
 	/* How it receives. */
@@ -103,10 +106,11 @@ struct peer {
 	uint32_t recover;               /* fast retransmission goes on until this is acknowledged; 0: none */
 	struct peer_range sacked[PEER_SACKED_MAX];
 	unsigned n_sacked;
-	uint32_t written; /* bytes that the application has handed over */
-	bool closing;     /* the application has closed: a FIN follows written */
+	uint32_t written;           /* bytes that the application has handed over */
+	bool closing;               /* the application has closed: a FIN follows written */
+	bool fin_sent, fin_crossed; /* fin_crossed: the other's FIN hadn't come when its own was sent */
 	uint32_t rto_us;
-	unsigned backoff, keepalives;
+	unsigned backoff, keepalives, unheard; /* unheard: time-outs since it heard anything */
 	uint64_t syn_at_us;
 	bool syn_repeated;
 
@@ -124,6 +128,8 @@ struct peer {
 		expire_at;    /* PEER_NEVER: not running */
 	uint64_t quiet_until; /* no answer to an ACK out of the window before that */
 	uint64_t armed_at;    /* what the world has scheduled for it */
+	bool kept_alive;      /* it has sent a keep-alive */
+	uint64_t gave_up_at;  /* 0: it didn't */
 	bool wrong;           /* a byte that came isn't the one that was sent */
 };
 

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "tests/sim/hello.h"
 #include "tests/unit/random.h"
 
 const uint8_t *
@@ -19,6 +20,7 @@ peer_noise(void)
 			uint64_t word = random_64(&seed);
 			memcpy(noise + i, &word, 8);
 		}
+		hello_plant(noise);
 	}
 	return noise;
 }

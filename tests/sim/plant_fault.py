@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Plants one fault of tests/sim/faults: plant_fault.py LINE OUTPUT writes the changed file, and prints what the fault is.
 
-A line is "FILE | OLD | NEW | WHAT"; a bar in OLD or NEW is written "\\|". OLD must be in dataplane/FILE exactly once.
+A line is "FILE | OLD | NEW | WHAT"; a bar in OLD or NEW is written "\\|". OLD must be in FILE exactly once; FILE is one of dataplane/ where
+it names no folder.
 """
 import re
 import sys
@@ -11,7 +12,7 @@ import sys
 def main():
     line, output = sys.argv[1:]
     name, old, new, what = (part.strip().replace("\\|", "|") for part in re.split(r" \| ", line))
-    with open("dataplane/" + name) as file:
+    with open(name if "/" in name else "dataplane/" + name) as file:
         text = file.read()
     if text.count(old) != 1:
         print(f"{text.count(old)} places have it")

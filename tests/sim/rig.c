@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-enum { HOLDS = 1024, NEIGHBOURS = 4096, INBOX = 1024, EVENTS = 1024, TAKEN_MAX = 65536 };
+enum { HOLDS = 1024, NEIGHBOURS = 4096, INBOX = 1024, EVENTS = 1024, TAKEN_MAX = 65536, NOBODY = RIG_WORKERS_MAX };
 
 static struct rte_mempool *pool;
 static struct rte_mbuf *taken[TAKEN_MAX];
@@ -67,7 +67,7 @@ device_tx(struct device *device, uint16_t queue, struct rte_mbuf **mbufs, uint16
 	struct rig_queue *sent = device->context;
 
 	/* A queue is one worker's: nothing guards it against two at a time. */
-	if (queue >= device->tx_queues || queue != sent->rig->running)
+	if (queue >= device->tx_queues || (queue != sent->rig->running && sent->rig->running != NOBODY))
 		die("worker %u transmits on queue %u of %u", sent->rig->running, queue, device->tx_queues);
 	for (uint16_t i = 0; i < n; i++) {
 		if (sent->refuse != 0) {
@@ -133,7 +133,7 @@ hook_learned(void *context, unsigned worker, uint32_t endpoint, const struct tcp
 
 /* What the box, its networks and the gateway behind it are. */
 static void
-open_world(struct rig *rig, uint32_t flows)
+open_world(struct rig *rig)
 {
 	static const char *const addresses[RIG_DEVICES][2] = {{"192.0.2.1/24", "2001:db8:1::1/64"},
 							      {"198.51.100.1/24", "2001:db8:2::1/64"}};
@@ -152,13 +152,13 @@ open_world(struct rig *rig, uint32_t flows)
 		*device = (struct device){.rx = device_rx,
 					  .tx = device_tx,
 					  .context = &rig->sent[i],
-					  .rx_queues = 1,
-					  .tx_queues = 1,
+					  .rx_queues = rig->options.spreads ? (uint16_t)rig->n_workers : 1,
+					  .tx_queues = rig->options.spreads ? (uint16_t)rig->n_workers : 1,
 					  .mac = {2, 0, 0, 0, 1, (uint8_t)i}};
 		devices[i] = device;
 		rig->sent[i].rig = rig;
 	}
-	rig->conf.tables.flows = flows;
+	rig->conf.tables.flows = rig->options.flows;
 	rig->conf.flow.local_port_first = 16384;
 	rig->conf.flow.local_port_last = 65535;
 	rig->conf.flow.idle_timeout_s = 8100;
@@ -196,9 +196,10 @@ open_ring(const char *kind, unsigned id, unsigned bytes, unsigned count)
 }
 
 static void
-open_worker(struct rig *rig, uint16_t id, uint32_t flows)
+open_worker(struct rig *rig, uint16_t id)
 {
 	struct worker *worker = &rig->workers[id];
+	const struct rig_options *options = &rig->options;
 
 	*worker = (struct worker){
 		.id = id,
@@ -215,40 +216,65 @@ open_worker(struct rig *rig, uint16_t id, uint32_t flows)
 		.isn_secret = {5, 6},
 		.port_secret = {7, 8},
 		.wall_offset_ms = UINT64_C(1700000000000),
-		.live = calloc(RIG_LIVE, sizeof(struct live_counters)),
+		.live = rig->own_live[id] = calloc(RIG_LIVE, sizeof(struct live_counters)),
 		.rst_allowance = 1000,
 		.rst_second = rig->now_ms / 1000,
 		.inboxes = rig->inboxes,
 		.events = rig->events,
 	};
 	if (rig->n_workers > 1)
-		worker->inbox = rig->inboxes[id] = open_ring("inbox", id, sizeof(void *), INBOX);
-	rig->table_bytes = flow_table_bytes(flows);
+		worker->inbox = rig->inboxes[id] = open_ring("inbox", id, sizeof(void *), options->inbox);
+	rig->table_bytes = flow_table_bytes(options->flows);
 	void *memory = mmap(NULL, rig->table_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (memory == MAP_FAILED)
 		die("no memory for the flow table");
 	madvise(memory, rig->table_bytes, MADV_HUGEPAGE);
 	rig->table_memory[id] = memory;
-	flow_table_init(&worker->flows, memory, flows, (const uint64_t[3]){9, 10, 11});
+	flow_table_init(&worker->flows, memory, options->flows, (const uint64_t[3]){9, 10, 11});
 	timer_wheel_init(&worker->wheel, worker->clock_ms);
-	if (!hold_pool_init(&worker->holds, HOLDS) || !neighbour_table_init(&worker->neighbours, NEIGHBOURS))
+	if (!hold_pool_init(&worker->holds, options->holds) ||
+	    !neighbour_table_init(&worker->neighbours, options->neighbours))
 		die("no memory");
+	for (uint32_t i = 0; i < options->holds_taken; i++)
+		if (hold_alloc(&worker->holds) == 0)
+			die("fewer holds than are taken");
+}
+
+static void
+set_default(uint32_t *option, uint32_t value)
+{
+	if (*option == 0)
+		*option = value;
+}
+
+void
+rig_open_with(struct rig *rig, const struct rig_options *options)
+{
+	memset(rig, 0, sizeof(*rig));
+	rig->options = *options;
+	set_default(&rig->options.n_workers, 1);
+	set_default(&rig->options.holds, HOLDS);
+	set_default(&rig->options.inbox, INBOX);
+	if (rig->options.neighbours == 0)
+		rig->options.neighbours = NEIGHBOURS;
+	rig->n_workers = rig->options.n_workers;
+	rig->n_live = RIG_LIVE;
+	rig->now_ms = 1000000;
+	open_world(rig);
+	if (pool == NULL)
+		pool = rte_pktmbuf_pool_create("rig", options->packets, 256, 0, RTE_MBUF_DEFAULT_BUF_SIZE,
+					       SOCKET_ID_ANY);
+	if (pool == NULL)
+		die("no packet pool: %s", rte_strerror(rte_errno));
+	rig->events = open_ring("events", 0, sizeof(struct flow_event), EVENTS);
+	for (unsigned id = 0; id < rig->n_workers; id++)
+		open_worker(rig, (uint16_t)id);
 }
 
 void
 rig_open_workers(struct rig *rig, unsigned n_workers, uint32_t flows, uint32_t packets)
 {
-	memset(rig, 0, sizeof(*rig));
-	rig->n_workers = n_workers;
-	rig->now_ms = 1000000;
-	open_world(rig, flows);
-	if (pool == NULL)
-		pool = rte_pktmbuf_pool_create("rig", packets, 256, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
-	if (pool == NULL)
-		die("no packet pool: %s", rte_strerror(rte_errno));
-	rig->events = open_ring("events", 0, sizeof(struct flow_event), EVENTS);
-	for (unsigned id = 0; id < n_workers; id++)
-		open_worker(rig, (uint16_t)id, flows);
+	rig_open_with(rig, &(struct rig_options){.n_workers = n_workers, .flows = flows, .packets = packets});
 }
 
 void
@@ -265,7 +291,7 @@ close_worker(struct rig *rig, unsigned id)
 
 	neighbour_table_free(&worker->neighbours);
 	hold_pool_free(&worker->holds);
-	free(worker->live);
+	free(rig->own_live[id]);
 	while (rig->inboxes[id] != NULL && rte_ring_dequeue(rig->inboxes[id], (void **)&mbuf) == 0)
 		rte_pktmbuf_free(mbuf);
 	rte_ring_free(rig->inboxes[id]);
@@ -275,8 +301,9 @@ close_worker(struct rig *rig, unsigned id)
 static uint32_t
 same_slot(void *context, char kind, uint32_t slot)
 {
-	(void)context, (void)kind;
-	return slot < RIG_LIVE ? slot : 0;
+	const struct rig *rig = context;
+	(void)kind;
+	return slot < rig->n_live ? slot : 0;
 }
 
 void
@@ -292,7 +319,7 @@ rig_restart(struct rig *rig, unsigned n_workers)
 void
 rig_restart_from(struct rig *rig, unsigned n_workers, const struct ip_addr *addresses, unsigned n_addresses)
 {
-	static const struct flow_adopt_names names = {NULL, same_slot};
+	const struct flow_adopt_names names = {rig, same_slot};
 	struct worker *workers[RIG_WORKERS_MAX];
 	struct flow_adopt_source source = {
 		.n_tables = rig->n_workers, .addresses = addresses, .n_addresses = n_addresses};
@@ -310,10 +337,13 @@ rig_restart_from(struct rig *rig, unsigned n_workers, const struct ip_addr *addr
 	}
 	memset(rig->all_stats, 0, sizeof(rig->all_stats));
 	rig->n_workers = n_workers;
+	rig->options.flows = rig->conf.tables.flows;
 	rig->receiver = rig->running = 0;
+	for (unsigned i = 0; i < RIG_DEVICES && rig->options.spreads; i++)
+		rig->devices[i].rx_queues = rig->devices[i].tx_queues = (uint16_t)n_workers;
 	for (unsigned i = 0; i < n_workers; i++) {
 		struct worker *worker = &rig->workers[i];
-		open_worker(rig, (uint16_t)i, rig->conf.tables.flows);
+		open_worker(rig, (uint16_t)i);
 		/* As the box does: secrets are kept, but for where ports begin. */
 		memcpy(worker->flows.secret, before.flows.secret, sizeof(before.flows.secret));
 		memcpy(worker->isn_secret, before.isn_secret, sizeof(before.isn_secret));
@@ -323,10 +353,13 @@ rig_restart_from(struct rig *rig, unsigned n_workers, const struct ip_addr *addr
 		worker->random_state[0] = before.random_state[0] + i;
 		worker->random_state[1] = before.random_state[1];
 		worker->rst_allowance = rig->conf.flow.rst_per_second;
+		if (rig->furnish != NULL)
+			rig->furnish(worker);
 	}
 	flow_adopt(&rig->adoption, &source, workers, &names, rig->now_ms);
 	for (unsigned i = 0; i < source.n_tables; i++)
 		munmap(memory[i], bytes);
+	rig->running = NOBODY; /* the main thread asks for all */
 	flow_adopt_ask(workers);
 	rig_settle(rig);
 }
@@ -360,7 +393,7 @@ rig_adopted_well(struct rig *rig)
 		}
 		for (unsigned state = 0; state < FLOW_STATES; state++)
 			counted[state] += worker->stats->states[state];
-		for (unsigned slot = 0; slot < RIG_LIVE; slot++)
+		for (unsigned slot = 0; slot < rig->n_live; slot++)
 			active += worker->live[slot].active;
 		if (in_use != flow_table_used(&worker->flows) || worker->wheel.armed != in_use)
 			return false;
@@ -378,12 +411,13 @@ rig_is_empty(const struct rig *rig)
 {
 	for (unsigned i = 0; i < rig->n_workers; i++) {
 		const struct worker *worker = &rig->workers[i];
-		if (flow_table_used(&worker->flows) != 0 || worker->wheel.armed != 0 || worker->holds.used != 0)
+		if (flow_table_used(&worker->flows) != 0 || worker->wheel.armed != 0 ||
+		    worker->holds.used != rig->options.holds_taken)
 			return false;
 		for (unsigned state = 0; state < FLOW_STATES; state++)
 			if (worker->stats->states[state] != 0)
 				return false;
-		for (unsigned slot = 0; slot < RIG_LIVE; slot++)
+		for (unsigned slot = 0; slot < rig->n_live; slot++)
 			if (worker->live[slot].active != 0)
 				return false;
 	}
@@ -497,12 +531,17 @@ rig_build(const struct rig *rig, unsigned device, const struct segment *segment,
 	return (uint16_t)(tcp + l4 - frame);
 }
 
+/* NULL: a device has none either, and the frame is lost. */
 static struct rte_mbuf *
-make_mbuf(const uint8_t *frame, uint16_t length)
+make_mbuf(struct rig *rig, const uint8_t *frame, uint16_t length)
 {
 	struct rte_mbuf *mbuf = rte_pktmbuf_alloc(pool);
-	if (mbuf == NULL)
-		die("no packet buffer");
+	if (mbuf == NULL) {
+		if (!rig->may_miss)
+			die("no packet buffer");
+		rig->missed++;
+		return NULL;
+	}
 	memcpy(rte_pktmbuf_mtod(mbuf, void *), frame, length);
 	mbuf->data_len = length;
 	mbuf->pkt_len = length;
@@ -575,8 +614,8 @@ answer_resolutions(struct rig *rig, unsigned device)
 			continue;
 		}
 		rte_pktmbuf_free(mbuf);
-		if (length != 0 && !rig->deaf[device])
-			replies[n++] = make_mbuf(reply, length);
+		if (length != 0 && !rig->deaf[device] && (replies[n] = make_mbuf(rig, reply, length)) != NULL)
+			n++;
 	}
 	rig->running = rig->receiver;
 	for (unsigned i = 0; i < n; i++) {
@@ -625,21 +664,48 @@ rig_settle(struct rig *rig)
 	rig->handed_to = 0;
 }
 
+/* The worker whose queue the device puts a frame in. */
+static unsigned
+queue_of(const struct rig *rig, const struct rte_mbuf *mbuf)
+{
+	const uint8_t *frame = rte_pktmbuf_mtod(mbuf, const uint8_t *), *ip = frame + 14;
+	bool v4 = get_16(frame + 12) == 0x0800;
+	unsigned addresses = v4 ? 12 : 8, protocol = v4 ? 9 : 6, end = v4 ? 20 : 40;
+	uint32_t hash = 0;
+
+	if (!rig->options.spreads)
+		return rig->receiver;
+	if ((!v4 && get_16(frame + 12) != 0x86dd) || mbuf->data_len < 14 + end + 4 || ip[protocol] != 6)
+		return 0;
+	for (unsigned i = addresses; i < end + 4; i++)
+		hash = (hash + ip[i]) * UINT32_C(0x9e3779b1);
+	return (hash >> 16) % rig->n_workers;
+}
+
 static void
 receive(struct rig *rig, unsigned device, struct rte_mbuf **mbufs, uint16_t n)
 {
-	struct worker *worker = &rig->workers[rig->receiver];
-
-	rig->running = rig->receiver;
-	worker_input(worker, (uint8_t)device, mbufs, n, rig->now_ms);
-	worker_flush(worker);
+	for (unsigned id = 0; id < rig->n_workers; id++) {
+		struct rte_mbuf *its[WORKER_BURST];
+		uint16_t n_its = 0;
+		for (uint16_t i = 0; i < n; i++)
+			if (mbufs[i] != NULL && queue_of(rig, mbufs[i]) == id) {
+				its[n_its++] = mbufs[i];
+				mbufs[i] = NULL;
+			}
+		if (n_its == 0)
+			continue;
+		rig->running = id;
+		worker_input(&rig->workers[id], (uint8_t)device, its, n_its, rig->now_ms);
+		worker_flush(&rig->workers[id]);
+	}
 	rig_settle(rig);
 }
 
 void
 rig_receive_frame(struct rig *rig, unsigned device, const uint8_t *frame, uint16_t length)
 {
-	struct rte_mbuf *mbuf = make_mbuf(frame, length);
+	struct rte_mbuf *mbuf = make_mbuf(rig, frame, length);
 	receive(rig, device, &mbuf, 1);
 }
 
@@ -650,7 +716,7 @@ rig_receive_burst(struct rig *rig, unsigned device, const struct segment *segmen
 	uint8_t frame[RIG_FRAME];
 
 	for (uint16_t i = 0; i < n; i++)
-		mbufs[i] = make_mbuf(frame, rig_build(rig, device, &segments[i], frame));
+		mbufs[i] = make_mbuf(rig, frame, rig_build(rig, device, &segments[i], frame));
 	receive(rig, device, mbufs, n);
 }
 
@@ -742,17 +808,56 @@ rig_waiting(const struct rig *rig, unsigned device)
 }
 
 void
+rig_time(struct rig *rig, uint64_t now_ms)
+{
+	rig->now_ms = now_ms;
+	for (unsigned i = 0; i < rig->n_workers; i++) {
+		rig->running = i;
+		worker_time(&rig->workers[i], now_ms);
+		worker_flush(&rig->workers[i]);
+	}
+	rig_settle(rig);
+}
+
+void
 rig_advance(struct rig *rig, uint32_t ms)
 {
-	while (ms-- != 0) {
-		rig->now_ms++;
-		for (unsigned i = 0; i < rig->n_workers; i++) {
-			rig->running = i;
-			worker_time(&rig->workers[i], rig->now_ms);
-			worker_flush(&rig->workers[i]);
+	while (ms-- != 0)
+		rig_time(rig, rig->now_ms + 1);
+}
+
+uint32_t
+rig_sleep(const struct rig *rig, uint32_t limit_ms)
+{
+	for (unsigned i = 0; i < rig->n_workers; i++)
+		limit_ms = timer_wheel_sleep(&rig->workers[i].wheel, (uint32_t)rig->now_ms, limit_ms);
+	return limit_ms;
+}
+
+const struct flow *
+rig_flow(const struct rig *rig, const struct ip_addr *endpoint, uint16_t port, uint16_t local_port)
+{
+	for (unsigned id = 0; id < rig->n_workers; id++) {
+		const struct flow_table *flows = &rig->workers[id].flows;
+		for (uint32_t i = 1; i <= flow_table_touched(flows); i++) {
+			const struct flow *flow = flow_table_get(flows, i);
+			const struct flow_leg *leg = &flow->leg[LEG_ENDPOINT];
+			if (flow->state != FLOW_FREE && leg->local_port == htons(local_port) &&
+			    leg->peer_port == htons(port) && ip_addr_equal(&leg->peer, endpoint))
+				return flow;
 		}
-		rig_settle(rig);
 	}
+	return NULL;
+}
+
+uint64_t
+rig_reason_count(const struct rig *rig, enum reason reason)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < rig->n_workers; i++)
+		sum += rig->all_stats[i].reasons[reason];
+	return sum;
 }
 
 bool

@@ -10,7 +10,8 @@
  * to be made twice. ARP and ND requests are answered in the stations' stead before the caller sees them.
  *
  * There can be several workers. They run in turn, and what one hands over the others get before the call that caused it
- * returns.
+ * returns. Their devices have one queue, whose frames one worker gets, or one for each worker, over which TCP is spread
+ * by addresses and ports, as RSS does.
  */
 #ifndef POSTERN_TESTS_SIM_RIG_H
 #define POSTERN_TESTS_SIM_RIG_H
@@ -57,14 +58,25 @@ struct rig_queue {
 	uint16_t refuse; /* as if the device's queue were full: so many frames aren't taken */
 };
 
+/* How much of everything there is; 0: plenty, or one. */
+struct rig_options {
+	unsigned n_workers;
+	bool spreads; /* devices with a queue for each worker */
+	uint32_t flows, packets;
+	uint32_t holds, holds_taken; /* holds_taken: of those, somebody else's */
+	uint16_t neighbours;
+	uint32_t inbox; /* a power of two; one less fits */
+};
+
 struct rig {
+	struct rig_options options;
 	struct conf conf;
 	struct net net;
 	struct device devices[RIG_DEVICES];
 	struct rig_queue sent[RIG_DEVICES]; /* what the workers transmitted */
 	bool deaf[RIG_DEVICES];             /* no station answers ARP or ND there */
-	unsigned n_workers, receiver;       /* receiver: the worker that gets what arrives */
-	unsigned running;                   /* the worker that is in a call now */
+	unsigned n_workers, receiver;       /* receiver: the worker that gets what isn't spread */
+	unsigned running;                   /* the worker that is in a call now; RIG_WORKERS_MAX: none is started yet */
 	uint32_t handed_to;                 /* bit i: worker i would have been woken */
 	union {
 		struct worker worker; /* the first, or only one */
@@ -88,7 +100,14 @@ struct rig {
 	uint32_t decided_length, decided_tried[2];
 	struct tcp_profile learned;
 	uint64_t now_ms;
-	struct flow_adoption adoption; /* of the last rig_restart */
+	bool may_miss; /* what comes while there is no packet buffer is lost, as by a device; else it ends the process
+			*/
+	uint64_t missed;
+	uint32_t n_live;                                 /* slots that workers count under */
+	struct live_counters *own_live[RIG_WORKERS_MAX]; /* to be freed; worker.live may point elsewhere */
+	void (*furnish)(
+		struct worker *worker); /* gives a worker of the next process what isn't the rig's; NULL: nothing */
+	struct flow_adoption adoption;  /* of the last rig_restart */
 	void *table_memory[RIG_WORKERS_MAX];
 	size_t table_bytes;
 };
@@ -102,6 +121,7 @@ void rig_open(struct rig *rig, uint32_t flows, uint32_t packets);
 /* The same with several workers, on devices with one queue: the receiver gets all frames, and must hand over those that
  * are others'. */
 void rig_open_workers(struct rig *rig, unsigned n_workers, uint32_t flows, uint32_t packets);
+void rig_open_with(struct rig *rig, const struct rig_options *options);
 /* The process dies, with all that it had but the flow tables, and one with so many workers adopts those. What was sent
  * is on its way. Statistics and live counters begin anew. */
 void rig_restart(struct rig *rig, unsigned n_workers);
@@ -139,6 +159,15 @@ void rig_receive_burst(struct rig *rig, unsigned device, const struct segment *s
 /* Lets everything happen that follows at once: packets handed over, ARP and ND answered. Done by the calls above and
  * below; needed after calling a worker directly. */
 void rig_settle(struct rig *rig);
+
+/* Turns the clock to now_ms. */
+void rig_time(struct rig *rig, uint64_t now_ms);
+/* How long all workers may sleep, limit at most. */
+uint32_t rig_sleep(const struct rig *rig, uint32_t limit_ms);
+/* The flow that a worker has for an endpoint, host order, and a port of ours; NULL: none. */
+const struct flow *rig_flow(const struct rig *rig, const struct ip_addr *endpoint, uint16_t port, uint16_t local_port);
+/* A count of reason over all workers. */
+uint64_t rig_reason_count(const struct rig *rig, enum reason reason);
 
 /* Turns the clock on, tick by tick of 1 ms. */
 void rig_advance(struct rig *rig, uint32_t ms);

@@ -5,6 +5,7 @@
  *
  *   sim --seed N [-v]     one seed; -v prints every packet
  *   sim --seeds A..B      all from A to B; stops at the first that fails, and says how to replay it
+ *     --whole             a run that hasn't met all that coverage.h names has failed
  *
  * Ends with 0 when nothing was found.
  */
@@ -14,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/sim/coverage.h"
 #include "tests/sim/scenario.h"
 #include "tests/sim/world.h"
 
@@ -54,7 +56,7 @@ run(uint64_t seed, bool verbose)
 static int
 usage(void)
 {
-	fputs("usage: sim --seed N [-v] | --seeds A..B\n", stderr);
+	fputs("usage: sim --seed N [-v] | --seeds A..B [--whole]\n", stderr);
 	return 2;
 }
 
@@ -62,7 +64,7 @@ int
 main(int argc, char **argv)
 {
 	unsigned long long first = 1, last = 100;
-	bool verbose = false;
+	bool verbose = false, whole = false;
 
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc && sscanf(argv[i + 1], "%llu", &first) == 1) {
@@ -71,6 +73,8 @@ main(int argc, char **argv)
 		} else if (strcmp(argv[i], "--seeds") == 0 && i + 1 < argc &&
 			   sscanf(argv[i + 1], "%llu..%llu", &first, &last) == 2) {
 			i++;
+		} else if (strcmp(argv[i], "--whole") == 0) {
+			whole = true;
 		} else if (strcmp(argv[i], "-v") == 0) {
 			verbose = true;
 		} else {
@@ -112,5 +116,6 @@ main(int argc, char **argv)
 	       first, last, (unsigned long long)connections, (unsigned long long)completed, (unsigned long long)early,
 	       (unsigned long long)refusals, (unsigned long long)mistaken, (unsigned long long)adopted,
 	       (unsigned long long)packets, seconds, (double)connections / seconds);
-	return 0;
+	coverage_print();
+	return whole && !coverage_is_whole() ? 1 : 0;
 }

@@ -9,6 +9,8 @@
 #include "tests/sim/attacker.h"
 #include "tests/sim/audit.h"
 #include "tests/sim/icmp_wire.h"
+#include "tests/sim/incident.h"
+#include "tests/sim/operator.h"
 #include "tests/unit/random.h"
 
 enum {
@@ -16,11 +18,14 @@ enum {
 	EVENTS_MAX = 32768,
 	PAYLOAD_MAX = 1500,
 	GATE_SLEEP_MAX_MS = 200,
+	GATE_DOZE_MAX_MS = 1000, /* when nothing is on its way */
+	TICK_US = 1000000,
+	TELL_US = 3000000,
 	STEPS_MAX = 3000000,
 	FAR_AWAY = 0x50000000 /* from any number that is expected */
 };
 
-enum event_kind { EVENT_TO_GATE, EVENT_TO_PEER, EVENT_TIMER, EVENT_START, EVENT_SUCCESSION, EVENT_ATTACK };
+enum event_kind { EVENT_TO_GATE, EVENT_TO_PEER, EVENT_TIMER, EVENT_START, EVENT_INCIDENT, EVENT_TICK, EVENT_ATTACK };
 
 struct event {
 	uint64_t at, order;
@@ -125,13 +130,22 @@ next_event(void)
 /* --- who is who -------------------------------------------------------------------------------------------------- */
 
 unsigned
-world_endpoint_index(const struct ip_addr *addr)
+world_endpoint_index(const struct ip_addr *addr, uint16_t port)
 {
 	unsigned i = 0;
 
-	while (i < world.n_endpoints && !ip_addr_equal(&world.endpoints[i].addr, addr))
+	while (i < world.n_endpoints &&
+	       (world.endpoints[i].port != port || !ip_addr_equal(&world.endpoints[i].addr, addr)))
 		i++;
 	return i;
+}
+
+bool
+world_is_lossy(unsigned leg)
+{
+	const struct link *link = &world.links[leg == LEG_CLIENT ? RIG_WAN : RIG_LAN];
+	return link->loss + link->corrupt != 0 || link->mtu < 1500 || link->troubled ||
+	       world.scarcity != SCARCE_NOTHING;
 }
 
 struct connection *
@@ -145,19 +159,34 @@ world_client(const struct ip_addr *addr, uint16_t port, bool previous)
 	return NULL;
 }
 
-struct connection *
-world_endpoint(const struct ip_addr *addr, uint16_t gate_port)
+/* The last use of a port towards an endpoint, or NULL. */
+static const struct bind *
+find_bind(const struct ip_addr *addr, uint16_t port, uint16_t gate_port)
 {
-	unsigned endpoint = world_endpoint_index(addr);
+	unsigned endpoint = world_endpoint_index(addr, port);
 
-	for (unsigned i = world.n_binds; i != 0; i--) {
-		const struct bind *bind = &world.binds[i - 1];
-		if (bind->endpoint != endpoint || bind->port != gate_port)
-			continue;
-		struct connection *connection = &world.connections[bind->connection];
-		return connection->attempts == bind->attempt ? connection : NULL;
-	}
+	for (unsigned i = world.n_binds; i != 0; i--)
+		if (world.binds[i - 1].endpoint == endpoint && world.binds[i - 1].port == gate_port)
+			return &world.binds[i - 1];
 	return NULL;
+}
+
+struct connection *
+world_endpoint(const struct ip_addr *addr, uint16_t port, uint16_t gate_port)
+{
+	const struct bind *bind = find_bind(addr, port, gate_port);
+
+	if (bind == NULL || bind->connection == WORLD_NO_CONNECTION)
+		return NULL;
+	struct connection *connection = &world.connections[bind->connection];
+	return connection->attempts == bind->attempt ? connection : NULL;
+}
+
+bool
+world_is_probe(const struct ip_addr *addr, uint16_t port, uint16_t gate_port)
+{
+	const struct bind *bind = find_bind(addr, port, gate_port);
+	return bind != NULL && bind->connection == WORLD_NO_CONNECTION;
 }
 
 /* --- links ------------------------------------------------------------------------------------------------------- */
@@ -182,9 +211,11 @@ trace(const char *what, const struct segment *segment)
 		sender = &connection->peer[LEG_CLIENT];
 	} else if ((connection = world_client(&segment->destination, segment->destination_port, false)) != NULL) {
 		receiver = &connection->peer[LEG_CLIENT];
-	} else if ((connection = world_endpoint(&segment->source, segment->destination_port)) != NULL) {
+	} else if ((connection = world_endpoint(&segment->source, segment->source_port, segment->destination_port)) !=
+		   NULL) {
 		sender = &connection->peer[LEG_ENDPOINT];
-	} else if ((connection = world_endpoint(&segment->destination, segment->source_port)) != NULL) {
+	} else if ((connection = world_endpoint(&segment->destination, segment->destination_port,
+						segment->source_port)) != NULL) {
 		receiver = &connection->peer[LEG_ENDPOINT];
 	}
 	uint32_t seq_base = sender != NULL ? sender->traits.isn : receiver != NULL ? receiver->irs : 0;
@@ -207,7 +238,7 @@ launch(unsigned device, bool to_gate, const struct connection *of, const struct 
 	struct link *link = &world.links[device];
 	bool calm = world.now_us >= world.calm_at_us;
 
-	if (!calm && world.now_us < link->lost_until) {
+	if (link->down || (!calm && world.now_us < link->lost_until)) {
 		if (segment != NULL)
 			trace("lost", segment);
 		return;
@@ -221,7 +252,7 @@ launch(unsigned device, bool to_gate, const struct connection *of, const struct 
 	}
 	unsigned copies = !calm && happens(link->repeat) ? 2 : 1;
 	while (copies-- != 0) {
-		uint64_t at = world.now_us + link->delay_us;
+		uint64_t at = world.now_us + link->delay_us[to_gate];
 		if (!calm && happens(link->reorder)) {
 			at += world_below(link->reorder_us) + 1;
 		} else {
@@ -251,9 +282,23 @@ launch(unsigned device, bool to_gate, const struct connection *of, const struct 
 	}
 }
 
+/* Whether a SYN-ACK on a leg is one of those that are to be lost. */
+static bool
+loses_syn_ack(struct connection *connection, unsigned leg, const struct segment *segment)
+{
+	if (connection == NULL || (segment->flags & 0x12) != 0x12 || connection->syn_acks_to_lose[leg] == 0)
+		return false;
+	connection->syn_acks_to_lose[leg]--;
+	connection->syn_acks_lost[leg]++;
+	trace("lost", segment);
+	return true;
+}
+
 static void
 from_peer(struct peer *peer, const struct segment *segment)
 {
+	if (peer->leg == LEG_ENDPOINT && loses_syn_ack(peer->connection, LEG_ENDPOINT, segment))
+		return;
 	trace(peer->leg == LEG_CLIENT ? "client" : "endpoint", segment);
 	launch(peer->leg == LEG_CLIENT ? RIG_WAN : RIG_LAN, true, peer->connection, segment, NULL, 0);
 }
@@ -309,7 +354,9 @@ drain(void)
 					router_says(device, frame, link->mtu);
 				continue;
 			}
-			unsigned endpoint = device == RIG_LAN ? world_endpoint_index(&segment.destination) : 0;
+			unsigned endpoint =
+				device == RIG_LAN ? world_endpoint_index(&segment.destination, segment.destination_port)
+						  : 0;
 			if (device == RIG_LAN && endpoint < world.n_endpoints &&
 			    world.endpoints[endpoint].habit == ENDPOINT_UNREACHABLE) {
 				router_says(device, frame, 0);
@@ -327,18 +374,16 @@ turn_gate(bool always)
 	uint64_t now_ms = world.now_us / 1000;
 
 	if (now_ms != world.rig.now_ms || always) {
-		world.rig.now_ms = now_ms;
-		worker_time(&world.rig.worker, now_ms);
-		worker_flush(&world.rig.worker);
-		rig_settle(&world.rig);
+		rig_time(&world.rig, now_ms);
 		drain();
 	}
 }
 
-static void
-after_gate(void)
+void
+world_after_gate(void)
 {
-	uint32_t sleep = timer_wheel_sleep(&world.rig.worker.wheel, (uint32_t)world.rig.now_ms, GATE_SLEEP_MAX_MS);
+	bool busy = n_events != 0 && events[0].at < world.now_us + UINT64_C(1000) * GATE_DOZE_MAX_MS;
+	uint32_t sleep = rig_sleep(&world.rig, busy ? GATE_SLEEP_MAX_MS : GATE_DOZE_MAX_MS);
 
 	drain();
 	audit_events();
@@ -372,7 +417,8 @@ is_stale(const struct flight *flight)
 		return false;
 	if (flight->device == RIG_WAN)
 		return world.slots[flight->of->slot].current != flight->of->number + 1;
-	return world_endpoint(&flight->segment.source, flight->segment.destination_port) != flight->of;
+	return world_endpoint(&flight->segment.source, flight->segment.source_port, flight->segment.destination_port) !=
+	       flight->of;
 }
 
 /* All that comes to the gateway on the same device within a burst. */
@@ -407,17 +453,24 @@ burst_to_gate(uint32_t first)
 	}
 	for (uint32_t i = 0; i < n; i++)
 		free_flights[n_free++] = (uint16_t)indices[i];
-	after_gate();
+	world_after_gate();
 	world.stale = world.syn = false;
+}
+
+void
+world_turn_gate(void)
+{
+	turn_gate(false);
 }
 
 void
 world_inject_frame(unsigned device, const uint8_t *frame, uint16_t length)
 {
 	turn_gate(false);
+	world.attacked = true;
 	world.forged = device + 1;
 	rig_receive_frame(&world.rig, device, frame, length);
-	after_gate();
+	world_after_gate();
 	world.forged = 0;
 }
 
@@ -444,15 +497,45 @@ host_refuses(unsigned device, const struct segment *segment)
 	launch(device, true, NULL, &answer, NULL, 0);
 }
 
+/* A host takes a probe for what it looks like, a client that changes its mind. */
+static void
+probe_input(unsigned index, const struct segment *segment)
+{
+	static struct peer listener;
+	struct peer_traits traits = world.endpoints[index].traits;
+
+	if ((segment->flags & 0x04) != 0)
+		return;
+	if ((segment->flags & 0x16) != 0x02 || world.endpoints[index].habit == ENDPOINT_REFUSES) {
+		host_refuses(RIG_LAN, segment);
+		return;
+	}
+	traits.piece = UINT16_MAX;
+	traits.buffer = 65535;
+	peer_init(&listener, &traits);
+	listener.leg = LEG_ENDPOINT;
+	listener.addr = segment->destination;
+	listener.gate = segment->source;
+	listener.port = segment->destination_port;
+	listener.gate_port = segment->source_port;
+	peer_accept(&listener, segment, world.now_us);
+	coverage_count(SITUATION_BIT(MET_PROBED));
+}
+
 static void
 endpoint_input(const struct segment *segment)
 {
-	unsigned index = world_endpoint_index(&segment->destination);
-	struct connection *connection = world_endpoint(&segment->destination, segment->source_port);
+	unsigned index = world_endpoint_index(&segment->destination, segment->destination_port);
+	struct connection *connection =
+		world_endpoint(&segment->destination, segment->destination_port, segment->source_port);
 	struct peer *peer = connection == NULL ? NULL : &connection->peer[LEG_ENDPOINT];
 
 	if (index == world.n_endpoints || world.endpoints[index].habit == ENDPOINT_BLACK_HOLE)
 		return;
+	if (world_is_probe(&segment->destination, segment->destination_port, segment->source_port)) {
+		probe_input(index, segment);
+		return;
+	}
 	enum endpoint_habit habit = world.endpoints[index].habit;
 	if (peer != NULL && peer->state != PEER_NONE) {
 		peer_input(peer, segment, world.now_us);
@@ -513,37 +596,10 @@ to_peer(struct flight *flight)
 		host_refuses(RIG_WAN, &flight->segment);
 		return;
 	}
+	if (loses_syn_ack(connection, LEG_CLIENT, &flight->segment))
+		return;
 	peer_input(&connection->peer[LEG_CLIENT], &flight->segment, world.now_us);
 	arm(&connection->peer[LEG_CLIENT]);
-}
-
-/* The gateway's process dies, and another one adopts its flows. */
-static void
-succeed(void)
-{
-	turn_gate(false);
-	rig_restart(&world.rig, 1);
-	const struct flow_adoption *adoption = &world.rig.adoption;
-	if (world.verbose)
-		printf("%5llu %10.3f ms the gateway begins anew: of %u flows %u spliced, %u closing, %u forgotten\n",
-		       (unsigned long long)world.steps, (double)world.now_us / 1000, adoption->found, adoption->spliced,
-		       adoption->closing, adoption->forgotten);
-	if (adoption->damaged + adoption->address + adoption->full != 0)
-		world_fail("a flow wasn't adopted");
-	/* What wasn't established is begun anew, perhaps with another endpoint; this one is left with half of it. */
-	for (unsigned i = 0; i < world.n_connections; i++) {
-		struct connection *connection = &world.connections[i];
-		if (!connection->bound || connection->spliced)
-			continue;
-		connection->bound = false;
-		connection->attempts++;
-		if (!peer_is_over(&connection->peer[LEG_ENDPOINT])) {
-			peer_forget(&connection->peer[LEG_ENDPOINT]);
-			connection->peer[LEG_ENDPOINT].state = PEER_NONE;
-		}
-	}
-	world.adopted += adoption->spliced;
-	after_gate();
 }
 
 /* --- the run ----------------------------------------------------------------------------------------------------- */
@@ -566,7 +622,10 @@ start(struct connection *connection)
 		connection->peer[LEG_CLIENT].traits.ts_shift = last->traits.ts_shift;
 		peer_forget(&world.connections[before - 1].peer[LEG_CLIENT]);
 	}
-	world.slots[connection->slot].previous = before;
+	/* What still comes is of the last one that the gateway took. */
+	if (before != 0 && !world.connections[before - 1].turned_away &&
+	    world.connections[before - 1].peer[LEG_CLIENT].expected != 0)
+		world.slots[connection->slot].previous = before;
 	world.slots[connection->slot].current = connection->number + 1;
 	connection->started = true;
 	struct peer *client = &connection->peer[LEG_CLIENT];
@@ -575,7 +634,8 @@ start(struct connection *connection)
 	client->addr = world.slots[connection->slot].addr;
 	client->gate = world.slots[connection->slot].gate;
 	client->port = world.slots[connection->slot].port;
-	client->gate_port = WORLD_LISTEN_PORT;
+	client->gate_port = world.slots[connection->slot].gate_port;
+	connection->reused = before != 0;
 	peer_connect(client, world.now_us);
 	arm(client);
 }
@@ -605,8 +665,12 @@ act(const struct event *event)
 	case EVENT_START:
 		start(&world.connections[event->index]);
 		return;
-	case EVENT_SUCCESSION:
-		succeed();
+	case EVENT_INCIDENT:
+		incident_happens(&world.incidents[event->index]);
+		return;
+	case EVENT_TICK:
+		operator_tick();
+		plan(world.now_us + TICK_US, EVENT_TICK, 0);
 		return;
 	case EVENT_TIMER: {
 		struct peer *peer = &world.connections[event->index / LEG_COUNT].peer[event->index % LEG_COUNT];
@@ -623,9 +687,13 @@ act(const struct event *event)
 static bool
 all_over(void)
 {
-	for (unsigned i = 0; i < world.n_connections; i++)
-		if (!world.connections[i].started || !audit_is_over(&world.connections[i]))
+	for (unsigned i = 0; i < world.n_connections; i++) {
+		const struct connection *connection = &world.connections[i];
+		if (!connection->started || !audit_is_over(connection))
 			return false;
+		if (connection->excused && world.now_us < connection->excused_at_us + TELL_US)
+			return false; /* its peers are being told */
+	}
 	return rig_is_empty(&world.rig);
 }
 
@@ -640,17 +708,24 @@ world_run(void)
 		free_flights[n_free++] = (uint16_t)(FLIGHTS_MAX - 1 - i);
 	for (unsigned i = 0; i < world.n_connections; i++)
 		plan(world.connections[i].start_at, EVENT_START, i);
-	for (unsigned i = 0; i < world.n_successions; i++)
-		plan(world.succession_at_us[i], EVENT_SUCCESSION, i);
+	for (unsigned i = 0; i < world.n_incidents; i++)
+		plan(world.incidents[i].at, EVENT_INCIDENT, i);
+	if (world.operated)
+		plan(world.now_us + TICK_US, EVENT_TICK, 0);
 	plan_attack();
 	world.gate_at_us = world.now_us;
+	if (world.verbose)
+		printf("      %s gateway, %u workers%s, scarcity %d, links %s, idle time-out %u s, %u endpoints\n",
+		       world.operated ? "real" : "stand-in", world.rig.n_workers,
+		       world.rig.options.spreads ? " with queues" : "", (int)world.scarcity,
+		       world.stormy ? "stormy" : "calm", world.idle_timeout_s, world.n_endpoints);
 
 	while (!world.failed) {
 		world.steps++;
 		if (n_events == 0 || world.gate_at_us <= events[0].at) {
 			world.now_us = world.gate_at_us;
 			turn_gate(true);
-			after_gate();
+			world_after_gate();
 			if (all_over())
 				break;
 		} else {
@@ -666,6 +741,7 @@ world_run(void)
 		if (world.steps == STEPS_MAX)
 			world_fail("packets go back and forth without end");
 	}
+	rig_give_back();
 	if (!world.failed)
 		audit_end();
 }

@@ -149,7 +149,8 @@ test_half_closed(void)
 	}
 }
 
-/* The processes have other numbers of workers: however a packet comes in, its flow is found. */
+/* The processes have other numbers of workers: however a packet comes in, its flow is found, even if its listener went
+ * with the process before. */
 static void
 test_workers_change(void)
 {
@@ -157,7 +158,8 @@ test_workers_change(void)
 	enum { TALKS = 24, STEPS = sizeof(numbers) / sizeof(numbers[0]) };
 	static struct talk talks[TALKS];
 
-	for (unsigned spread = 0; spread < 2; spread++) {
+	for (unsigned kind = 0; kind < 4; kind++) {
+		bool spread = (kind & 1) != 0, listens = (kind & 2) == 0;
 		rig_open_workers(&rig, numbers[0], FLOWS, PACKETS);
 		for (unsigned i = 0; i < TALKS; i++) {
 			talk_init(&talks[i], &rig, false, false);
@@ -165,8 +167,10 @@ test_workers_change(void)
 			CU_ASSERT_TRUE(talk_connect(&talks[i]));
 		}
 		for (unsigned step = 1; step < STEPS; step++) {
-			for (unsigned device = 0; spread != 0 && device < RIG_DEVICES; device++)
+			for (unsigned device = 0; spread && device < RIG_DEVICES; device++)
 				rig.devices[device].rx_queues = RIG_WORKERS_MAX;
+			if (!listens)
+				rig.listen_port = 0;
 			rig_restart(&rig, numbers[step]);
 			CU_ASSERT_EQUAL(rig.adoption.spliced, TALKS);
 			CU_ASSERT_EQUAL(rig.adoption.found, TALKS);

@@ -187,6 +187,26 @@ test_endpoint_packets_elsewhere(void)
 	end();
 }
 
+/* A reload took a listener away, and packets of its connections went to the worker that its port would name if it were
+ * one of ours towards an endpoint; that one had never heard of them and sent RSTs. */
+static void
+test_listener_goes(void)
+{
+	begin(WORKERS);
+	for (uint16_t i = 0; i < (uint16_t)CONNECTIONS; i++) {
+		rig.listen_port = 443;
+		talk_init(&talk, &rig, i & 1, false);
+		client->port = (uint16_t)(40000 + i);
+		CU_ASSERT_TRUE_FATAL(talk_connect(&talk));
+		rig.listen_port = 0;
+		CU_ASSERT_TRUE(talk_exchange(&talk, 500));
+		CU_ASSERT_TRUE(talk_close(&talk, i & 1));
+	}
+	for (unsigned i = 0; i < WORKERS; i++)
+		CU_ASSERT_EQUAL(rig.all_stats[i].reasons[REASON_NO_LISTENER], 0);
+	end();
+}
+
 static void
 test_one_listens_for_all(void)
 {
@@ -312,6 +332,7 @@ main(void)
 		{"one queue", test_one_queue},
 		{"a queue for each", test_queue_for_each},
 		{"endpoint's packets elsewhere", test_endpoint_packets_elsewhere},
+		{"a listener goes", test_listener_goes},
 		{"one listens for all", test_one_listens_for_all},
 		{"inbox full", test_inbox_full},
 		{"strangers", test_strangers_from_all},
