@@ -284,14 +284,14 @@ replay_socket(int fd, struct worker *worker, uint8_t device, uint64_t now_ms)
 {
 	struct rte_mbuf *mbufs[WORKER_BURST];
 	uint32_t total = 0;
-	uint16_t n;
+	unsigned n;
 
 	do {
 		for (n = 0; n < WORKER_BURST; n++)
 			if ((mbufs[n] = next_frame(fd, worker)) == NULL)
 				break;
 		if (n != 0)
-			worker_input(worker, device, mbufs, n, now_ms);
+			worker_input(worker, device, mbufs, (uint16_t)n, now_ms);
 		worker_flush(worker);
 		total += n;
 	} while (n == WORKER_BURST);

@@ -56,17 +56,17 @@ upgrade_init(struct upgrade *upgrade, char **arguments)
 static pid_t
 start_check(const char *program, const char *conf, int *output)
 {
-	char *const arguments[] = {strdup(program), strdup("--check"), strdup("--conf"), strdup(conf), NULL};
+	static char check_word[] = "--check", conf_word[] = "--conf";
+	/* posix_spawn only reads them. */
+	char *const arguments[] = {(char *)(uintptr_t)program, check_word, conf_word, (char *)(uintptr_t)conf, NULL};
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
 	int pipes[2], result;
 	sigset_t none;
 	pid_t child = -1;
 
-	if (pipe2(pipes, O_CLOEXEC) != 0) {
-		result = errno;
-		goto Exit;
-	}
+	if (pipe2(pipes, O_CLOEXEC) != 0)
+		return -1;
 	sigemptyset(&none);
 	posix_spawnattr_init(&attributes);
 	posix_spawnattr_setsigmask(&attributes, &none);
@@ -79,21 +79,20 @@ start_check(const char *program, const char *conf, int *output)
 	posix_spawn_file_actions_destroy(&actions);
 	posix_spawnattr_destroy(&attributes);
 	close(pipes[1]);
-	*output = pipes[0];
-	if (result != 0)
+	if (result != 0) {
 		close(pipes[0]);
-Exit:
-	for (unsigned i = 0; arguments[i] != NULL; i++)
-		free(arguments[i]);
-	errno = result;
-	return result == 0 ? child : -1;
+		errno = result;
+		return -1;
+	}
+	*output = pipes[0];
+	return child;
 }
 
 /* Takes what it says until it has closed its outputs. False: not in time. */
 static bool
 read_output(int fd, const struct notify *notify, struct text *said)
 {
-	uint64_t until_ms = clock_ms() + UPGRADE_CHECK_S * SECOND_MS;
+	uint64_t until_ms = clock_ms() + (uint64_t)UPGRADE_CHECK_S * SECOND_MS;
 	struct pollfd ready = {.fd = fd, .events = POLLIN};
 	char bytes[4096];
 
