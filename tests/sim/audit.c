@@ -107,8 +107,27 @@ has_received(const struct peer *peer, int64_t begin, int64_t end)
 
 /* --- the handshakes ---------------------------------------------------------------------------------------------- */
 
-/* The connection that asked for a SYN which isn't a repeat: whose flow it is, or if that is gone already, the one that
- * has waited longest for a SYN to that endpoint. NULL: none. */
+/* Whether the gateway has a record of a connection. */
+static bool
+has_record(const struct connection *connection)
+{
+	const struct peer *client = &connection->peer[LEG_CLIENT];
+
+	for (unsigned id = 0; id < world.rig.n_workers; id++) {
+		const struct flow_table *flows = &world.rig.workers[id].flows;
+		for (uint32_t i = 1; i <= flow_table_touched(flows); i++) {
+			const struct flow *flow = flow_table_get(flows, i);
+			const struct flow_leg *leg = &flow->leg[LEG_CLIENT];
+			if (flow->state != FLOW_FREE && leg->peer_port == htons(client->port) &&
+			    leg->local_port == htons(client->gate_port) && ip_addr_equal(&leg->peer, &client->addr))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* The connection that asked for a SYN which isn't a repeat: whose flow it is, or if that is gone already, the one
+ * without a flow that has waited longest for a SYN to that endpoint. NULL: none. */
 static struct connection *
 who_dials(unsigned endpoint, const struct flow *flow)
 {
@@ -119,9 +138,11 @@ who_dials(unsigned endpoint, const struct flow *flow)
 		const struct peer *client = &connection->peer[LEG_CLIENT];
 		if (connection->dial == 0 || connection->endpoint != endpoint ||
 		    (flow != NULL && (client->port != ntohs(flow->leg[LEG_CLIENT].peer_port) ||
-				      !ip_addr_equal(&client->addr, &flow->leg[LEG_CLIENT].peer))))
+				      !ip_addr_equal(&client->addr, &flow->leg[LEG_CLIENT].peer))) ||
+		    (flow == NULL && has_record(connection)))
 			continue;
-		if (first == NULL || connection->dial < first->dial)
+		/* Of those that had the same port, the last one has the flow. */
+		if (first == NULL || (flow != NULL ? connection->dial > first->dial : connection->dial < first->dial))
 			first = connection;
 	}
 	if (first != NULL)
@@ -444,6 +465,15 @@ note_turned_away(struct connection *connection)
 	}
 }
 
+/* Whether a segment shows that its sender is alive: a repeat of what has arrived may be somebody else's. */
+static bool
+is_news(const struct peer *to, const struct segment *segment)
+{
+	int64_t end = offset_of(segment->seq, to->irs, to->expected) + segment->payload_length + (segment->flags & FIN);
+
+	return (segment->flags & RST) == 0 && world.forged == 0 && end >= (int64_t)to->expected;
+}
+
 void
 audit_segment(unsigned device, const struct segment *segment)
 {
@@ -491,7 +521,7 @@ audit_segment(unsigned device, const struct segment *segment)
 	if (leg == LEG_CLIENT && (segment->flags & RST) != 0)
 		note_turned_away(connection);
 	if (fault == NULL) {
-		if ((segment->flags & RST) == 0 && world.forged == 0)
+		if (is_news(&connection->peer[leg], segment))
 			connection->passed_at_us = world.now_us;
 		if ((segment->flags & SYN) == 0)
 			note(connection, leg, segment, &said);
@@ -621,7 +651,8 @@ may_end(const struct connection *connection, enum reason reason)
 		return broken;
 	case REASON_IDLE_TIMEOUT:
 	case REASON_HALF_CLOSED_TIMEOUT:
-		return (connection->may_idle || broken || world.links[0].outage || world.links[1].outage) &&
+		return (connection->may_idle || broken || world.links[0].outage || world.links[1].outage ||
+			world.scarcity == SCARCE_NEIGHBOURS) &&
 		       was_idle(connection);
 	case REASON_HANDSHAKE_RECLAIMED:
 		return world.scarcity == SCARCE_FLOWS;
@@ -667,6 +698,7 @@ audit_events(void)
 			printf("      connection %u %s: %s\n", connection->number,
 			       event.kind == FLOW_REFUSED ? "refused" : "ended", reason_text(event.reason));
 		connection->active = false;
+		connection->ended_at_us = world.now_us;
 		if (event.kind == FLOW_REFUSED) {
 			connection->refused = true;
 			world.refusals++;
@@ -674,7 +706,6 @@ audit_events(void)
 			   event.reason == REASON_HOLD_UNDELIVERED || event.reason == REASON_HANDSHAKE_RECLAIMED ||
 			   event.reason == REASON_ADOPT_HELD) {
 			connection->excused = true;
-			connection->excused_at_us = world.now_us;
 		}
 	}
 }
@@ -749,17 +780,19 @@ audit_early_end(const struct connection *connection)
 	if (!connection->refused && !connection->excused && !connection->turned_away && !unknown &&
 	    client->state != PEER_ABORTED && endpoint->state != PEER_ABORTED)
 		world_fail("connection %u was reset for no reason", connection->number);
-	/* What a peer waited in vain before that is the scarcity's fault. */
+	/* What a peer waited in vain before that is the scarcity's fault; so it is if it isn't told of the end. */
 	uint64_t last = client->gave_up_at > endpoint->gave_up_at ? client->gave_up_at : endpoint->gave_up_at;
-	if (connection->spliced && last > connection->spliced_at_us + GIVE_UP_US &&
+	bool untold = connection->excused && world.scarcity != SCARCE_NOTHING;
+	if (connection->spliced && !untold && last > connection->spliced_at_us + GIVE_UP_US &&
 	    world.scarcity != SCARCE_NEIGHBOURS && !world.stormy)
 		world_fail("connection %u: a peer gives up, though it was accepted", connection->number);
 	if (world.stormy || world.scarcity != SCARCE_NOTHING)
 		return;
 	/* Where nothing is lost, both are told. */
-	if (connection->excused && !connection->restarted && (!peer_is_over(client) || !peer_is_over(endpoint)))
+	if (connection->excused && !connection->restarted && !connection->untold &&
+	    (!peer_is_over(client) || !peer_is_over(endpoint)))
 		world_fail("connection %u ended for idleness, and not both ends know", connection->number);
-	if (connection->restarted && !peer_is_over(client))
+	if (connection->restarted && !connection->untold && !peer_is_over(client))
 		world_fail("connection %u: the client doesn't know that its endpoint is gone", connection->number);
 }
 
@@ -768,7 +801,8 @@ audit_early_end(const struct connection *connection)
 static bool
 must_have_idled(const struct connection *connection)
 {
-	return connection->must_idle && connection->spliced && world.successions == 0 && !world.attacked &&
+	return connection->must_idle && connection->spliced && connection->hello <= connection->served.buffer &&
+	       world.successions == 0 && !world.attacked &&
 	       connection->spliced_at_us < connection->peer[LEG_CLIENT].syn_at_us + IDLE_LATE_US;
 }
 

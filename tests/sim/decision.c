@@ -42,6 +42,24 @@ begins_in_the_middle(const struct connection *connection, const struct decide_in
 	       memmem(peer_stream(client, 0), client->written, input->bytes, input->length) != NULL;
 }
 
+/* Whether the bytes are of a connection that had the client's port before. */
+static bool
+is_of_former(const struct connection *connection, const struct decide_input *input)
+{
+	for (unsigned i = 0; i < world.n_connections; i++) {
+		const struct connection *former = &world.connections[i];
+		if (former == connection || former->slot != connection->slot || !former->started)
+			continue;
+		if (is_of(former, input))
+			return true;
+		if (begins_in_the_middle(former, input)) {
+			world.mistaken++;
+			return true;
+		}
+	}
+	return false;
+}
+
 static void
 note_dial(struct connection *connection, const struct decide_input *input, unsigned endpoint)
 {
@@ -200,8 +218,7 @@ decide(void *context, unsigned worker, const struct decide_input *input, struct 
 	}
 	/* A late repeat of a hello, when the record of its connection is gone already, brings a good cookie all the
 	 * same. */
-	const struct connection *previous = world_client(&input->client, input->client_port, true);
-	if (audit_is_over(connection) || (previous != NULL && is_of(previous, input) && !is_of(connection, input))) {
+	if (audit_is_over(connection) || (!is_of(connection, input) && is_of_former(connection, input))) {
 		connection->haunted = true;
 		*reason = REASON_NO_ENDPOINT;
 		return DECISION_REFUSE;

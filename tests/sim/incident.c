@@ -77,6 +77,14 @@ begin_anew(struct connection *connection)
 	endpoint->state = PEER_NONE;
 }
 
+/* Whether its ends are still to be told that bytes of it are lost. */
+static bool
+owes_farewell(const struct connection *connection)
+{
+	return connection->excused &&
+	       world.now_us < connection->ended_at_us + UINT64_C(1000) * (ADOPT_FAREWELL_MS + 10);
+}
+
 /* The gateway's process dies, and another one adopts its flows. */
 static void
 succeed(unsigned n_workers)
@@ -86,6 +94,8 @@ succeed(unsigned n_workers)
 
 	world_turn_gate();
 	audit_process();
+	for (unsigned i = 0; i < world.n_connections; i++)
+		world.connections[i].untold |= owes_farewell(&world.connections[i]);
 	if (world.operated)
 		operator_succeed(n_workers);
 	rig_restart(&world.rig, n_workers);

@@ -145,7 +145,8 @@ open_world(void)
 	 */
 	for (unsigned i = 0; i < TIME_WAIT_MS / LWIP_STACK_TICK_MS; i++)
 		lwip_stack_tick();
-	random_state = seed * UINT64_C(0x9e3779b97f4a7c15) + 99;
+	random_state = seed;
+	random_state = random_64(&random_state); /* mixed, as in scenario.c */
 	bool v6 = random_below(&random_state, 2) == 0;
 	rig_open(&rig, 256, 4096);
 	if (now_ms > rig.now_ms)

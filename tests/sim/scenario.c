@@ -285,8 +285,10 @@ scenario_open(uint64_t seed)
 {
 	memset((char *)&world + sizeof(world.rig), 0, sizeof(world) - sizeof(world.rig));
 	world.seed = seed;
-	world.random = seed * UINT64_C(0x9e3779b97f4a7c15) + 77;
-	random_64(&world.random);
+	/* Mixed: the states that follow each other lie so far apart too (random.h), and the worlds of neighbouring
+	 * seeds would be one and the same, begun a little later. */
+	world.random = seed;
+	world.random = random_64(&world.random);
 	open_rig();
 	world.operated = world_chance(35);
 	world.stormy = world_chance(50);

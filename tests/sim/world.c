@@ -691,7 +691,7 @@ all_over(void)
 		const struct connection *connection = &world.connections[i];
 		if (!connection->started || !audit_is_over(connection))
 			return false;
-		if (connection->excused && world.now_us < connection->excused_at_us + TELL_US)
+		if (connection->ended_at_us != 0 && world.now_us < connection->ended_at_us + TELL_US)
 			return false; /* its peers are being told */
 	}
 	return rig_is_empty(&world.rig);

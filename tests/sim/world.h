@@ -105,11 +105,11 @@ struct connection {
 	bool started, bound, spliced, refused, excused, active, turned_away, reused, gate_scales[LEG_COUNT];
 	uint8_t gate_scale[LEG_COUNT]; /* what it announced on each leg */
 	bool gate_sack[LEG_COUNT], gate_timestamps[LEG_COUNT], gate_scaled[LEG_COUNT];
-	uint64_t spliced_at_us, passed_at_us; /* passed_at_us: when a packet was last passed on */
-	uint64_t excused_at_us;
-	uint64_t touched_at_us;         /* the same, or a stranger's */
-	uint32_t gate_edge, gate_acked; /* what it promised and acknowledged to the client by itself; offsets */
-	uint32_t gate_isn;              /* of its SYN to the endpoint */
+	uint64_t spliced_at_us, passed_at_us; /* passed_at_us: when something new was last passed on */
+	uint64_t ended_at_us;                 /* when the gateway said so */
+	uint64_t touched_at_us;               /* the same, or a stranger's */
+	uint32_t gate_edge, gate_acked;       /* what it promised and acknowledged to the client by itself; offsets */
+	uint32_t gate_isn;                    /* of its SYN to the endpoint */
 	uint32_t last_tsval[LEG_COUNT];
 	bool tsval_known[LEG_COUNT];
 	unsigned endpoint, attempts; /* the endpoint dialled last */
@@ -120,6 +120,7 @@ struct connection {
 	bool may_idle;      /* so long without a packet that the gateway may end it … */
 	bool must_idle;     /* … and must */
 	bool restarted;     /* its endpoint's host has forgotten it */
+	bool untold;        /* the process ended before it had told that the one before did */
 	bool challenged, deafened;
 	bool mistaken; /* its stream was taken to begin in its middle */
 	bool haunted;  /* an old packet began a connection in its name; it was refused */
