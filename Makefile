@@ -117,7 +117,7 @@ $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(RIG) $(LIBRARY)
 # --- the simulation: SEEDS=a..b of it; the seeds that every test run takes; and the proof that it finds what is wrong --
 SEEDS ?= 1..10000
 SIM_CHECK_SEEDS ?= 1..4000
-FAULT_SEEDS ?= 1..1000
+FAULT_SEEDS ?= 1..2000
 SIM := $(addprefix $(BUILD)/tests/sim/,sim.o scenario.o traffic.o incident.o decision.o operator.o hello.o world.o attacker.o audit.o situation.o \
 	coverage.o peer.o peer_wire.o icmp_wire.o rig.o)
 $(BUILD)/tests/sim/sim: $(SIM) $(LIBRARY)

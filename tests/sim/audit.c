@@ -786,6 +786,12 @@ audit_early_end(const struct connection *connection)
 	if (connection->spliced && !untold && last > connection->spliced_at_us + GIVE_UP_US &&
 	    world.scarcity != SCARCE_NEIGHBOURS && !world.stormy)
 		world_fail("connection %u: a peer gives up, though it was accepted", connection->number);
+	/* Who has been told that bytes of his arrived is told as well that they made room for others. */
+	bool short_of_room = world.scarcity == SCARCE_FLOWS || world.scarcity == SCARCE_HOLDS;
+	if (short_of_room && !world.stormy && world.successions == 0 && !connection->spliced &&
+	    connection->gate_acked > 1 && client->gave_up_at != 0)
+		world_fail("connection %u: the client gives up, and wasn't told that its bytes were",
+			   connection->number);
 	if (world.stormy || world.scarcity != SCARCE_NOTHING)
 		return;
 	/* Where nothing is lost, both are told. */
