@@ -107,9 +107,8 @@ has_received(const struct peer *peer, int64_t begin, int64_t end)
 
 /* --- the handshakes ---------------------------------------------------------------------------------------------- */
 
-/* Whether the gateway has a record of a connection. */
-static bool
-has_record(const struct connection *connection)
+bool
+audit_has_record(const struct connection *connection)
 {
 	const struct peer *client = &connection->peer[LEG_CLIENT];
 
@@ -139,7 +138,7 @@ who_dials(unsigned endpoint, const struct flow *flow)
 		if (connection->dial == 0 || connection->endpoint != endpoint ||
 		    (flow != NULL && (client->port != ntohs(flow->leg[LEG_CLIENT].peer_port) ||
 				      !ip_addr_equal(&client->addr, &flow->leg[LEG_CLIENT].peer))) ||
-		    (flow == NULL && has_record(connection)))
+		    (flow == NULL && audit_has_record(connection)))
 			continue;
 		/* Of those that had the same port, the last one has the flow. */
 		if (first == NULL || (flow != NULL ? connection->dial > first->dial : connection->dial < first->dial))

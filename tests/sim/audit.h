@@ -26,6 +26,8 @@ void audit_icmp(const uint8_t *frame, uint16_t length);
 /* Takes the flow events that the worker sent. */
 void audit_events(void);
 
+/* Whether the gateway has a record of a connection. */
+bool audit_has_record(const struct connection *connection);
 /* Whether both ends of a connection have nothing left to do. */
 bool audit_is_over(const struct connection *connection);
 /* The run took too long; says which connection didn't end. */

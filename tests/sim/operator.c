@@ -423,8 +423,11 @@ operator_is_full(unsigned service)
 	uint32_t limit = operator.book.services[service].max_connections, active = 0;
 
 	audit_events(); /* what has ended until now */
-	for (unsigned i = 0; i < world.n_connections; i++)
-		active += world.connections[i].active && world.connections[i].chosen_service == service;
+	for (unsigned i = 0; i < world.n_connections; i++) {
+		const struct connection *connection = &world.connections[i];
+		/* What makes room for another goes without an event. */
+		active += connection->active && connection->chosen_service == service && audit_has_record(connection);
+	}
 	return limit != 0 && active >= limit;
 }
 
