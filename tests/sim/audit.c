@@ -155,7 +155,8 @@ audit_bind(const struct segment *syn)
 {
 	unsigned endpoint = world_endpoint_index(&syn->destination, syn->destination_port);
 	struct connection *connection = world_endpoint(&syn->destination, syn->destination_port, syn->source_port);
-	const struct flow *flow = rig_flow(&world.rig, &syn->destination, syn->destination_port, syn->source_port);
+	const struct flow *flow =
+		rig_flow(&world.rig, LEG_ENDPOINT, &syn->destination, syn->destination_port, syn->source_port);
 
 	if (endpoint == world.n_endpoints) {
 		world_fail("a SYN to nobody");
