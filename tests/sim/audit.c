@@ -154,7 +154,8 @@ audit_bind(const struct segment *syn)
 {
 	unsigned endpoint = world_endpoint_index(&syn->destination, syn->destination_port);
 	struct connection *connection = world_endpoint(&syn->destination, syn->destination_port, syn->source_port);
-	const struct flow *flow = rig_flow(&world.rig, &syn->destination, syn->destination_port, syn->source_port);
+	const struct flow *flow =
+		rig_flow(&world.rig, LEG_ENDPOINT, &syn->destination, syn->destination_port, syn->source_port);
 
 	if (endpoint == world.n_endpoints) {
 		world_fail("a SYN to nobody");
@@ -537,6 +538,13 @@ audit_segment(unsigned device, const struct segment *segment)
 		   segment->window, segment->payload_length);
 }
 
+static bool
+quotes_what_was_sent(const struct icmp_wire_error *error, const struct peer *peer)
+{
+	int64_t seq = offset_of(error->seq, peer->traits.isn, peer->una);
+	return seq >= 1 && seq < (int64_t)peer->highest && ip_addr_equal(&error->gate, &peer->gate);
+}
+
 void
 audit_icmp(const uint8_t *frame, uint16_t length)
 {
@@ -556,9 +564,12 @@ audit_icmp(const uint8_t *frame, uint16_t length)
 		world_fail("an ICMP message about no connection");
 		return;
 	}
-	const struct peer *peer = &connection->peer[leg];
-	int64_t seq = offset_of(error.seq, peer->traits.isn, peer->una);
-	if (seq < 1 || seq >= (int64_t)peer->highest || !ip_addr_equal(&error.gate, &peer->gate))
+	/* Until a connection is dialled, the gateway may have the one that had the client's port before. */
+	const struct connection *previous = leg == LEG_CLIENT && connection->attempts == 0
+						    ? world_client(&error.peer, error.peer_port, true)
+						    : NULL;
+	if (!quotes_what_was_sent(&error, &connection->peer[leg]) &&
+	    (previous == NULL || !quotes_what_was_sent(&error, &previous->peer[leg])))
 		world_fail("connection %u: an ICMP message that quotes what was never sent", connection->number);
 	if (error.mtu < (ip_addr_is_v4(&error.peer) ? 552 : 1280))
 		world_fail("connection %u: an ICMP message with an MTU of %u", connection->number, error.mtu);

@@ -115,7 +115,8 @@ succeed(unsigned n_workers)
 		const struct host *host = &world.endpoints[connection->endpoint];
 		if (connection->spliced || !connection->attempts)
 			continue;
-		if (!connection->bound || rig_flow(&world.rig, &host->addr, host->port, connection->gate_port) == NULL)
+		if (!connection->bound ||
+		    rig_flow(&world.rig, LEG_ENDPOINT, &host->addr, host->port, connection->gate_port) == NULL)
 			begin_anew(connection);
 	}
 	note_those_that_go_on(MET_OUTLIVED_PROCESS);

@@ -417,6 +417,19 @@ operator_may_have_none(const struct connection *connection, unsigned attempt, co
 	return false;
 }
 
+/* Whether a connection's dial has made room for another client, of which there is no event (reclaim.c). */
+static bool
+is_reclaimed(const struct connection *connection)
+{
+	const struct peer *client = &connection->peer[LEG_CLIENT];
+
+	if (connection->spliced || (world.scarcity != SCARCE_FLOWS && world.scarcity != SCARCE_HOLDS))
+		return false;
+	const struct flow *flow = rig_flow(&world.rig, LEG_CLIENT, &client->addr, client->port, client->gate_port);
+	/* The client's repeat of its hello begins another. */
+	return flow == NULL || flow->state == FLOW_PEEKING;
+}
+
 bool
 operator_is_full(unsigned service)
 {
@@ -425,8 +438,7 @@ operator_is_full(unsigned service)
 	audit_events(); /* what has ended until now */
 	for (unsigned i = 0; i < world.n_connections; i++) {
 		const struct connection *connection = &world.connections[i];
-		/* What makes room for another goes without an event. */
-		active += connection->active && connection->chosen_service == service && audit_has_record(connection);
+		active += connection->active && connection->chosen_service == service && !is_reclaimed(connection);
 	}
 	return limit != 0 && active >= limit;
 }

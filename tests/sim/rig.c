@@ -835,15 +835,15 @@ rig_sleep(const struct rig *rig, uint32_t limit_ms)
 }
 
 const struct flow *
-rig_flow(const struct rig *rig, const struct ip_addr *endpoint, uint16_t port, uint16_t local_port)
+rig_flow(const struct rig *rig, unsigned leg, const struct ip_addr *peer, uint16_t peer_port, uint16_t local_port)
 {
 	for (unsigned id = 0; id < rig->n_workers; id++) {
 		const struct flow_table *flows = &rig->workers[id].flows;
 		for (uint32_t i = 1; i <= flow_table_touched(flows); i++) {
 			const struct flow *flow = flow_table_get(flows, i);
-			const struct flow_leg *leg = &flow->leg[LEG_ENDPOINT];
-			if (flow->state != FLOW_FREE && leg->local_port == htons(local_port) &&
-			    leg->peer_port == htons(port) && ip_addr_equal(&leg->peer, endpoint))
+			const struct flow_leg *has = &flow->leg[leg];
+			if (flow->state != FLOW_FREE && has->local_port == htons(local_port) &&
+			    has->peer_port == htons(peer_port) && ip_addr_equal(&has->peer, peer))
 				return flow;
 		}
 	}

@@ -164,8 +164,9 @@ void rig_settle(struct rig *rig);
 void rig_time(struct rig *rig, uint64_t now_ms);
 /* How long all workers may sleep, limit at most. */
 uint32_t rig_sleep(const struct rig *rig, uint32_t limit_ms);
-/* The flow that a worker has for an endpoint, host order, and a port of ours; NULL: none. */
-const struct flow *rig_flow(const struct rig *rig, const struct ip_addr *endpoint, uint16_t port, uint16_t local_port);
+/* The flow that a worker has for the peer of a leg and a port of ours, both in host order; NULL: none. */
+const struct flow *rig_flow(const struct rig *rig, unsigned leg, const struct ip_addr *peer, uint16_t peer_port,
+			    uint16_t local_port);
 /* A count of reason over all workers. */
 uint64_t rig_reason_count(const struct rig *rig, enum reason reason);
 
