@@ -249,13 +249,15 @@ reset_is_old(const struct flow_leg *in, const struct flow_leg *out, const struct
 
 /* Whether a RST would be obeyed by its receiver: RFC 5961 asks for exactly the next number that it expects. That is
  * what it acknowledged last, where a RST answers it, or the end of what has passed, where its peer gave up. It may be
- * any number between as well, but then one hit of many would do for somebody who guesses. */
+ * any number between as well, but then one hit of many would do for somebody who guesses. Nor is it one from beyond the
+ * window that the receiver announced: what has passed of there, a probe of a closed window say, it hasn't taken. */
 static bool
 reset_is_exact(const struct flow_leg *in, const struct flow_leg *out, const struct packet *packet)
 {
-	uint32_t behind_acked = out->ack - (packet->seq + in->seq_delta), behind_sent = in->seq_end - packet->seq;
+	uint32_t seq = packet->seq + in->seq_delta; /* as the receiver sees it */
+	uint32_t behind_acked = out->ack - seq, behind_sent = in->seq_end - packet->seq;
 
-	return behind_acked <= reset_leeway(in) || behind_sent <= reset_leeway(in);
+	return seq_at_most(seq, out->edge) && (behind_acked <= reset_leeway(in) || behind_sent <= reset_leeway(in));
 }
 
 /* How far back a repeat may lie: nobody has more under way than the largest window that his peer can announce. */

@@ -198,7 +198,7 @@ static void
 start_retransmission(struct peer *peer, uint64_t now)
 {
 	uint64_t wait = (uint64_t)peer->rto_us << least(peer->backoff, 6);
-	peer->retransmit_at = now + (wait < RTO_MAX ? wait : RTO_MAX);
+	peer->retransmit_at = now + (wait < RTO_MAX ? wait : RTO_MAX) + peer->traits.late_us;
 }
 
 /* All that windows allow. True when something was sent, and with it an ACK. */

@@ -62,6 +62,7 @@ struct peer_traits {
 	bool urgent;
 	bool doubles;          /* sends every segment with something in it twice */
 	uint8_t gives_up;      /* after so many time-outs in a row; 0: never */
+	uint32_t late_us;      /* its time-outs come so much late */
 	uint16_t syn_data;     /* bytes of its stream that come with the SYN already (RFC 7413) */
 	uint32_t keepalive_us; /* 0: none */
 	uint8_t fin_style;     /* 0: FIN with the last byte; 1: in a segment of its own */

@@ -263,6 +263,10 @@ traffic_plan(unsigned number, unsigned slot, uint64_t start_at)
 	*served = (struct peer_traits){.piece = UINT16_MAX};
 	pick_traffic(served, pick_length());
 	pick_closing(&client, served);
+	/* A ring that takes the first packet of a burst and no other loses the same ones every time, where both ends
+	 * repeat in step. Real timers don't: those of the two drift apart with each time-out. */
+	if (world.scarcity == SCARCE_INBOX)
+		served->late_us = 7 * MS;
 	served->forgets_sacks = world_chance(15);
 
 	client.first = connection->hello;

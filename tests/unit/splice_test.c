@@ -533,6 +533,58 @@ test_reset_between_acknowledged_and_sent(void)
 }
 
 static void
+test_reset_beyond_window(void)
+{
+	/* A receiver's window closes, a byte probes it and isn't taken; then the sender gives up, and its RST has the
+	 * number behind that byte. The receiver ignores it, having expected the byte. The flow was ended all the same,
+	 * and where its record was needed for another, the receiver never heard of the end. Now the sender is asked,
+	 * and answers with what the receiver obeys. */
+	for (unsigned leg = 0; leg < LEG_COUNT; leg++)
+		for (uint16_t room = 0; room <= 1; room++) {
+			begin(false, false);
+			for (unsigned side = 0; side < LEG_COUNT; side++)
+				talk.side[side].wscale = TCP_WSCALE_NONE;
+			CU_ASSERT_TRUE(talk_connect(&talk));
+			CU_ASSERT_TRUE(talk_exchange(&talk, 100));
+			unsigned other = leg_other(leg);
+			/* What has been announced stays so: the window closes by being filled. */
+			struct flow_leg *receiver = &talk_flow(&talk)->leg[other];
+			uint16_t left = (uint16_t)(receiver->edge - receiver->ack);
+			for (uint16_t more; left != room; left = (uint16_t)(left - more)) {
+				more = (uint16_t)(left - room < 1000 ? left - room : 1000);
+				talk_say(&talk, leg, TCP_ACK, NULL, more);
+				CU_ASSERT_TRUE(talk_hear_exactly(&talk, other, TCP_ACK, more));
+			}
+			talk.side[other].window = room;
+			talk_say(&talk, other, TCP_ACK, NULL, 0);
+			CU_ASSERT_TRUE(talk_hear_exactly(&talk, leg, TCP_ACK, 0));
+			uint32_t expected = talk.side[other].ack;
+			talk_say(&talk, leg, TCP_ACK, NULL, 1);
+			CU_ASSERT_TRUE(talk_hear_exactly(&talk, other, TCP_ACK, 1));
+
+			struct segment reset = talk_segment(&talk, leg, TCP_RST);
+			rig_receive(&rig, talk.side[leg].device, &reset);
+			CU_ASSERT_TRUE(talk_hear(&talk, other));
+			CU_ASSERT_EQUAL(talk.heard.flags, TCP_RST);
+			CU_ASSERT_EQUAL(talk.heard.seq, expected + 1);
+			CU_ASSERT_EQUAL(rig.stats.states[FLOW_CLOSING], room);
+			if (room == 0) {
+				CU_ASSERT_TRUE(talk_hear(&talk, leg));
+				CU_ASSERT_EQUAL(talk.heard.flags, TCP_ACK);
+				reset.seq = talk.heard.ack;
+				rig_receive(&rig, talk.side[leg].device, &reset);
+				CU_ASSERT_TRUE(talk_hear(&talk, other));
+				CU_ASSERT_EQUAL(talk.heard.flags, TCP_RST);
+				CU_ASSERT_EQUAL(talk.heard.seq, expected);
+				CU_ASSERT_EQUAL(rig.stats.states[FLOW_CLOSING], 1);
+			}
+			CU_ASSERT_TRUE(talk_silent(&talk));
+			rig_advance(&rig, 4016);
+			end();
+		}
+}
+
+static void
 test_reset_at_fin(void)
 {
 	/* A server closes and is gone; the client's last bytes crossed its FIN, and the RST that answers them has the
@@ -910,6 +962,7 @@ main(void)
 		{"what is dropped is not tracked", test_dropped_is_not_tracked},
 		{"reset", test_reset},
 		{"reset between acknowledged and sent", test_reset_between_acknowledged_and_sent},
+		{"reset from beyond the window", test_reset_beyond_window},
 		{"reset at the number of a FIN", test_reset_at_fin},
 		{"half close", test_close_half},
 		{"simultaneous close", test_close_simultaneous},
