@@ -170,9 +170,9 @@ take_over(const struct adopter *adopter, struct flow *flow, const struct flow *r
 	}
 }
 
-/* A RST to the peer of a leg, as it stood in the record, later on. */
+/* A RST of that number to the peer of a leg, as it stood in the record, later on. */
 static void
-say_farewell(const struct adopter *adopter, struct worker *worker, const struct flow_leg *leg)
+say_farewell(const struct adopter *adopter, struct worker *worker, const struct flow_leg *leg, uint32_t seq)
 {
 	if ((worker->n_farewells & (worker->n_farewells - 1)) == 0) {
 		size_t room = worker->n_farewells == 0 ? 1 : 2ul * worker->n_farewells;
@@ -182,6 +182,7 @@ say_farewell(const struct adopter *adopter, struct worker *worker, const struct 
 	}
 	struct flow_leg *farewell = &worker->farewells[worker->n_farewells++];
 	*farewell = *leg;
+	farewell->ack = seq;
 	farewell->local_addr = adopter->local[leg->local_addr];
 	find_way(worker, farewell);
 	worker->farewell_ms = worker->now_ms + ADOPT_FAREWELL_MS;
@@ -200,6 +201,21 @@ damaged(struct adopter *adopter)
 	worker_count(adopter->workers[0], REASON_ADOPT_DAMAGED);
 }
 
+/* What the peer of a leg expects is what it last acknowledged, or it has got since what was on its way then: as a rule
+ * all that was passed on. It obeys a RST of exactly that number alone (RFC 5961 section 3.2), so both are said. The
+ * last one that is noted is said first: who obeys it hears nothing of the other, and who doesn't sees one that is old.
+ */
+static void
+say_farewells(const struct adopter *adopter, struct worker *worker, const struct flow *record, unsigned leg)
+{
+	const struct flow_leg *to = &record->leg[leg], *from = &record->leg[leg_other(leg)];
+	uint32_t passed_on = from->seq_end + from->seq_delta;
+
+	if (record->state == FLOW_SPLICED && passed_on != to->ack)
+		say_farewell(adopter, worker, to, passed_on);
+	say_farewell(adopter, worker, to, to->ack);
+}
+
 /* Bytes that a side was told have arrived are gone: legs 0..n hear of it. */
 static void
 lose_held(struct adopter *adopter, struct worker *worker, const struct flow *record, unsigned n)
@@ -207,7 +223,7 @@ lose_held(struct adopter *adopter, struct worker *worker, const struct flow *rec
 	struct flow copy = {0};
 
 	for (unsigned i = 0; i < n; i++)
-		say_farewell(adopter, worker, &record->leg[i]);
+		say_farewells(adopter, worker, record, i);
 	take_over(adopter, &copy, record);
 	adopter->adoption->held++;
 	worker_count(worker, REASON_ADOPT_HELD);

@@ -20,7 +20,8 @@
  * worker that its local port names; flow_strays.h leads its client's packets there where no rule does.
  *
  * Next hops are the dead process's too. They are asked for at once (flow_adopt_ask), so that the first packets need not
- * wait, and RSTs go out a little later, when the answers are in.
+ * wait, and RSTs go out a little later, when the answers are in. A peer may have got more by then than the record knows
+ * of: it is sent two, of the number that it acknowledged last, and of the one that follows all that was passed on.
  */
 #ifndef POSTERN_DATAPLANE_FLOW_ADOPT_H
 #define POSTERN_DATAPLANE_FLOW_ADOPT_H

@@ -784,8 +784,10 @@ static void
 audit_early_end(const struct connection *connection)
 {
 	const struct peer *client = &connection->peer[LEG_CLIENT], *endpoint = &connection->peer[LEG_ENDPOINT];
-	/* The gateway has remembered nothing of it yet, or forgotten it. */
-	bool unknown = !connection->spliced && (world.scarcity != SCARCE_NOTHING || connection->may_time_out);
+	/* The gateway has remembered nothing of it yet, or forgotten it. What it told the client then may come when a
+	 * repeat of the hello has made a connection of it after all. */
+	bool unknown = (!connection->spliced || connection->reset_early) &&
+		       (world.scarcity != SCARCE_NOTHING || connection->may_time_out);
 
 	if (!connection->refused && !connection->excused && !connection->turned_away && !unknown &&
 	    client->state != PEER_ABORTED && endpoint->state != PEER_ABORTED)

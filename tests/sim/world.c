@@ -36,6 +36,7 @@ struct event {
 struct flight {
 	struct segment segment;
 	const struct connection *of; /* whose peer sent it; NULL: somebody else */
+	uint64_t sent_at;
 	unsigned device;
 	uint16_t raw_length;
 	bool corrupt;
@@ -267,6 +268,7 @@ launch(unsigned device, bool to_gate, const struct connection *of, const struct 
 		unsigned index = free_flights[--n_free];
 		struct flight *flight = &flights[index];
 		flight->of = of;
+		flight->sent_at = world.now_us;
 		flight->device = device;
 		flight->raw_length = raw_length;
 		flight->corrupt = to_gate && !calm && happens(link->corrupt);
@@ -598,8 +600,12 @@ to_peer(struct flight *flight)
 	}
 	if (loses_syn_ack(connection, LEG_CLIENT, &flight->segment))
 		return;
-	peer_input(&connection->peer[LEG_CLIENT], &flight->segment, world.now_us);
-	arm(&connection->peer[LEG_CLIENT]);
+	struct peer *client = &connection->peer[LEG_CLIENT];
+	enum peer_state before = client->state;
+	peer_input(client, &flight->segment, world.now_us);
+	connection->reset_early |= client->state == PEER_RESET && before != PEER_RESET &&
+				   (!connection->spliced || flight->sent_at < connection->spliced_at_us);
+	arm(client);
 }
 
 /* --- the run ----------------------------------------------------------------------------------------------------- */

@@ -121,6 +121,7 @@ struct connection {
 	bool must_idle;     /* … and must */
 	bool restarted;     /* its endpoint's host has forgotten it */
 	bool untold;        /* the process ended before it had told that the one before did */
+	bool reset_early;   /* by a RST that went to its client before it was spliced, however late it came */
 	bool challenged, deafened;
 	bool mistaken; /* its stream was taken to begin in its middle */
 	bool haunted;  /* an old packet began a connection in its name; it was refused */

@@ -306,6 +306,8 @@ test_held(void)
 			CU_ASSERT_TRUE(talk_hear(&talk, LEG_ENDPOINT));
 			CU_ASSERT_TRUE((talk.heard.flags & TCP_RST) != 0);
 			CU_ASSERT_EQUAL(talk.heard.seq, talk.side[LEG_ENDPOINT].ack - TALK_HELLO);
+			/* But it has got it all. */
+			CU_ASSERT_TRUE(talk_hear_reset(&talk, LEG_ENDPOINT));
 			CU_ASSERT_TRUE(talk_silent(&talk));
 			CU_ASSERT_TRUE(rig_event(&rig, &event));
 			CU_ASSERT_EQUAL(event.kind, FLOW_ENDED);
@@ -315,6 +317,42 @@ test_held(void)
 		}
 		end();
 	}
+}
+
+/* The endpoint answers when it has got a part of what was acknowledged in its name, and the process dies when the
+ * client has its answer but hasn't acknowledged it. Both hear a RST of the number that they expect by then, which isn't
+ * what the record says. */
+static void
+test_held_and_answered(void)
+{
+	enum { ANSWER = 512 };
+	struct talk talk;
+
+	begin(&talk);
+	CU_ASSERT_TRUE(talk_open(&talk));
+	trickle(&talk);
+	talk_say(&talk, LEG_CLIENT, TCP_ACK, NULL, TALK_HELLO / 2);
+	CU_ASSERT_TRUE(talk_hear_syn(&talk));
+	talk_answer(&talk);
+	CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_ENDPOINT, TCP_ACK | TCP_PSH, TALK_HELLO));
+	talk.side[LEG_ENDPOINT].ack -= TALK_HELLO - TALK_HELLO / 4;
+	talk_say(&talk, LEG_ENDPOINT, TCP_ACK, NULL, ANSWER);
+	talk.side[LEG_ENDPOINT].ack += TALK_HELLO - TALK_HELLO / 4;
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_CLIENT));
+	CU_ASSERT_EQUAL(talk.heard.payload_length, ANSWER);
+	rig_restart(&rig, 1);
+	CU_ASSERT_EQUAL(rig.adoption.held, 1);
+	rig_advance(&rig, ADOPT_FAREWELL_MS + 10);
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_CLIENT));
+	CU_ASSERT_TRUE((talk.heard.flags & TCP_RST) != 0);
+	CU_ASSERT_EQUAL(talk.heard.seq, talk.side[LEG_CLIENT].ack - ANSWER);
+	CU_ASSERT_TRUE(talk_hear_reset(&talk, LEG_CLIENT));
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_ENDPOINT));
+	CU_ASSERT_TRUE((talk.heard.flags & TCP_RST) != 0);
+	CU_ASSERT_EQUAL(talk.heard.seq, talk.side[LEG_ENDPOINT].ack - (TALK_HELLO - TALK_HELLO / 4));
+	CU_ASSERT_TRUE(talk_hear_reset(&talk, LEG_ENDPOINT));
+	CU_ASSERT_TRUE(talk_silent(&talk));
+	end();
 }
 
 /* More of them than may wait for one next hop: each is told. */
@@ -670,6 +708,7 @@ main(void)
 		{"early", test_early},
 		{"owed", test_owed},
 		{"held", test_held},
+		{"held and answered", test_held_and_answered},
 		{"many farewells", test_many_farewells},
 		{"a probe is forgotten", test_probe_is_forgotten},
 		{"was ending", test_was_ending},
