@@ -490,6 +490,9 @@ test_zero_window(void)
 	CU_ASSERT_EQUAL(talk.heard.payload_length, 0);
 	CU_ASSERT_EQUAL(talk.heard.seq, endpoint->ack);
 	CU_ASSERT_EQUAL(rig.worker.holds.used, 0);
+	endpoint->window = 8;
+	talk_say(&talk, LEG_ENDPOINT, TCP_ACK, NULL, 0);
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_CLIENT));
 	client->seq -= TALK_HELLO;
 	talk_say(&talk, LEG_CLIENT, TCP_ACK, NULL, TALK_HELLO);
 	CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_ENDPOINT, TCP_ACK, TALK_HELLO));
