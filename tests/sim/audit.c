@@ -395,7 +395,8 @@ segment_fault(struct connection *connection, unsigned leg, const struct segment 
 		promised = connection->gate_edge;
 	/* Rounded up: what doesn't fit isn't acknowledged. */
 	int64_t own_promise = 1 + GATE_MAY_HOLD + (INT64_C(1) << shift) - 1;
-	if (own || (late && promised < own_promise))
+	/* Its own, or, where the burst that splices it has more from the endpoint, that one's already. */
+	if ((own || late) && promised < own_promise)
 		promised = own_promise;
 	if (segment->window == 1)
 		promised += (INT64_C(1) << shift) - 1;
