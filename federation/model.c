@@ -13,6 +13,7 @@ model_init(struct model *model, struct arena *names)
 	model->workloads_end = &model->workloads;
 	model->rules_end = &model->rules;
 	model->virtual_services_end = &model->virtual_services;
+	model->authorizations_end = &model->authorizations;
 	model->listeners_end = &model->listeners;
 }
 

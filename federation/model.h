@@ -221,6 +221,8 @@ struct model_virtual_service {
 	struct model_virtual_service *next;
 };
 
+struct model_authorization; /* policy_model.h */
+
 /* One host of a ServiceEntry. */
 struct model_service {
 	struct name host;
@@ -240,6 +242,7 @@ struct model {
 	struct model_workload *workloads, **workloads_end;
 	struct model_rule *rules, **rules_end;
 	struct model_virtual_service *virtual_services, **virtual_services_end;
+	struct model_authorization *authorizations, **authorizations_end;
 
 	struct name_map claims; /* "Kind namespace/name" ─▶ index in claim_origins */
 	struct origin *claim_origins;

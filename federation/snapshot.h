@@ -117,6 +117,8 @@ struct listener {
 	uint32_t n_routes;
 };
 
+struct policy_set;
+
 struct snapshot {
 	uint64_t generation; /* set by who installs it */
 	struct name trust_domain, cluster_id, network, locality, name;
@@ -128,7 +130,8 @@ struct snapshot {
 	uint32_t n_endpoints;
 	const struct backend *const *backends;
 	uint32_t n_backends;
-	size_t bytes; /* of the arena */
+	const struct policy_set *policies; /* policy.h */
+	size_t bytes;                      /* of the arena */
 	/* the maps and the arena: snapshot.c's own */
 	struct snapshot_maps *maps;
 };
