@@ -47,6 +47,8 @@
 	X(214, BAD_COUNT, "a count out of range", "maxConnections: 0")                                                 \
 	X(215, EXCLUSIVE, "two fields that exclude each other", "endpoints and workloadSelector")                      \
 	X(216, WEIGHT_UNSET, "a warning: one of several destinations has no weight, so takes no traffic", "")          \
+	X(251, BAD_PRINCIPAL, "not a principal, or a pattern of some", "principals: [ \"spiffe://a.example/b\" ]")      \
+	X(252, RULES_EMPTY, "a warning: a DENY policy without rules, which denies nobody", "")                         \
 	X(301, NO_SUCH_GATEWAY, "no Gateway of that name", "gateways: [ east ]")                                       \
 	X(302, NO_SUCH_HOST, "no ServiceEntry has that host", "destination: { host: paiments }")                       \
 	X(303, NO_SUCH_SUBSET, "no DestinationRule names that subset", "subset: v3")                                   \
@@ -63,6 +65,8 @@
 	X(314, PLAINTEXT_PORT, "a warning: TLS is routed to a port of a plaintext protocol", "")                       \
 	X(315, NO_FEDERATION, "there is no Federation document", "")                                                   \
 	X(316, NO_ENDPOINT, "a warning: nothing is behind a service or subset", "")                                    \
+	X(351, NO_SUCH_TARGET, "targetRefs name nothing that is here", "targetRefs: [ { kind: Gateway, name: x } ]")   \
+	X(352, POLICY_UNUSED, "a warning: a policy for a namespace without services", "")                              \
 	X(401, SECOND_FEDERATION, "two Federation documents", "")                                                      \
 	X(402, DUPLICATE_OBJECT, "two documents of one kind, namespace and name", "")                                  \
 	X(403, DUPLICATE_HOST, "two services of one host", "")                                                         \

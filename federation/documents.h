@@ -11,7 +11,7 @@ void documents_read(struct reader *reader, const struct yaml_node *document);
 /* A document of one kind: its metadata, read, and its spec. */
 typedef void documents_kind(struct reader *reader, const struct model_meta *meta, const struct yaml_node *spec);
 documents_kind federation_kind_read, gateway_read, service_entry_read, workload_entry_read, destination_rule_read,
-	virtual_service_read;
+	virtual_service_read, authorization_policy_read;
 
 /* workload_entry.c: an endpoint, inline or a WorkloadEntry's spec. */
 void endpoint_read(struct reader *reader, const struct yaml_node *node, const char *what, struct name workload,

@@ -22,6 +22,7 @@ enum { MODEL_NONE = UINT32_MAX };
 struct model_meta {
 	struct name name, space; /* space: "default" when the document says none; name: empty when it was wrong */
 	struct origin origin;    /* of the name, or of the document */
+	struct origin dry_run;   /* of the annotation istio.io/dry-run when it isn't "false"; line 0: none */
 };
 
 struct model_label {

@@ -120,22 +120,22 @@ pattern_set_build(struct pattern_set *set, struct arena *arena, struct pattern_i
 	qsort(inputs, n, sizeof(*inputs), compare_inputs);
 	for (uint32_t i = 0; i < n; i++)
 		n_different += i == 0 || compare_patterns(&inputs[i - 1].pattern, &inputs[i].pattern) != 0;
-	struct pattern_node *nodes = arena_array(arena, n_different, sizeof(*nodes)), *node = nodes - 1;
+	struct pattern_node *nodes = arena_array(arena, n_different, sizeof(*nodes)), *next = nodes;
 	for (uint32_t i = 0; i < n; i++) {
 		const struct pattern *pattern = &inputs[i].pattern;
 		if (i == 0 || compare_patterns(&inputs[i - 1].pattern, pattern) != 0) {
-			node++;
-			*node = (struct pattern_node){
-				.bytes = pattern->bytes, .bits = pattern->bits, .parent = NONE, .uses = &uses[i]};
 			if (set->n_nodes[pattern->shape]++ == 0)
-				set->nodes[pattern->shape] = node;
+				set->nodes[pattern->shape] = next;
+			*next++ = (struct pattern_node){
+				.bytes = pattern->bytes, .bits = pattern->bits, .parent = NONE, .uses = &uses[i]};
 		}
 		uses[i] = (struct pattern_use){.use = inputs[i].use, .local = pattern->local};
-		node->n_uses++;
+		next[-1].n_uses++;
 	}
 	make_table(set, arena);
-	for (enum pattern_shape shape = PATTERN_PREFIX; shape < PATTERN_SHAPES; shape++)
-		set_parents(&nodes[set->nodes[shape] - nodes], set->n_nodes[shape], shape == PATTERN_SUFFIX);
+	set_parents(nodes + set->n_nodes[PATTERN_EXACT], set->n_nodes[PATTERN_PREFIX], false);
+	set_parents(nodes + set->n_nodes[PATTERN_EXACT] + set->n_nodes[PATTERN_PREFIX], set->n_nodes[PATTERN_SUFFIX],
+		    true);
 }
 
 static const struct pattern_node *

@@ -58,6 +58,12 @@ struct pattern_set {
  * bytes must outlive the set. */
 void pattern_set_build(struct pattern_set *set, struct arena *arena, struct pattern_input *inputs, uint32_t n);
 
+static inline bool
+pattern_set_is_empty(const struct pattern_set *set)
+{
+	return set->n_nodes[PATTERN_EXACT] + set->n_nodes[PATTERN_PREFIX] + set->n_nodes[PATTERN_SUFFIX] == 0;
+}
+
 struct pattern_walk {
 	const struct pattern_set *set;
 	const char *value;

@@ -34,6 +34,8 @@
 #ifndef POSTERN_FEDERATION_POLICY_H
 #define POSTERN_FEDERATION_POLICY_H
 
+#include <string.h>
+
 #include "federation/pattern_set.h"
 #include "federation/snapshot.h"
 
@@ -48,12 +50,24 @@ enum policy_field {
 	POLICY_PRINCIPAL, /* the SPIFFE ID without "spiffe://" */
 	POLICY_ACCOUNT,   /* "/ns/NAMESPACE/sa/ACCOUNT" */
 	POLICY_NAMESPACE,
-	POLICY_ADDRESS, /* 16 bytes, as in struct ip_addr: where the packets come from */
+	POLICY_ADDRESS, /* as policy_address_bytes makes it: where the packets come from */
 	POLICY_PORT,    /* 2 bytes, network order: the service's; the listener's for policies of a Gateway */
 	POLICY_HOST,    /* two values: the service's host, and the server name that the client asked for */
 	POLICY_SNI,     /* the server name alone */
 	POLICY_FIELDS
 };
+
+/* An address as a value: 4 or 6, so that ::/0 takes no IPv4 in, and its bytes. Returns how many there are. */
+enum { POLICY_ADDRESS_BYTES = 17 };
+static inline uint32_t
+policy_address_bytes(const struct ip_addr *addr, char bytes[POLICY_ADDRESS_BYTES])
+{
+	bool v4 = ip_addr_is_v4(addr);
+
+	bytes[0] = v4 ? 4 : 6;
+	memcpy(bytes + 1, v4 ? addr->bytes + 12 : addr->bytes, v4 ? 4 : 16);
+	return v4 ? 5 : 17;
+}
 
 /* A rule as it is reported. */
 struct policy_rule {
@@ -99,7 +113,7 @@ struct policy_index {
 	struct policy_matcher matchers[POLICY_ACTIONS];
 };
 
-enum { POLICY_INDEXES = 3 /* of the service itself, its namespace, the root namespace */ };
+enum { POLICY_INDEXES = 4 /* of its ServiceEntry, its name as a Service, its namespace, the root namespace */ };
 
 struct policy_scope {
 	const struct policy_index *indexes[POLICY_INDEXES]; /* NULL: none */
