@@ -20,7 +20,14 @@ common_bits(const char *a, uint32_t a_bits, const char *b, uint32_t b_bits, bool
 	uint32_t bits = a_bits < b_bits ? a_bits : b_bits;
 	uint32_t a_length = (a_bits + 7) / 8, b_length = (b_bits + 7) / 8;
 
-	for (uint32_t i = 0; i * 8 < bits; i++) {
+	uint32_t i = 0;
+	for (uint64_t x, y; !backwards && (i + 8) * 8 <= bits; i += 8) {
+		memcpy(&x, a + i, 8);
+		memcpy(&y, b + i, 8);
+		if (x != y)
+			break;
+	}
+	for (; i * 8 < bits; i++) {
 		uint8_t differ = byte_at(a, a_length, i, backwards) ^ byte_at(b, b_length, i, backwards);
 		if (differ == 0)
 			continue;
