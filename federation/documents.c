@@ -23,12 +23,12 @@ static const struct kind kinds[] = {
 	{"WorkloadEntry", workload_entry_read, istio_versions},
 	{"DestinationRule", destination_rule_read, istio_versions},
 	{"VirtualService", virtual_service_read, istio_versions},
+	{"IdentityMap", identity_map_read, own_versions},
 };
 enum { N_KINDS = sizeof(kinds) / sizeof(*kinds) };
 
 /* What the field has and a federation may one day be told by. */
-static const char *const unsupported_kinds[] = {"IdentityMap",
-						"AuthorizationPolicy",
+static const char *const unsupported_kinds[] = {"AuthorizationPolicy",
 						"PeerAuthentication",
 						"RequestAuthentication",
 						"ServiceExport",

@@ -4,8 +4,9 @@
  *
  * federation_load turns files into a snapshot or into a list of errors, never into both. A snapshot is one arena: its
  * texts, arrays and maps live and die together. Nothing in it changes after it is built, and nothing in it
- * points out of it. What changes while it is in force (load, health, counters) is kept by the gateway in *live slots*;
- * the slots' numbers are handed in at compile time by name (struct snapshot_slots), so that they outlast a reload.
+ * points out of it but to constants. What changes while it is in force (load, health, counters) is kept by the gateway
+ * in *live slots*; the slots' numbers are handed in at compile time by name (struct snapshot_slots), so that they
+ * outlast a reload.
  *
  *   listener (port) ──┬─ PASSTHROUGH: server name ─▶ route ─▶ weighted backends
  *                     ├─ AUTO_PASSTHROUGH: host ─▶ service ─▶ (port, subset) ─▶ backend
@@ -138,7 +139,7 @@ struct snapshot {
 	uint32_t n_domains;
 	const struct legacy_pki_source *pkis;
 	uint32_t n_pkis;
-	const struct credential_source *credentials;
+	const struct credential_source *const *credentials;
 	uint32_t n_credentials;
 	const struct identity_map_source *identity_maps;
 	uint32_t n_identity_maps;

@@ -31,8 +31,7 @@ enum tls_version { TLS_VERSION_1_2, TLS_VERSION_1_3 };
 /* A folder laid out like a mounted TLS secret: tls.crt (the chain, leaf first), tls.key, ca.crt (anchors). Each is
  * listed once, by path. */
 struct credential_source {
-	struct name
-		name; /* of credentialName; more than one of a name when files of several folders make the federation */
+	struct name name;     /* of credentialName; two folders' files may each have one of the name */
 	struct name path;     /* of the folder */
 	bool needs_chain;     /* tls.crt and tls.key are presented by somebody */
 	bool needs_ca;        /* ca.crt is what somebody verifies by */
