@@ -112,14 +112,18 @@ static const char *const keys[] = {"source.principal",
 				   "request.auth.claims",
 				   NULL};
 static const struct condition_field key_conditions[KEYS_SUPPORTED] = {
-	{POLICY_PRINCIPAL, false, policy_principal_read}, {POLICY_NAMESPACE, false, policy_namespace_read},
-	{POLICY_ADDRESS, false, policy_address_read},     {POLICY_PORT, false, policy_port_read},
+	{POLICY_PRINCIPAL, false, policy_principal_read},
+	{POLICY_NAMESPACE, false, policy_namespace_read},
+	{POLICY_ADDRESS, false, policy_address_read},
+	{POLICY_PORT, false, policy_port_read},
 	{POLICY_SNI, false, policy_host_read},
 };
 /* As conditions are called in what explain says. */
 static const char *const key_names[KEYS_SUPPORTED][2] = {
-	{"when source.principal", "when source.principal not"}, {"when source.namespace", "when source.namespace not"},
-	{"when source.ip", "when source.ip not"},               {"when destination.port", "when destination.port not"},
+	{"when source.principal", "when source.principal not"},
+	{"when source.namespace", "when source.namespace not"},
+	{"when source.ip", "when source.ip not"},
+	{"when destination.port", "when destination.port not"},
 	{"when connection.sni", "when connection.sni not"},
 };
 
@@ -128,8 +132,8 @@ static const char *const actions[] = {[POLICY_ALLOW] = "ALLOW", [POLICY_DENY] = 
 /* Entries that the sources and operations of one rule may make. */
 enum { RULE_ENTRIES_MAX = 65536 };
 
-/* schema_read, to which a field without a value is one that isn't there. Here that would be everyone, everything or every
- * service, and isn't taken for what was meant. */
+/* schema_read, to which a field without a value is one that isn't there. Here that would be everyone, everything or
+ * every service, and isn't taken for what was meant. */
 static bool
 read_fields(struct reader *reader, const struct yaml_node *node, const struct schema *schema,
 	    const struct yaml_node **values)
@@ -158,10 +162,8 @@ read_condition(struct reader *reader, const struct yaml_node *list, const struct
 	if (!documents_not_empty(reader, list, what))
 		return;
 	struct model_policy_condition *condition = &group->list[group->n++];
-	*condition = (struct model_policy_condition){.field = field->field,
-						     .name = name,
-						     .negated = field->negated,
-						     .origin = reader_origin(reader, list)};
+	*condition = (struct model_policy_condition){
+		.field = field->field, .name = name, .negated = field->negated, .origin = reader_origin(reader, list)};
 	condition->patterns = arena_array(&reader->model->arena, list->length, sizeof(*condition->patterns));
 	for (const struct yaml_node *node = list->first; node != NULL; node = node->next) {
 		struct pattern *pattern = &condition->patterns[condition->n_patterns];

@@ -46,8 +46,8 @@ check_target(struct check *check, const struct model_authorization *policy, cons
 	if (target->kind == POLICY_TARGET_SERVICE ? has_host(check, space, target->name.name)
 						  : is_claimed(check, kind, space, target->name.name))
 		return;
-	report_error(check->report, target->name.origin, PN_NO_SUCH_TARGET, "there is no %s \"%s\" in namespace \"%s\"%s",
-		     kind, QUOTE(target->name.name), QUOTE(space),
+	report_error(check->report, target->name.origin, PN_NO_SUCH_TARGET,
+		     "there is no %s \"%s\" in namespace \"%s\"%s", kind, QUOTE(target->name.name), QUOTE(space),
 		     target->kind == POLICY_TARGET_SERVICE ? ", which is a host NAME.NAMESPACE.svc.cluster.local" : "");
 }
 

@@ -24,13 +24,13 @@ static const struct kind kinds[] = {
 	{"WorkloadEntry", workload_entry_read, istio_versions},
 	{"DestinationRule", destination_rule_read, istio_versions},
 	{"VirtualService", virtual_service_read, istio_versions},
+	{"IdentityMap", identity_map_read, own_versions},
 	{"AuthorizationPolicy", authorization_policy_read, security_versions},
 };
 enum { N_KINDS = sizeof(kinds) / sizeof(*kinds) };
 
 /* What the field has and a federation may one day be told by. */
-static const char *const unsupported_kinds[] = {"IdentityMap",
-						"PeerAuthentication",
+static const char *const unsupported_kinds[] = {"PeerAuthentication",
 						"RequestAuthentication",
 						"ServiceExport",
 						"ServiceImport",

@@ -43,11 +43,16 @@ static struct snapshot *
 finish(struct model *model, struct snapshot_maps *maps, const struct snapshot_slots *slots, struct report *report,
        const char *file)
 {
-	struct check check = {.model = model, .report = report, .suggest_budget = CHECK_SUGGEST_BUDGET};
+	struct check check = {.model = model,
+			      .report = report,
+			      .suggest_budget = CHECK_SUGGEST_BUDGET,
+			      .hosts_budget = CHECK_HOSTS_BUDGET};
 
 	if (report->errors_cut)
 		return NULL;
 	check_services(&check);
+	check_trust(&check);
+	check_listeners(&check);
 	check_routes(&check);
 	check_policies(&check);
 	check_free(&check);

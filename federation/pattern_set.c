@@ -201,7 +201,6 @@ pattern_walk_next(struct pattern_walk *walk)
 			return NULL;
 		walk->shape++;
 		if (walk->set->n_nodes[walk->shape] > 0)
-			walk->next =
-				find_last(walk->set, walk->shape, walk->value, walk->length, &walk->common);
+			walk->next = find_last(walk->set, walk->shape, walk->value, walk->length, &walk->common);
 	}
 }

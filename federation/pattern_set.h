@@ -3,16 +3,16 @@
  * Which of many patterns a value matches, without looking at them all.
  *
  * A pattern is exact, a prefix or a suffix; a prefix of no bits matches every value there is. Lengths are in bits, so
- * that "10.40.0.0/24" is a prefix as "core.example/" is one. Exact ones are found by a hash. Prefixes stand sorted, each
- * knowing its *parent*, the longest other one that it begins with: all that match a value begin the last one that isn't
- * greater than the value, so one binary search and a walk to the root finds them. Suffixes are the same, read
+ * that "10.40.0.0/24" is a prefix as "core.example/" is one. Exact ones are found by a hash. Prefixes stand sorted,
+ * each knowing its *parent*, the longest other one that it begins with: all that match a value begin the last one that
+ * isn't greater than the value, so one binary search and a walk to the root finds them. Suffixes are the same, read
  * backwards.
  *
  *   exact   "a/ns/x/sa/y" ─ hash ─▶ node ─▶ uses
  *   prefix  "" ◀─ "a/" ◀─ "a/ns/x/" ◀─ …      parents; sorted: "" "a/" "a/ns/x/" "b/"
  *
- * Each pattern carries its uses: numbers that the builder gave it. The set is immutable, lives in an arena, and needs no
- * freeing of its own.
+ * Each pattern carries its uses: numbers that the builder gave it. The set is immutable, lives in an arena, and needs
+ * no freeing of its own.
  */
 #ifndef POSTERN_FEDERATION_PATTERN_SET_H
 #define POSTERN_FEDERATION_PATTERN_SET_H

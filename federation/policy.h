@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * AuthorizationPolicies, compiled: who may open a connection to what. Istio's semantics (security.istio.io/v1), on facts
- * that were proved.
+ * AuthorizationPolicies, compiled: who may open a connection to what. Istio's semantics (security.istio.io/v1), on
+ * facts that were proved.
  *
  *   listener ─▶ policies that target its Gateway ────────────┐
  *   service  ─▶ policies that target its ServiceEntry        ├─▶ verdict and the rule that decided
@@ -11,8 +11,8 @@
  * 2. ALLOW policies target the Gateway, or apply to the service, and of them none matches: denied. Both have their say,
  *    as a gateway and a workload behind it have in Istio: what one admits the other may still refuse.
  * 3. The caller is of our own trust domain: allowed.
- * 4. The caller is of another one, or proved nothing: denied, unless an ALLOW rule admitted it by step 2. One that admits
- *    a caller of another trust domain must name it: by a principal, in `principals` or `when`, that says the trust
+ * 4. The caller is of another one, or proved nothing: denied, unless an ALLOW rule admitted it by step 2. One that
+ * admits a caller of another trust domain must name it: by a principal, in `principals` or `when`, that says the trust
  *    domain.
  *
  * A policy is a list of rules, a rule one or more *entries*, and an entry a list of conditions that must all hold: one
@@ -20,14 +20,14 @@
  *
  * *Local* patterns. What doesn't say a trust domain (a namespace, a service account, the principals "*" and "*suffix")
  * means any trust domain where it refuses, and ours alone where it admits. It admits in `principals` of ALLOW and in
- * `notPrincipals` of DENY; it refuses in the other two. So nobody of another domain is let in, or spared, by a name that
- * only happens to be the same. One exception: notPrincipals ["*"] of DENY spares everyone who proved who he is; it is
- * how policies demand mTLS.
+ * `notPrincipals` of DENY; it refuses in the other two. So nobody of another domain is let in, or spared, by a name
+ * that only happens to be the same. One exception: notPrincipals ["*"] of DENY spares everyone who proved who he is; it
+ * is how policies demand mTLS.
  *
  * Cost. Each target has an index of its own. An entry is found there by one of its conditions, the one whose
  * patterns the fewest others share, and then checked against the rest; so a connection costs some lookups by hash and
- * binary search, however many policies there are. What can't be found so is walked: entries without any positive condition,
- * and those that share all they ask for with others. They mostly decide at once.
+ * binary search, however many policies there are. What can't be found so is walked: entries without any positive
+ * condition, and those that share all they ask for with others. They mostly decide at once.
  *
  * All of it is made at reload, in the snapshot's arena, immutable; policy_evaluate is pure, and runs anywhere.
  */
@@ -129,7 +129,7 @@ struct policy_set {
 
 /* What a connection is, as far as policies ask. Texts are the caller's, and need no NUL. */
 struct policy_facts {
-	const char *principal; /* proved and mapped, without "spiffe://" */
+	const char *principal;     /* proved and mapped, without "spiffe://" */
 	uint32_t principal_length; /* 0: nothing was proved */
 	uint32_t sni_length;       /* 0: the client named nobody */
 	const char *sni;           /* lower-case */
@@ -166,8 +166,8 @@ enum { POLICY_GAP_MAX = 8 };
 
 /* The ALLOW rule that comes nearest to matching: the fewest of its conditions fail. */
 struct policy_gap {
-	const struct policy_rule *rule; /* NULL: no ALLOW policy applies that has a rule */
-	uint32_t n_failed;              /* conditions that fail */
+	const struct policy_rule *rule;                        /* NULL: no ALLOW policy applies that has a rule */
+	uint32_t n_failed;                                     /* conditions that fail */
 	const struct policy_condition *failed[POLICY_GAP_MAX]; /* the first of them */
 	bool unnamed; /* it matches, or would, but names no principal, which a caller of another domain needs */
 };

@@ -60,8 +60,7 @@ add_target(struct policy_compiler *compiler, char kind, struct name space, struc
 		*index = compiler->n_targets++;
 		if (*index == compiler->capacity) {
 			compiler->capacity = compiler->capacity == 0 ? 16 : compiler->capacity * 2;
-			compiler->targets =
-				realloc(compiler->targets, compiler->capacity * sizeof(*compiler->targets));
+			compiler->targets = realloc(compiler->targets, compiler->capacity * sizeof(*compiler->targets));
 			if (compiler->targets == NULL)
 				abort();
 		}
@@ -90,8 +89,7 @@ make_group(struct policy_compiler *compiler, const struct model_policy_group *fr
 
 	for (uint32_t i = 0; i < from->n; i++) {
 		const struct model_policy_condition *condition = &from->list[i];
-		struct pattern_input *inputs =
-			arena_array(&compiler->scratch, condition->n_patterns, sizeof(*inputs));
+		struct pattern_input *inputs = arena_array(&compiler->scratch, condition->n_patterns, sizeof(*inputs));
 		for (uint32_t j = 0; j < condition->n_patterns; j++)
 			inputs[j].pattern = condition->patterns[j];
 		list[i] = (struct policy_condition){.name = condition->name,

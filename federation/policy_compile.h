@@ -11,6 +11,7 @@ void check_policies(struct check *check);
 
 /* Made in the arena of maps; services and listeners of the snapshot are there already, from model's in the same
  * order. */
-const struct policy_set *policy_compile(const struct model *model, const struct snapshot *snapshot, struct arena *arena);
+const struct policy_set *policy_compile(const struct model *model, const struct snapshot *snapshot,
+					struct arena *arena);
 
 #endif

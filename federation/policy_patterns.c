@@ -7,8 +7,8 @@
 #include "federation/syntax.h"
 #include "platform/text.h"
 
-#define LOWER  "abcdefghijklmnopqrstuvwxyz"
-#define UPPER  "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define LOWER "abcdefghijklmnopqrstuvwxyz"
+#define UPPER "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define DIGITS "0123456789"
 
 /* Takes a leading or a trailing '*' off. What is left must be of the alphabet; *pattern's bytes are what is left, kept
@@ -57,7 +57,8 @@ wrong_path(const char *path, bool whole)
 		bool last = path[length] == '\0';
 		if (length == 0 && (!last || whole))
 			return "has an empty segment in its path";
-		if ((!last || whole) && ((length == 1 && path[0] == '.') || (length == 2 && strncmp(path, "..", 2) == 0)))
+		if ((!last || whole) &&
+		    ((length == 1 && path[0] == '.') || (length == 2 && strncmp(path, "..", 2) == 0)))
 			return "has a \".\" or \"..\" in its path";
 		path += length;
 	}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* AuthorizationPolicies: what Istio means by them, and where Postern is stricter. Codes are those of the identity matrix. */
+/* AuthorizationPolicies: what Istio means by them, and where Postern is stricter. Codes are those of the identity
+ * matrix. */
 #include "tests/unit/unit.h"
 
 #include <stdio.h>
@@ -19,7 +20,7 @@
 	"Gateway\nmetadata: { name: other }\nspec:\n  servers:\n"                                                      \
 	"  - port: { number: 444, name: tls, protocol: TLS }\n"                                                        \
 	"    tls: { mode: AUTO_PASSTHROUGH }\n    hosts: [ \"*\" ]\n---\n" SERVICE("payments", "bank",                 \
-	                                                                      "payments.bank.svc.cluster.local")       \
+										   "payments.bank.svc.cluster.local")  \
 		SERVICE("ledger", "bank", "ledger.bank.example") SERVICE("web", "shop", "web.shop.svc.cluster.local")
 #define SERVICE(name, space, host)                                                                                     \
 	ISTIO "ServiceEntry\nmetadata: { name: " name ", namespace: " space " }\nspec:\n  hosts: [ " host " ]\n"       \
@@ -57,8 +58,7 @@ load(const char *policies)
 	struct text file = {0}, printed = {0};
 
 	text_print(&file, "%s%s", BASE, policies);
-	struct snapshot *snapshot =
-		federation_load_bytes("test.yaml", file.bytes, file.length, NULL, &diagnostics);
+	struct snapshot *snapshot = federation_load_bytes("test.yaml", file.bytes, file.length, NULL, &diagnostics);
 	if (snapshot == NULL) {
 		diagnostics_print(&diagnostics, &printed);
 		printf("\n%s", printed.bytes);
@@ -69,8 +69,7 @@ load(const char *policies)
 	return snapshot;
 }
 
-static const char *
-or(const char *text, const char *otherwise)
+static const char * or (const char *text, const char *otherwise)
 {
 	return text != NULL ? text : otherwise;
 }
@@ -78,17 +77,17 @@ or(const char *text, const char *otherwise)
 static struct policy_facts
 facts_of(const struct snapshot *snapshot, const struct test_case *c)
 {
-	const char *service = or(c->service, "payments.bank.svc.cluster.local");
+	const char *service = or (c->service, "payments.bank.svc.cluster.local");
 	static const struct ip_addr any;
-	struct policy_facts facts = {.principal = c->principal,
-				     .principal_length = (uint32_t)strlen(c->principal),
-				     .sni = or(c->sni, "payments.example"),
-				     .port = c->port != 0 ? c->port : 8443,
-				     .listener = snapshot_listener(snapshot, &any,
-								   c->listener_port != 0 ? c->listener_port : 443)};
+	struct policy_facts facts = {
+		.principal = c->principal,
+		.principal_length = (uint32_t)strlen(c->principal),
+		.sni = or (c->sni, "payments.example"),
+		.port = c->port != 0 ? c->port : 8443,
+		.listener = snapshot_listener(snapshot, &any, c->listener_port != 0 ? c->listener_port : 443)};
 
 	facts.sni_length = (uint32_t)strlen(facts.sni);
-	CU_ASSERT_FATAL(ip_addr_parse(or(c->address, "192.0.2.7"), &facts.address));
+	CU_ASSERT_FATAL(ip_addr_parse(or (c->address, "192.0.2.7"), &facts.address));
 	for (uint32_t i = 0; i < snapshot->n_services; i++)
 		if (strcmp(snapshot->services[i].host.bytes, service) == 0)
 			facts.service = &snapshot->services[i];
@@ -156,8 +155,9 @@ test_scopes(void)
 	static const char on_gateway[] = "apiVersion: security.istio.io/v1beta1\nkind: AuthorizationPolicy\n"
 					 "metadata: { name: p }\nspec: { " ON_EDGE "}\n";
 	static const char twice[] =
-		POLICY("bank", "p", "targetRefs: [ { kind: Service, name: payments }, { group: networking.istio.io, "
-				    "kind: ServiceEntry, name: payments } ]");
+		POLICY("bank", "p",
+		       "targetRefs: [ { kind: Service, name: payments }, { group: networking.istio.io, "
+		       "kind: ServiceEntry, name: payments } ]");
 	static const struct test_case cases[] = {
 		{on_entry, OURS, POLICY_NOT_ALLOWED, "p"},
 		{on_entry, OURS, POLICY_ALLOWED_BY_DEFAULT, NULL, .service = "ledger.bank.example"},
@@ -180,13 +180,16 @@ test_scopes(void)
 		{POLICY("default", "gate", ON_EDGE FROM("ipBlocks: [ 198.51.100.0/24 ]"))
 			 ALLOW("principals: [ " OURS " ]"),
 		 OURS, POLICY_NOT_ALLOWED, "gate"},
-		{POLICY("default", "gate", ON_EDGE FROM("ipBlocks: [ 192.0.2.0/24 ]")) ALLOW("principals: [ " OURS " ]"),
+		{POLICY("default", "gate", ON_EDGE FROM("ipBlocks: [ 192.0.2.0/24 ]"))
+			 ALLOW("principals: [ " OURS " ]"),
 		 OURS, POLICY_ALLOWED, "allow"},
 		/* either may name a stranger, and neither has to alone */
 		{POLICY("default", "gate", ON_EDGE FROM("principals: [ " THEIRS " ]")), THEIRS, POLICY_ALLOWED, "gate"},
-		{POLICY("default", "gate", ON_EDGE FROM("ipBlocks: [ 192.0.2.0/24 ]")) ALLOW("principals: [ " THEIRS " ]"),
+		{POLICY("default", "gate", ON_EDGE FROM("ipBlocks: [ 192.0.2.0/24 ]"))
+			 ALLOW("principals: [ " THEIRS " ]"),
 		 THEIRS, POLICY_ALLOWED, "allow"},
-		{POLICY("default", "gate", ON_EDGE FROM("principals: [ " THEIRS " ]")) POLICY("bank", "all", "rules: [ {} ]"),
+		{POLICY("default", "gate", ON_EDGE FROM("principals: [ " THEIRS " ]"))
+			 POLICY("bank", "all", "rules: [ {} ]"),
 		 THEIRS, POLICY_ALLOWED, "gate"},
 		{POLICY("default", "gate", ON_EDGE "action: DENY, " FROM("principals: [ " THEIRS " ]"))
 			 ALLOW("principals: [ " THEIRS " ]"),
@@ -206,10 +209,12 @@ test_principals(void)
 		{ALLOW("principals: [ " OURS " ]"), "", POLICY_NOT_ALLOWED, "allow"},
 		{ALLOW("principals: [ \"here.example/ns/bank/*\" ]"), OURS, POLICY_ALLOWED, "allow"},
 		{ALLOW("principals: [ \"here.example/ns/bank/*\" ]"), "here.example/ns/bank/", POLICY_ALLOWED, "allow"},
-		{ALLOW("principals: [ \"here.example/ns/bank/*\" ]"), "here.example/ns/bank", POLICY_NOT_ALLOWED, "allow"},
+		{ALLOW("principals: [ \"here.example/ns/bank/*\" ]"), "here.example/ns/bank", POLICY_NOT_ALLOWED,
+		 "allow"},
 		{ALLOW("principals: [ \"here.example/ns/ban*\" ]"), OURS, POLICY_ALLOWED, "allow"},
 		{ALLOW("principals: [ \"*/sa/teller\" ]"), OURS, POLICY_ALLOWED, "allow"},
-		{ALLOW("principals: [ \"*/sa/teller\" ]"), "here.example/ns/bank/sa/xteller", POLICY_NOT_ALLOWED, "allow"},
+		{ALLOW("principals: [ \"*/sa/teller\" ]"), "here.example/ns/bank/sa/xteller", POLICY_NOT_ALLOWED,
+		 "allow"},
 		{ALLOW("principals: [ \"*ller\" ]"), OURS, POLICY_ALLOWED, "allow"},
 		{ALLOW("principals: [ \"*\" ]"), OURS, POLICY_ALLOWED, "allow"},
 		/* D8: dots are dots; and letters have case */
@@ -224,8 +229,10 @@ test_principals(void)
 		{ALLOW("notPrincipals: [ here.example/a, " OURS " ]"), OURS, POLICY_NOT_ALLOWED, "allow"},
 		{ALLOW("notPrincipals: [ here.example/a, " OURS " ]"), OURS "s", POLICY_ALLOWED, "allow"},
 		/* fields are "and" */
-		{ALLOW("principals: [ \"here.example/*\" ], notPrincipals: [ " OURS " ]"), OURS, POLICY_NOT_ALLOWED, "allow"},
-		{ALLOW("principals: [ \"here.example/*\" ], notPrincipals: [ " OURS " ]"), OURS "s", POLICY_ALLOWED, "allow"},
+		{ALLOW("principals: [ \"here.example/*\" ], notPrincipals: [ " OURS " ]"), OURS, POLICY_NOT_ALLOWED,
+		 "allow"},
+		{ALLOW("principals: [ \"here.example/*\" ], notPrincipals: [ " OURS " ]"), OURS "s", POLICY_ALLOWED,
+		 "allow"},
 		/* identities of other forms */
 		{ALLOW("principals: [ corp.example/vm/billing ]"), "corp.example/vm/billing", POLICY_ALLOWED, "allow"},
 		{ALLOW("principals: [ \"corp.example/*\" ]"), "corp.example/vm/billing", POLICY_ALLOWED, "allow"},
@@ -262,7 +269,8 @@ test_namespaces_and_accounts(void)
 	CHECK(cases);
 }
 
-/* D7, D9: what says no trust domain lets nobody in from another one, and keeps nobody of another one from being refused. */
+/* D7, D9: what says no trust domain lets nobody in from another one, and keeps nobody of another one from being
+ * refused. */
 static void
 test_trust_domains(void)
 {
@@ -278,7 +286,8 @@ test_trust_domains(void)
 		{ALLOW("principals: [ \"*core.example/ns/bank/sa/teller\" ]"), THEIRS, POLICY_NOT_ALLOWED, "allow"},
 		{ALLOW("namespaces: [ bank ]"), THEIRS, POLICY_NOT_ALLOWED, "allow"},
 		{ALLOW("serviceAccounts: [ teller ]"), THEIRS, POLICY_NOT_ALLOWED, "allow"},
-		{ALLOW("principals: [ \"core.example/*\" ], namespaces: [ bank ]"), THEIRS, POLICY_NOT_ALLOWED, "allow"},
+		{ALLOW("principals: [ \"core.example/*\" ], namespaces: [ bank ]"), THEIRS, POLICY_NOT_ALLOWED,
+		 "allow"},
 		{ALLOW("ipBlocks: [ 192.0.2.0/24 ]"), THEIRS, POLICY_NOT_NAMED, NULL},
 		{ALLOW("notPrincipals: [ here.example/a ]"), THEIRS, POLICY_NOT_NAMED, NULL},
 		{ALLOW("notNamespaces: [ shop ]"), THEIRS, POLICY_NOT_NAMED, NULL},
@@ -289,7 +298,8 @@ test_trust_domains(void)
 		{ALLOW("ipBlocks: [ 192.0.2.0/24 ]") POLICY("bank", "name", FROM("principals: [ " THEIRS " ]")), THEIRS,
 		 POLICY_ALLOWED, "name"},
 		/* "when" can name as well */
-		{POLICY("bank", "w", "rules: [ { when: [ { key: source.principal, values: [ \"core.example/*\" ] } ] } ]"),
+		{POLICY("bank", "w",
+			"rules: [ { when: [ { key: source.principal, values: [ \"core.example/*\" ] } ] } ]"),
 		 THEIRS, POLICY_ALLOWED, "w"},
 		{POLICY("bank", "w", "rules: [ { when: [ { key: source.principal, values: [ \"*teller\" ] } ] } ]"),
 		 THEIRS, POLICY_NOT_ALLOWED, "w"},
@@ -299,22 +309,27 @@ test_trust_domains(void)
 		 POLICY_NOT_ALLOWED, "w"},
 		/* refused: by what says no domain, too */
 		{ALLOW("principals: [ " THEIRS " ]") DENY("namespaces: [ bank ]"), THEIRS, POLICY_DENIED, "deny"},
-		{ALLOW("principals: [ " THEIRS " ]") DENY("serviceAccounts: [ teller ]"), THEIRS, POLICY_DENIED, "deny"},
-		{ALLOW("principals: [ " THEIRS " ]") DENY("principals: [ \"*/sa/teller\" ]"), THEIRS, POLICY_DENIED, "deny"},
+		{ALLOW("principals: [ " THEIRS " ]") DENY("serviceAccounts: [ teller ]"), THEIRS, POLICY_DENIED,
+		 "deny"},
+		{ALLOW("principals: [ " THEIRS " ]") DENY("principals: [ \"*/sa/teller\" ]"), THEIRS, POLICY_DENIED,
+		 "deny"},
 		{ALLOW("principals: [ " THEIRS " ]") DENY("principals: [ \"*\" ]"), THEIRS, POLICY_DENIED, "deny"},
-		{ALLOW("principals: [ \"core.example/*\" ], notNamespaces: [ bank ]"), THEIRS, POLICY_NOT_ALLOWED, "allow"},
+		{ALLOW("principals: [ \"core.example/*\" ], notNamespaces: [ bank ]"), THEIRS, POLICY_NOT_ALLOWED,
+		 "allow"},
 		{POLICY("bank", "p",
 			"rules: [ { from: [ { source: { notServiceAccounts: [ teller ] } } ], "
 			"when: [ { key: source.principal, values: [ \"core.example/*\" ] } ] } ]"),
 		 THEIRS, POLICY_NOT_ALLOWED, "p"},
-		{ALLOW("principals: [ \"core.example/*\" ], notPrincipals: [ \"*/sa/teller\" ]"), THEIRS, POLICY_NOT_ALLOWED,
-		 "allow"},
+		{ALLOW("principals: [ \"core.example/*\" ], notPrincipals: [ \"*/sa/teller\" ]"), THEIRS,
+		 POLICY_NOT_ALLOWED, "allow"},
 		/* spared: not by what says no domain */
 		{ALLOW("principals: [ " THEIRS " ]") DENY("notNamespaces: [ bank ]"), THEIRS, POLICY_DENIED, "deny"},
-		{ALLOW("principals: [ " THEIRS " ]") DENY("notServiceAccounts: [ teller ]"), THEIRS, POLICY_DENIED, "deny"},
+		{ALLOW("principals: [ " THEIRS " ]") DENY("notServiceAccounts: [ teller ]"), THEIRS, POLICY_DENIED,
+		 "deny"},
 		{ALLOW("principals: [ " THEIRS " ]") DENY("notPrincipals: [ \"*/sa/teller\" ]"), THEIRS, POLICY_DENIED,
 		 "deny"},
-		{ALLOW("principals: [ " THEIRS " ]") DENY("notPrincipals: [ " THEIRS " ]"), THEIRS, POLICY_ALLOWED, "allow"},
+		{ALLOW("principals: [ " THEIRS " ]") DENY("notPrincipals: [ " THEIRS " ]"), THEIRS, POLICY_ALLOWED,
+		 "allow"},
 		{DENY("notNamespaces: [ bank ]"), OURS, POLICY_ALLOWED_BY_DEFAULT, NULL},
 		/* "everyone who proved nothing" */
 		{ALLOW("principals: [ " THEIRS " ]") DENY("notPrincipals: [ \"*\" ]"), THEIRS, POLICY_ALLOWED, "allow"},
@@ -322,8 +337,8 @@ test_trust_domains(void)
 		{POLICY("bank", "all", "rules: [ {} ]") DENY("notPrincipals: [ \"*\" ]"), OURS, POLICY_ALLOWED, "all"},
 		/* D9: cluster.local is a domain like any other */
 		{ALLOW("principals: [ cluster.local/ns/bank/sa/teller ]"), OURS, POLICY_NOT_ALLOWED, "allow"},
-		{ALLOW("principals: [ cluster.local/ns/bank/sa/teller ]"), "cluster.local/ns/bank/sa/teller", POLICY_ALLOWED,
-		 "allow"},
+		{ALLOW("principals: [ cluster.local/ns/bank/sa/teller ]"), "cluster.local/ns/bank/sa/teller",
+		 POLICY_ALLOWED, "allow"},
 	};
 	CHECK(cases);
 }
@@ -374,16 +389,18 @@ test_addresses_ports_hosts(void)
 		{TO("ports: [ \"8443\" ], hosts: [ other.example ]"), OURS, POLICY_NOT_ALLOWED, "allow"},
 		/* conditions */
 		{WHEN("key: connection.sni, values: [ payments.example ]"), OURS, POLICY_ALLOWED, "allow"},
-		{WHEN("key: connection.sni, values: [ payments.bank.svc.cluster.local ]"), OURS, POLICY_NOT_ALLOWED, "allow"},
+		{WHEN("key: connection.sni, values: [ payments.bank.svc.cluster.local ]"), OURS, POLICY_NOT_ALLOWED,
+		 "allow"},
 		{WHEN("key: connection.sni, values: [ \"*\" ]"), OURS, POLICY_NOT_ALLOWED, "allow", .sni = ""},
 		{WHEN("key: connection.sni, notValues: [ x.example ]"), OURS, POLICY_ALLOWED, "allow", .sni = ""},
 		{WHEN("key: source.ip, values: [ 192.0.2.0/24 ], notValues: [ 192.0.2.7 ]"), OURS, POLICY_NOT_ALLOWED,
 		 "allow"},
-		{WHEN("key: source.ip, values: [ 192.0.2.0/24 ], notValues: [ 192.0.2.8 ]"), OURS, POLICY_ALLOWED, "allow"},
+		{WHEN("key: source.ip, values: [ 192.0.2.0/24 ], notValues: [ 192.0.2.8 ]"), OURS, POLICY_ALLOWED,
+		 "allow"},
 		{WHEN("key: destination.port, values: [ \"8443\" ]"), OURS, POLICY_ALLOWED, "allow"},
 		{WHEN("key: source.namespace, values: [ bank ]"), OURS, POLICY_ALLOWED, "allow"},
-		{WHEN("key: source.principal, values: [ " OURS " ] }, { key: destination.port, values: [ \"1\" ]"), OURS,
-		 POLICY_NOT_ALLOWED, "allow"},
+		{WHEN("key: source.principal, values: [ " OURS " ] }, { key: destination.port, values: [ \"1\" ]"),
+		 OURS, POLICY_NOT_ALLOWED, "allow"},
 	};
 	CHECK(cases);
 }
@@ -401,7 +418,8 @@ test_denial(void)
 	static const struct test_case cases[] = {
 		{DENY("principals: [ " OURS " ]"), OURS, POLICY_DENIED, "deny"},
 		{DENY("principals: [ " OURS " ]"), OURS "s", POLICY_ALLOWED_BY_DEFAULT, NULL},
-		{DENY("principals: [ " OURS " ]") POLICY("bank", "deny2", "action: DENY, " FROM("principals: [ " OURS " ]")),
+		{DENY("principals: [ " OURS " ]")
+			 POLICY("bank", "deny2", "action: DENY, " FROM("principals: [ " OURS " ]")),
 		 OURS, POLICY_DENIED, "deny"},
 		{ALLOW("principals: [ " OURS " ]") DENY("principals: [ " OURS " ]"), OURS, POLICY_DENIED, "deny"},
 		{DENY("principals: [ " OURS " ]") ALLOW("principals: [ " OURS " ]"), OURS, POLICY_DENIED, "deny"},
@@ -419,11 +437,12 @@ test_denial(void)
 		{DENY("principals: [ \"*\" ]") POLICY("bank", "all", "rules: [ {} ]"), "", POLICY_ALLOWED, "all"},
 		{DENY("notPrincipals: [ " OURS " ]") POLICY("bank", "all", "rules: [ {} ]"), "", POLICY_DENIED, "deny"},
 		{DENY("notNamespaces: [ bank ]") POLICY("bank", "all", "rules: [ {} ]"), "", POLICY_DENIED, "deny"},
-		{DENY("namespaces: [ bank ]") POLICY("bank", "all", "rules: [ {} ]"), "here.example/vm/a", POLICY_ALLOWED,
-		 "all"},
+		{DENY("namespaces: [ bank ]") POLICY("bank", "all", "rules: [ {} ]"), "here.example/vm/a",
+		 POLICY_ALLOWED, "all"},
 		/* a server name of the client's choice doesn't get around the service's own */
 		{POLICY("bank", "deny",
-			"action: DENY, rules: [ { to: [ { operation: { hosts: [ payments.bank.svc.cluster.local ] } } ] } ]"),
+			"action: DENY, rules: [ { to: [ { operation: { hosts: [ payments.bank.svc.cluster.local ] } } "
+			"] } ]"),
 		 OURS, POLICY_DENIED, "deny", .sni = "innocent.example"},
 		/* any source with any operation of a rule, and any rule */
 		{rules, OURS, POLICY_DENIED, "deny"},
@@ -471,8 +490,10 @@ test_nearest(void)
 	static const char policies[] = POLICY(
 		"bank", "p",
 		"rules: [ { from: [ { source: { principals: [ here.example/a ], ipBlocks: [ 10.0.0.0/8 ] } } ] }, "
-		"{ from: [ { source: { principals: [ " OURS " ] } } ], to: [ { operation: { ports: [ \"9443\" ] } } ] } ]");
-	static const struct test_case ours = {.principal = OURS}, theirs = {.principal = THEIRS}, nobody = {.principal = ""};
+		"{ from: [ { source: { principals: [ " OURS
+		" ] } } ], to: [ { operation: { ports: [ \"9443\" ] } } ] } ]");
+	static const struct test_case ours = {.principal = OURS}, theirs = {.principal = THEIRS},
+				      nobody = {.principal = ""};
 	struct policy_gap gap;
 
 	struct snapshot *snapshot = load(policies);
