@@ -86,6 +86,7 @@ struct model_tls {
 	/* resolved */
 	const struct credential_source *presented;
 	struct anchors_source anchors;
+	const struct backend_tls *compiled; /* for all backends that it alone speaks for */
 };
 
 /* A rule as it will be, but for map, and for pki, which is resolved from here. */

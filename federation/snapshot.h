@@ -204,6 +204,12 @@ const struct listener_tls *listener_server(const struct snapshot *snapshot, cons
 const struct service *listener_service(const struct snapshot *snapshot, const struct listener *listener,
 				       const char *host, size_t length);
 
+/* The server name for TLS with a backend: as its DestinationRule says, else outbound_.<port>_.<subset>_.<host> for
+ * ISTIO_MUTUAL, else the service's host. Returns the length; 0, and an empty text: none is sent, because the service is
+ * a wildcard and the client's name must do, or because it would be longer than any server takes. */
+enum { BACKEND_SNI_MAX = 256 }; /* with the NUL */
+size_t backend_sni(const struct backend *backend, char sni[BACKEND_SNI_MAX]);
+
 /* The backend of a port and subset (empty: none), or NULL; *has_port says whether the service has the port as TLS. */
 const struct backend *service_backend(const struct service *service, uint16_t port, const char *subset, size_t length,
 				      bool *has_port);

@@ -78,7 +78,7 @@ struct listener_tls {
 /* How TLS is begun with the endpoints of a backend. For bridged connections only: what is passed through is left as it
  * is.
  *
- * Without expected names, who must answer follows from where we go. SIMPLE, MUTUAL: a certificate for sni.
+ * Without expected names, who must answer follows from where we go. SIMPLE, MUTUAL: a certificate for backend_sni.
  * ISTIO_MUTUAL: a SPIFFE ID of endpoint->trust_domain in the service's namespace, /ns/<service->space>/sa/<account>,
  * where the account is endpoint->service_account, or any when that is empty or the endpoint is_gateway. Nobody else is
  * the service. */
@@ -86,7 +86,7 @@ struct backend_tls {
 	enum tls_mode mode;
 	const struct credential_source *credential; /* MUTUAL */
 	struct anchors_source servers;              /* ANCHORS_NONE: DISABLE */
-	struct name sni;                            /* never empty but for DISABLE and wildcard services */
+	struct name sni;                            /* empty: what backend_sni makes of the backend */
 	const struct expected_name *names;
 	uint32_t n_names;
 	bool automatic; /* no DestinationRule says the mode: it follows from the service */
