@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* trust_sources.h's part of a snapshot. Most of it was read as it will be; what is left is to fill in what follows from
+/* trust_spec.h's part of a snapshot. Most of it was read as it will be; what is left is to fill in what follows from
  * something else, and to put lists together. */
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 #include "platform/text.h"
 
 static void
-compile_identity(struct model *model, struct identity_source *identity)
+compile_identity(struct model *model, struct identity_spec *identity)
 {
 	const struct model_federation *federation = model->federation;
 	struct text id = {0};
@@ -55,18 +55,18 @@ compile_maps(struct model *model, struct snapshot *snapshot, struct arena *arena
 		n_maps++;
 		n_rules += map->n_rules;
 	}
-	struct identity_map_source *maps = arena_array(arena, n_maps, sizeof(*maps));
-	struct identity_rule_source *rules = arena_array(arena, n_rules, sizeof(*rules));
+	struct identity_map_spec *maps = arena_array(arena, n_maps, sizeof(*maps));
+	struct identity_rule_spec *rules = arena_array(arena, n_rules, sizeof(*rules));
 	snapshot->identity_maps = maps;
 	snapshot->identity_rules = rules;
 	for (const struct model_identity_map *map = model->identity_maps; map != NULL; map = map->next) {
-		struct identity_map_source *to = &maps[snapshot->n_identity_maps++];
-		*to = (struct identity_map_source){.name = map->meta.name,
-						   .space = map->meta.space,
-						   .trust_domain = map->trust_domain.name,
-						   .origin = map->meta.origin};
+		struct identity_map_spec *to = &maps[snapshot->n_identity_maps++];
+		*to = (struct identity_map_spec){.name = map->meta.name,
+						 .space = map->meta.space,
+						 .trust_domain = map->trust_domain.name,
+						 .origin = map->meta.origin};
 		for (uint32_t i = 0; i < map->n_rules; i++) {
-			struct identity_rule_source *rule = &rules[snapshot->n_identity_rules++];
+			struct identity_rule_spec *rule = &rules[snapshot->n_identity_rules++];
 			*rule = map->rules[i].rule;
 			rule->map = to;
 			rule->dns = name_or_empty(rule->dns);
@@ -78,8 +78,8 @@ compile_maps(struct model *model, struct snapshot *snapshot, struct arena *arena
 void
 compile_trust(struct model *model, struct snapshot *snapshot, struct arena *arena)
 {
-	const struct credential_source **credentials =
-		arena_array(arena, model->n_credentials, sizeof(struct credential_source *));
+	const struct credential_spec **credentials =
+		arena_array(arena, model->n_credentials, sizeof(struct credential_spec *));
 
 	compile_identity(model, &snapshot->identity);
 	compile_domains(model->federation, snapshot);

@@ -25,7 +25,7 @@
 #include <stdint.h>
 
 #include "federation/name.h"
-#include "federation/trust_sources.h"
+#include "federation/trust_spec.h"
 #include "platform/ip_addr.h"
 
 enum load_balancer { LB_ROUND_ROBIN, LB_LEAST_REQUEST, LB_RANDOM };
@@ -134,16 +134,16 @@ struct snapshot {
 	uint32_t n_endpoints;
 	const struct backend *const *backends;
 	uint32_t n_backends;
-	struct identity_source identity;
+	struct identity_spec identity;
 	const struct federated_domain *domains; /* by trust domain */
 	uint32_t n_domains;
-	const struct legacy_pki_source *pkis;
+	const struct legacy_pki_spec *pkis;
 	uint32_t n_pkis;
-	const struct credential_source *const *credentials;
+	const struct credential_spec *const *credentials;
 	uint32_t n_credentials;
-	const struct identity_map_source *identity_maps;
+	const struct identity_map_spec *identity_maps;
 	uint32_t n_identity_maps;
-	const struct identity_rule_source *identity_rules; /* of all maps, in the order in which they are asked */
+	const struct identity_rule_spec *identity_rules; /* of all maps, in the order in which they are asked */
 	uint32_t n_identity_rules;
 	size_t bytes; /* of the arena */
 	/* the maps and the arena: snapshot.c's own */
