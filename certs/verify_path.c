@@ -138,8 +138,8 @@ issues_any(X509 *anchor, STACK_OF(X509) * certs)
 	return false;
 }
 
-/* The chain ends somewhere: at a certificate that signed another of them, and may not? OpenSSL doesn't take such a one
- * for an issuer, and then only misses one. */
+/* What otherwise says too little: a certificate that signed another of them and may not. Depending on its extensions
+ * OpenSSL doesn't take such a one for an issuer and only misses one, or calls all cases one. */
 static enum cert_error
 explain_untrusted(STACK_OF(X509) * certs)
 {
@@ -154,7 +154,7 @@ explain_untrusted(STACK_OF(X509) * certs)
 			if ((X509_get_key_usage(issuer) & KU_KEY_CERT_SIGN) == 0)
 				return CERT_CA_KEY_USAGE;
 		}
-	return CERT_CHAIN_UNTRUSTED;
+	return otherwise;
 }
 
 /* OpenSSL takes a certificate of version 1, or without basicConstraints, for a CA's in some cases. RFC 5280 doesn't. */
@@ -179,8 +179,8 @@ verify_path(struct trust_view *view, STACK_OF(X509) * anchors, STACK_OF(X509) * 
 		if (issues_any(sk_X509_value(anchors, i), certs) &&
 		    try_one(view, sk_X509_value(anchors, i), certs, role, now, path) == CERT_NONE)
 			error = CERT_NONE;
-	if (error == CERT_CHAIN_UNTRUSTED)
-		error = explain_untrusted(certs);
+	if (error == CERT_CHAIN_UNTRUSTED || error == CERT_CA_NOT_CA)
+		error = explain(error, certs);
 	if (error == CERT_NONE)
 		error = check_authorities(*path);
 	if (error != CERT_NONE) {
