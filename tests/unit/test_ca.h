@@ -246,7 +246,8 @@ test_free(struct test_ca *ca)
 
 /* A chain as SSL gives it; borrowed, ended by NULL. sk_X509_free. */
 #define TEST_CHAIN(...) test_chain((X509 *[]){__VA_ARGS__, NULL})
-static inline STACK_OF(X509) * test_chain(X509 **certs)
+static inline STACK_OF(X509) *
+test_chain(X509 **certs)
 {
 	STACK_OF(X509) *chain = sk_X509_new_null();
 

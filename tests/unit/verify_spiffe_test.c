@@ -26,7 +26,7 @@ add_domain(struct trust *to, const char *domain, X509 *const *certs, unsigned n)
 
 /* Verifies and, when it passes, holds what came out against what must be. */
 static enum cert_error
-verify(struct trust_view *by, STACK_OF(X509) * chain, enum peer_role role, int64_t now, const char *id)
+verify(struct trust_view *by, STACK_OF(X509) *chain, enum peer_role role, int64_t now, const char *id)
 {
 	struct peer_identity *identity = (struct peer_identity *)1;
 	enum cert_error error = verify_spiffe(by, chain, role, now, &identity);
@@ -315,7 +315,7 @@ test_l14_explicit_curve(void)
 	/* Through DER: what was decoded counts. */
 	size_t length;
 	unsigned char *der = test_der(leaf.cert, &length);
-	STACK_OF(X509) * chain;
+	STACK_OF(X509) *chain;
 	CU_ASSERT_EQUAL_FATAL(verify_parse(NULL, &(struct peer_bytes){(char *)der, (uint32_t)length}, 1, &chain),
 			      CERT_NONE);
 	struct peer_identity *identity;
@@ -562,7 +562,7 @@ test_l17_name_constraints(void)
 static enum cert_error
 parse(const unsigned char *der, size_t length)
 {
-	STACK_OF(X509) * chain;
+	STACK_OF(X509) *chain;
 	/* In memory of exactly that length. */
 	char *copy = malloc(length + 1);
 	memcpy(copy, der, length);
@@ -628,7 +628,7 @@ test_l18_lengths(void)
 
 	/* A certificate larger than any: by names. */
 	struct peer_bytes large = {calloc(1, VERIFY_CERT_BYTES_MAX + 1), VERIFY_CERT_BYTES_MAX + 1};
-	STACK_OF(X509) * chain;
+	STACK_OF(X509) *chain;
 	CU_ASSERT_EQUAL(verify_parse(NULL, &large, 1, &chain), CERT_CERT_LARGE);
 	CU_ASSERT_EQUAL(verify_parse(NULL, &large, 0, &chain), CERT_CHAIN_EMPTY);
 	CU_ASSERT_EQUAL(verify_parse(NULL, &large, VERIFY_CHAIN_MAX + 1, &chain), CERT_CHAIN_LONG);
@@ -669,7 +669,7 @@ test_d3_same_name(void)
 	size_t length;
 	unsigned char *der = test_der(leaf.cert, &length);
 	der[length - 1] ^= 1;
-	STACK_OF(X509) * chain;
+	STACK_OF(X509) *chain;
 	struct peer_identity *identity;
 	CU_ASSERT_EQUAL(verify_parse(NULL, &(struct peer_bytes){(char *)der, (uint32_t)length}, 1, &chain), CERT_NONE);
 	expect("a signature with a bit turned", verify_spiffe(view, chain, PEER_CLIENT, TEST_NOW, &identity),
