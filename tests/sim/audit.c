@@ -676,6 +676,15 @@ may_end(const struct connection *connection, enum reason reason)
 	}
 }
 
+/* A ghost is refused in the step in which it is asked about: what comes later is about the connection itself. */
+static void
+lay_ghosts(void)
+{
+	for (unsigned i = 0; world.haunted && i < world.n_connections; i++)
+		world.connections[i].haunted = false;
+	world.haunted = false;
+}
+
 void
 audit_events(void)
 {
@@ -719,6 +728,7 @@ audit_events(void)
 			connection->excused = true;
 		}
 	}
+	lay_ghosts();
 }
 
 static bool
