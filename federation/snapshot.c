@@ -43,22 +43,40 @@ snapshot_listener(const struct snapshot *snapshot, const struct ip_addr *local, 
 	return listener != NULL ? listener : find_listener(snapshot, &any, port);
 }
 
+/* What the most specific pattern that matches a server name stands for. */
+static bool
+find_pattern(const struct name_map *patterns, const char *sni, size_t length, uint32_t *index)
+{
+	struct host_walk walk = {.key = sni, .length = length};
+
+	/* A name that begins like a pattern's key is no host name. */
+	if (length > 0 && sni[0] == '.')
+		return false;
+	while (host_walk_next(&walk)) {
+		if (name_map_find(patterns, walk.key, walk.length, index))
+			return true;
+	}
+	return false;
+}
+
 const struct route *
 listener_route(const struct snapshot *snapshot, const struct listener *listener, const char *sni, size_t length)
 {
 	const struct snapshot_maps *maps = snapshot->maps;
-	const struct name_map *routes = &maps->listeners[listener->index].routes;
-	struct host_walk walk = {.key = sni, .length = length};
 	uint32_t index;
 
-	/* A name that begins like a pattern's key is no host name. */
-	if (length > 0 && sni[0] == '.')
-		return NULL;
-	while (host_walk_next(&walk)) {
-		if (name_map_find(routes, walk.key, walk.length, &index))
-			return &maps->routes[index];
-	}
-	return NULL;
+	return find_pattern(&maps->listeners[listener->index].routes, sni, length, &index) ? &maps->routes[index]
+											   : NULL;
+}
+
+const struct listener_tls *
+listener_server(const struct snapshot *snapshot, const struct listener *listener, const char *sni, size_t length)
+{
+	uint32_t index;
+
+	return find_pattern(&snapshot->maps->listeners[listener->index].servers, sni, length, &index)
+		       ? &listener->tls[index]
+		       : NULL;
 }
 
 const struct service *

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* trust_sources.h's part of a snapshot. Most of it was read as it will be; what is left is to fill in what follows from
+ * something else, and to put lists together. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "federation/compile.h"
+#include "platform/text.h"
+
+static void
+compile_identity(struct model *model, struct identity_source *identity)
+{
+	const struct model_federation *federation = model->federation;
+	struct text id = {0};
+
+	*identity = federation->identity;
+	identity->folder = name_or_empty(identity->folder);
+	identity->ca_certificate = name_or_empty(identity->ca_certificate);
+	identity->ca_key = name_or_empty(identity->ca_key);
+	if (identity->kind == OWN_IDENTITY_EMBEDDED && identity->spiffe_id.length == 0) {
+		text_print(&id, "spiffe://%s/gateway/%s", federation->trust_domain.bytes, federation->cluster_id.bytes);
+		identity->spiffe_id = text_pool_add(&model->names, id.bytes, id.length);
+		text_free(&id);
+	}
+	identity->spiffe_id = name_or_empty(identity->spiffe_id);
+}
+
+static int
+compare_domains(const void *left, const void *right)
+{
+	const struct federated_domain *a = left, *b = right;
+	return strcmp(a->trust_domain.bytes, b->trust_domain.bytes);
+}
+
+static void
+compile_domains(struct model_federation *federation, struct snapshot *snapshot)
+{
+	for (uint32_t i = 0; i < federation->n_domains; i++) {
+		struct federated_domain *domain = &federation->domains[i];
+		domain->endpoint_url = name_or_empty(domain->endpoint_url);
+		domain->endpoint_spiffe_id = name_or_empty(domain->endpoint_spiffe_id);
+	}
+	if (federation->n_domains > 1)
+		qsort(federation->domains, federation->n_domains, sizeof(*federation->domains), compare_domains);
+	snapshot->domains = federation->domains;
+	snapshot->n_domains = federation->n_domains;
+}
+
+static void
+compile_maps(struct model *model, struct snapshot *snapshot, struct arena *arena)
+{
+	uint32_t n_maps = 0, n_rules = 0;
+
+	for (const struct model_identity_map *map = model->identity_maps; map != NULL; map = map->next) {
+		n_maps++;
+		n_rules += map->n_rules;
+	}
+	struct identity_map_source *maps = arena_array(arena, n_maps, sizeof(*maps));
+	struct identity_rule_source *rules = arena_array(arena, n_rules, sizeof(*rules));
+	snapshot->identity_maps = maps;
+	snapshot->identity_rules = rules;
+	for (const struct model_identity_map *map = model->identity_maps; map != NULL; map = map->next) {
+		struct identity_map_source *to = &maps[snapshot->n_identity_maps++];
+		*to = (struct identity_map_source){.name = map->meta.name,
+						   .space = map->meta.space,
+						   .trust_domain = map->trust_domain.name,
+						   .origin = map->meta.origin};
+		for (uint32_t i = 0; i < map->n_rules; i++) {
+			struct identity_rule_source *rule = &rules[snapshot->n_identity_rules++];
+			*rule = map->rules[i].rule;
+			rule->map = to;
+			rule->dns = name_or_empty(rule->dns);
+			rule->interface = name_or_empty(rule->interface);
+		}
+	}
+}
+
+void
+compile_trust(struct model *model, struct snapshot *snapshot, struct arena *arena)
+{
+	const struct credential_source **credentials =
+		arena_array(arena, model->n_credentials, sizeof(struct credential_source *));
+
+	compile_identity(model, &snapshot->identity);
+	compile_domains(model->federation, snapshot);
+	snapshot->pkis = model->federation->pkis;
+	snapshot->n_pkis = model->federation->n_pkis;
+	for (uint32_t i = 0; i < model->n_credentials; i++)
+		credentials[i] = model->credentials[i];
+	snapshot->credentials = credentials;
+	snapshot->n_credentials = model->n_credentials;
+	compile_maps(model, snapshot, arena);
+}
+
+const struct listener_tls *
+compile_listener_tls(const struct model_listener *from, struct arena *arena)
+{
+	struct listener_tls *list = arena_array(arena, from->n_tls, sizeof(*list));
+
+	for (const struct model_server *server = from->gateway->servers; server != NULL; server = server->next) {
+		const struct model_tls *tls = &server->tls;
+		/* A server of no host is in no list of hosts, and can't be. */
+		if (server->port != from->server->port || !ip_addr_equal(&server->bind, &from->server->bind))
+			continue;
+		list[server->tls_index] = (struct listener_tls){.mode = tls->mode,
+								.credential = tls->presented,
+								.clients = tls->anchors,
+								.names = tls->names,
+								.n_names = tls->n_names,
+								.least = tls->least,
+								.most = tls->most,
+								.origin = server->origin};
+	}
+	return list;
+}
+
+/* Of a ServiceEntry's subjectAltNames, those that such a mode can verify. */
+static void
+use_entry_names(const struct model_service_entry *entry, struct backend_tls *tls, struct arena *arena)
+{
+	bool spiffe = tls->mode == TLS_MODE_ISTIO_MUTUAL;
+	struct expected_name *names = arena_array(arena, entry->n_names, sizeof(*names));
+
+	tls->names = names;
+	for (uint32_t i = 0; i < entry->n_names; i++) {
+		if (entry->names[i].is_spiffe_id == spiffe)
+			names[tls->n_names++] = entry->names[i];
+	}
+}
+
+static struct name
+default_sni(struct model *model, struct name host, uint16_t port, struct name subset, enum tls_mode mode)
+{
+	struct text sni = {0};
+
+	if (host.bytes[0] == '*')
+		return (struct name){.bytes = ""};
+	if (mode != TLS_MODE_ISTIO_MUTUAL)
+		return host;
+	text_print(&sni, "outbound_.%u_.%s_.%s", port, subset.bytes, host.bytes);
+	struct name name = text_pool_add(&model->names, sni.bytes, sni.length);
+	text_free(&sni);
+	return name;
+}
+
+const struct backend_tls *
+compile_backend_tls(struct model *model, const struct model_service *service, const struct model_port *port,
+		    struct name subset, const struct model_policy *policy, struct arena *arena)
+{
+	static const struct backend_tls none = {.mode = TLS_MODE_DISABLE, .sni = {.bytes = ""}, .automatic = true};
+	const struct model_tls *said = policy->tls;
+	enum tls_mode mode = model_tls_mode(policy, service->entry, port);
+
+	if (said == NULL && mode == TLS_MODE_DISABLE)
+		return &none;
+	struct backend_tls *tls = arena_alloc(arena, sizeof(*tls));
+	*tls = (struct backend_tls){.mode = mode, .automatic = said == NULL, .sni = {.bytes = ""}};
+	if (said != NULL) {
+		tls->credential = said->presented;
+		tls->servers = said->anchors;
+		tls->sni = name_or_empty(said->sni);
+		tls->names = said->names;
+		tls->n_names = said->n_names;
+		tls->origin = said->origin;
+	} else {
+		tls->servers.kind = ANCHORS_FEDERATION;
+	}
+	if (mode == TLS_MODE_DISABLE)
+		return tls;
+	if (tls->sni.length == 0)
+		tls->sni = default_sni(model, service->host, port->number, subset, mode);
+	if (tls->n_names == 0 && service->entry->n_names > 0)
+		use_entry_names(service->entry, tls, arena);
+	return tls;
+}
