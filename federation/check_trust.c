@@ -60,7 +60,7 @@ index_federation(struct trust *trust)
 	}
 }
 
-static const struct legacy_pki_source *
+static const struct legacy_pki_spec *
 find_pki(const struct trust *trust, const char *name, size_t length)
 {
 	uint32_t index;
@@ -72,10 +72,10 @@ find_pki(const struct trust *trust, const char *name, size_t length)
 
 /* A name means the legacy PKI of that name, or of that name with "-cacert" behind it, as Istio names a secret's
  * authorities; else ca.crt of the credential. */
-static struct anchors_source
+static struct anchors_spec
 find_anchors(struct trust *trust, const struct model_mention *mention)
 {
-	const struct legacy_pki_source *pki = find_pki(trust, mention->name.bytes, mention->name.length);
+	const struct legacy_pki_spec *pki = find_pki(trust, mention->name.bytes, mention->name.length);
 
 	if (pki == NULL) {
 		trust->key.length = 0;
@@ -83,10 +83,10 @@ find_anchors(struct trust *trust, const struct model_mention *mention)
 		pki = find_pki(trust, trust->key.bytes, trust->key.length);
 	}
 	if (pki != NULL)
-		return (struct anchors_source){.kind = ANCHORS_LEGACY_PKI, .pki = pki};
-	struct credential_source *credential = model_credential(trust->check->model, mention);
+		return (struct anchors_spec){.kind = ANCHORS_LEGACY_PKI, .pki = pki};
+	struct credential_spec *credential = model_credential(trust->check->model, mention);
 	credential->needs_ca = true;
-	return (struct anchors_source){.kind = ANCHORS_CREDENTIAL, .credential = credential};
+	return (struct anchors_spec){.kind = ANCHORS_CREDENTIAL, .credential = credential};
 }
 
 static void
@@ -99,7 +99,7 @@ resolve_tls(struct trust *trust, struct model_tls *tls, bool server)
 		return;
 	}
 	if (server || tls->mode == TLS_MODE_MUTUAL) {
-		struct credential_source *presented = model_credential(trust->check->model, &tls->credential);
+		struct credential_spec *presented = model_credential(trust->check->model, &tls->credential);
 		presented->needs_chain = true;
 		tls->presented = presented;
 	}
@@ -174,7 +174,7 @@ resolve_pki(struct trust *trust, struct model_identity_rule *rule)
 /* Keys of what a rule takes. Two are alike when the rules are, so covering is looked for by making the rule wider in
  * each way that another may be. */
 static void
-legacy_key(struct text *key, const struct identity_rule_source *rule, struct name pki, const char *dns, size_t length,
+legacy_key(struct text *key, const struct identity_rule_spec *rule, struct name pki, const char *dns, size_t length,
 	   bool pinned)
 {
 	key->length = 0;
@@ -184,7 +184,7 @@ legacy_key(struct text *key, const struct identity_rule_source *rule, struct nam
 }
 
 static void
-network_key(struct text *key, const struct identity_rule_source *rule, unsigned length)
+network_key(struct text *key, const struct identity_rule_spec *rule, unsigned length)
 {
 	struct ip_addr addr = rule->source.addr;
 	unsigned kept = length + (ip_addr_is_v4(&addr) ? 96u : 0u);
@@ -208,7 +208,7 @@ find_taken(const struct trust *trust)
 static const struct origin *
 find_wider(struct trust *trust, const struct model_identity_rule *from)
 {
-	const struct identity_rule_source *rule = &from->rule;
+	const struct identity_rule_spec *rule = &from->rule;
 	const struct origin *wider = NULL;
 
 	if (rule->from == IDENTITY_FROM_NETWORK) {

@@ -240,8 +240,7 @@ make_backend(struct compiler *compiler, const struct service *service, const str
 		.max_connections = policy.max_connections,
 		.proxy_protocol = policy.has_proxy,
 	};
-	backend->tls =
-		compile_backend_tls(compiler->model, from, port, backend->subset, &policy, &compiler->maps->arena);
+	backend->tls = compile_backend_tls(entry, port, &policy, &compiler->maps->arena);
 	compiler->name.length = 0;
 	text_print(&compiler->name, "%s|%u|%s", service->host.bytes, port->number, backend->subset.bytes);
 	backend->live = get_slot(compiler, 'b', &service->origin);

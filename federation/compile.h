@@ -32,9 +32,8 @@ struct snapshot *compile_model(struct model *model, struct snapshot_maps *maps, 
 void compile_trust(struct model *model, struct snapshot *snapshot, struct arena *arena);
 /* How the servers of a listener end TLS, one for each. */
 const struct listener_tls *compile_listener_tls(const struct model_listener *from, struct arena *arena);
-/* How TLS is begun with a port and subset (empty: none) of a service, by their policy. */
-const struct backend_tls *compile_backend_tls(struct model *model, const struct model_service *service,
-					      const struct model_port *port, struct name subset,
+/* How TLS is begun with a port of a service, by their policy. */
+const struct backend_tls *compile_backend_tls(const struct model_service_entry *entry, const struct model_port *port,
 					      const struct model_policy *policy, struct arena *arena);
 
 /* A name that was never set is the empty text, which can be printed as well. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* trust_sources.h's part of a snapshot. Most of it was read as it will be; what is left is to fill in what follows from
+/* trust_spec.h's part of a snapshot. Most of it was read as it will be; what is left is to fill in what follows from
  * something else, and to put lists together. */
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 #include "platform/text.h"
 
 static void
-compile_identity(struct model *model, struct identity_source *identity)
+compile_identity(struct model *model, struct identity_spec *identity)
 {
 	const struct model_federation *federation = model->federation;
 	struct text id = {0};
@@ -55,18 +55,18 @@ compile_maps(struct model *model, struct snapshot *snapshot, struct arena *arena
 		n_maps++;
 		n_rules += map->n_rules;
 	}
-	struct identity_map_source *maps = arena_array(arena, n_maps, sizeof(*maps));
-	struct identity_rule_source *rules = arena_array(arena, n_rules, sizeof(*rules));
+	struct identity_map_spec *maps = arena_array(arena, n_maps, sizeof(*maps));
+	struct identity_rule_spec *rules = arena_array(arena, n_rules, sizeof(*rules));
 	snapshot->identity_maps = maps;
 	snapshot->identity_rules = rules;
 	for (const struct model_identity_map *map = model->identity_maps; map != NULL; map = map->next) {
-		struct identity_map_source *to = &maps[snapshot->n_identity_maps++];
-		*to = (struct identity_map_source){.name = map->meta.name,
-						   .space = map->meta.space,
-						   .trust_domain = map->trust_domain.name,
-						   .origin = map->meta.origin};
+		struct identity_map_spec *to = &maps[snapshot->n_identity_maps++];
+		*to = (struct identity_map_spec){.name = map->meta.name,
+						 .space = map->meta.space,
+						 .trust_domain = map->trust_domain.name,
+						 .origin = map->meta.origin};
 		for (uint32_t i = 0; i < map->n_rules; i++) {
-			struct identity_rule_source *rule = &rules[snapshot->n_identity_rules++];
+			struct identity_rule_spec *rule = &rules[snapshot->n_identity_rules++];
 			*rule = map->rules[i].rule;
 			rule->map = to;
 			rule->dns = name_or_empty(rule->dns);
@@ -78,8 +78,8 @@ compile_maps(struct model *model, struct snapshot *snapshot, struct arena *arena
 void
 compile_trust(struct model *model, struct snapshot *snapshot, struct arena *arena)
 {
-	const struct credential_source **credentials =
-		arena_array(arena, model->n_credentials, sizeof(struct credential_source *));
+	const struct credential_spec **credentials =
+		arena_array(arena, model->n_credentials, sizeof(struct credential_spec *));
 
 	compile_identity(model, &snapshot->identity);
 	compile_domains(model->federation, snapshot);
@@ -128,48 +128,37 @@ use_entry_names(const struct model_service_entry *entry, struct backend_tls *tls
 	}
 }
 
-static struct name
-default_sni(struct model *model, struct name host, uint16_t port, struct name subset, enum tls_mode mode)
-{
-	struct text sni = {0};
-
-	if (host.bytes[0] == '*')
-		return (struct name){.bytes = ""};
-	if (mode != TLS_MODE_ISTIO_MUTUAL)
-		return host;
-	text_print(&sni, "outbound_.%u_.%s_.%s", port, subset.bytes, host.bytes);
-	struct name name = text_pool_add(&model->names, sni.bytes, sni.length);
-	text_free(&sni);
-	return name;
-}
-
+/* Backends share what their policy says, as long as their service adds nothing. */
 const struct backend_tls *
-compile_backend_tls(struct model *model, const struct model_service *service, const struct model_port *port,
-		    struct name subset, const struct model_policy *policy, struct arena *arena)
+compile_backend_tls(const struct model_service_entry *entry, const struct model_port *port,
+		    const struct model_policy *policy, struct arena *arena)
 {
-	static const struct backend_tls none = {.mode = TLS_MODE_DISABLE, .sni = {.bytes = ""}, .automatic = true};
-	const struct model_tls *said = policy->tls;
-	enum tls_mode mode = model_tls_mode(policy, service->entry, port);
+	static const struct backend_tls plain = {.mode = TLS_MODE_DISABLE, .sni = {.bytes = ""}, .automatic = true};
+	static const struct backend_tls mesh = {.mode = TLS_MODE_ISTIO_MUTUAL,
+						.servers = {.kind = ANCHORS_FEDERATION},
+						.sni = {.bytes = ""},
+						.automatic = true};
+	struct model_tls *said = policy->tls;
+	enum tls_mode mode = model_tls_mode(policy, entry, port);
+	bool names = entry->n_names > 0 && mode != TLS_MODE_DISABLE && (said == NULL || said->n_names == 0);
 
-	if (said == NULL && mode == TLS_MODE_DISABLE)
-		return &none;
+	if (said == NULL && !names)
+		return mode == TLS_MODE_DISABLE ? &plain : &mesh;
+	if (said != NULL && said->compiled != NULL && !names)
+		return said->compiled;
 	struct backend_tls *tls = arena_alloc(arena, sizeof(*tls));
-	*tls = (struct backend_tls){.mode = mode, .automatic = said == NULL, .sni = {.bytes = ""}};
-	if (said != NULL) {
-		tls->credential = said->presented;
-		tls->servers = said->anchors;
-		tls->sni = name_or_empty(said->sni);
-		tls->names = said->names;
-		tls->n_names = said->n_names;
-		tls->origin = said->origin;
-	} else {
-		tls->servers.kind = ANCHORS_FEDERATION;
-	}
-	if (mode == TLS_MODE_DISABLE)
-		return tls;
-	if (tls->sni.length == 0)
-		tls->sni = default_sni(model, service->host, port->number, subset, mode);
-	if (tls->n_names == 0 && service->entry->n_names > 0)
-		use_entry_names(service->entry, tls, arena);
+	*tls = mesh;
+	if (said != NULL)
+		*tls = (struct backend_tls){.mode = mode,
+					    .credential = said->presented,
+					    .servers = said->anchors,
+					    .sni = name_or_empty(said->sni),
+					    .names = said->names,
+					    .n_names = said->n_names,
+					    .origin = said->origin};
+	if (names)
+		use_entry_names(entry, tls, arena);
+	else
+		said->compiled = tls;
 	return tls;
 }

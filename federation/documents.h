@@ -14,7 +14,7 @@ documents_kind federation_kind_read, gateway_read, service_entry_read, workload_
 	virtual_service_read, identity_map_read, authorization_policy_read;
 
 /* federation_trust.c: parts of a Federation. False when the identity can't be relied on. */
-bool federation_identity_read(struct reader *reader, const struct yaml_node *node, struct identity_source *identity);
+bool federation_identity_read(struct reader *reader, const struct yaml_node *node, struct identity_spec *identity);
 void federation_domains_read(struct reader *reader, const struct yaml_node *list, struct model_federation *federation);
 void federation_pkis_read(struct reader *reader, const struct yaml_node *list, struct model_federation *federation);
 

@@ -82,7 +82,7 @@ read_spiffe_id(struct reader *reader, const struct yaml_node *node, const char *
 }
 
 static void
-read_embedded(struct reader *reader, const struct yaml_node *node, struct identity_source *identity)
+read_embedded(struct reader *reader, const struct yaml_node *node, struct identity_spec *identity)
 {
 	const struct yaml_node *values[EMBEDDED_FIELDS];
 	unsigned key_type = KEY_EC_P256;
@@ -112,7 +112,7 @@ read_embedded(struct reader *reader, const struct yaml_node *node, struct identi
 }
 
 bool
-federation_identity_read(struct reader *reader, const struct yaml_node *node, struct identity_source *identity)
+federation_identity_read(struct reader *reader, const struct yaml_node *node, struct identity_spec *identity)
 {
 	const struct yaml_node *values[IDENTITY_FIELDS];
 	size_t raised = reader->report->n_raised;
@@ -226,7 +226,7 @@ federation_domains_read(struct reader *reader, const struct yaml_node *list, str
 }
 
 static void
-read_pki(struct reader *reader, const struct yaml_node *const *values, struct legacy_pki_source *pki)
+read_pki(struct reader *reader, const struct yaml_node *const *values, struct legacy_pki_spec *pki)
 {
 	unsigned revocation;
 
@@ -248,7 +248,7 @@ federation_pkis_read(struct reader *reader, const struct yaml_node *list, struct
 	federation->pkis = arena_array(reader->model->names.arena, list->length, sizeof(*federation->pkis));
 	for (const struct yaml_node *node = list->first; node != NULL; node = node->next) {
 		const struct yaml_node *values[PKI_FIELDS];
-		struct legacy_pki_source *pki = &federation->pkis[federation->n_pkis];
+		struct legacy_pki_spec *pki = &federation->pkis[federation->n_pkis];
 		uint32_t *line;
 		schema_read(reader, node, &pki_schema, values);
 		read_pki(reader, values, pki);

@@ -32,7 +32,7 @@ static const char label_template[] = "{dns.label}";
 enum { LABEL_TEMPLATE = sizeof(label_template) - 1 };
 
 static void
-read_dns(struct reader *reader, const struct yaml_node *node, struct identity_rule_source *rule)
+read_dns(struct reader *reader, const struct yaml_node *node, struct identity_rule_spec *rule)
 {
 	if (!schema_host(reader, node, true, &rule->dns))
 		return;
@@ -48,7 +48,7 @@ static void
 read_legacy(struct reader *reader, const struct yaml_node *from, const struct yaml_node **values,
 	    struct model_identity_rule *to)
 {
-	struct identity_rule_source *rule = &to->rule;
+	struct identity_rule_spec *rule = &to->rule;
 
 	rule->from = IDENTITY_FROM_LEGACY;
 	to->pki.origin = reader_origin(reader, values[FROM_PKI]);
@@ -91,7 +91,7 @@ read_source(struct reader *reader, const struct yaml_node *node, struct ip_prefi
 
 static void
 read_network(struct reader *reader, const struct yaml_node *from, const struct yaml_node **values,
-	     struct identity_rule_source *rule)
+	     struct identity_rule_spec *rule)
 {
 	rule->from = IDENTITY_FROM_NETWORK;
 	/* An address alone proves nothing where it could have come in anywhere. */
@@ -155,15 +155,13 @@ check_id(struct reader *reader, const struct model_identity_map *map, const stru
 
 static void
 read_id(struct reader *reader, const struct model_identity_map *map, const struct yaml_node *node,
-	struct identity_rule_source *rule)
+	struct identity_rule_spec *rule)
 {
 	struct text filled = {0}, kept = {0};
 	const char *mark = strstr(node->text, label_template);
 	const char *after = mark == NULL ? node->text + node->length : mark + LABEL_TEMPLATE;
 	size_t before = mark == NULL ? node->length : (size_t)(mark - node->text);
 
-	rule->template = mark != NULL;
-	rule->label_at = (uint32_t)before;
 	text_add(&kept, node->text, before);
 	text_add(&filled, node->text, before);
 	for (unsigned i = 0; mark != NULL && i < SYNTAX_LABEL_MAX; i++)
@@ -180,7 +178,7 @@ read_id(struct reader *reader, const struct model_identity_map *map, const struc
 			     quote(node->text, node->length).text);
 	else
 		check_id(reader, map, node, &filled);
-	rule->spiffe_id = text_pool_add(&reader->model->names, kept.bytes, kept.length);
+	rule->spiffe_id = text_pool_add(&reader->model->names, node->text, node->length);
 	text_free(&kept);
 	text_free(&filled);
 }

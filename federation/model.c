@@ -161,7 +161,7 @@ model_path(struct model *model, const char *file, const char *path)
 	return name;
 }
 
-struct credential_source *
+struct credential_spec *
 model_credential(struct model *model, const struct model_mention *mention)
 {
 	struct text inside = {0};
@@ -176,12 +176,12 @@ model_credential(struct model *model, const struct model_mention *mention)
 	if (model->n_credentials == model->credentials_capacity) {
 		model->credentials_capacity = model->credentials_capacity == 0 ? 16 : model->credentials_capacity * 2;
 		model->credentials =
-			realloc(model->credentials, model->credentials_capacity * sizeof(struct credential_source *));
+			realloc(model->credentials, model->credentials_capacity * sizeof(struct credential_spec *));
 		if (model->credentials == NULL)
 			abort();
 	}
-	struct credential_source *credential = arena_alloc(model->names.arena, sizeof(*credential));
-	*credential = (struct credential_source){.name = mention->name, .path = path, .origin = mention->origin};
+	struct credential_spec *credential = arena_alloc(model->names.arena, sizeof(*credential));
+	*credential = (struct credential_spec){.name = mention->name, .path = path, .origin = mention->origin};
 	model->credentials[model->n_credentials++] = credential;
 	return credential;
 }

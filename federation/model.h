@@ -61,15 +61,15 @@ struct model_cluster {
 	struct model_cluster *next_in_network; /* resolved */
 };
 
-/* Records of trust_sources.h are read as they will be, into the snapshot's arena. */
+/* Records of trust_spec.h are read as they will be, into the snapshot's arena. */
 struct model_federation {
 	struct model_meta meta;
 	struct name trust_domain, cluster_id, network, locality;
 	struct model_cluster *clusters;
-	struct identity_source identity;
+	struct identity_spec identity;
 	struct federated_domain *domains;
 	uint32_t n_domains;
-	struct legacy_pki_source *pkis;
+	struct legacy_pki_spec *pkis;
 	uint32_t n_pkis;
 	bool network_uncertain, clusters_uncertain, identity_uncertain, pkis_uncertain;
 };
@@ -81,17 +81,18 @@ struct model_tls {
 	struct name sni;
 	const struct expected_name *names; /* in the snapshot's arena */
 	uint32_t n_names;
-	enum tls_version least, most;
+	uint16_t least, most; /* versions */
 	struct origin origin;
 	bool uncertain;
 	/* resolved */
-	const struct credential_source *presented;
-	struct anchors_source anchors;
+	const struct credential_spec *presented;
+	struct anchors_spec anchors;
+	const struct backend_tls *compiled; /* for all backends that it alone speaks for */
 };
 
 /* A rule as it will be, but for map, and for pki, which is resolved from here. */
 struct model_identity_rule {
-	struct identity_rule_source rule;
+	struct identity_rule_spec rule;
 	struct model_mention pki;
 };
 
@@ -317,8 +318,8 @@ struct model {
 	uint32_t n_listeners;
 	struct model_route **routes; /* those that a listener has */
 	uint32_t n_routes, routes_capacity;
-	struct name_map credential_paths;       /* ─▶ index in credentials */
-	struct credential_source **credentials; /* each in the snapshot's arena */
+	struct name_map credential_paths;     /* ─▶ index in credentials */
+	struct credential_spec **credentials; /* each in the snapshot's arena */
 	uint32_t n_credentials, credentials_capacity;
 };
 
@@ -342,7 +343,7 @@ enum tls_mode model_tls_mode(const struct model_policy *policy, const struct mod
 bool model_port_is_tls(const struct model_port *port);
 
 /* The credential of a name that stands in a file, each folder once. */
-struct credential_source *model_credential(struct model *model, const struct model_mention *mention);
+struct credential_spec *model_credential(struct model *model, const struct model_mention *mention);
 
 /* A path as federation.yaml has it, put behind that file's folder unless it is absolute. In the snapshot's arena. */
 struct name model_path(struct model *model, const char *file, const char *path);

@@ -2,6 +2,7 @@
 /* What workers ask of a snapshot: no locks, no memory, a bounded number of probes. */
 #include "federation/snapshot.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -130,4 +131,25 @@ service_backend(const struct service *service, uint16_t port, const char *subset
 	if (!*has_port)
 		return NULL;
 	return length == 0 ? whole : find_backend(service, port, subset, length);
+}
+
+size_t
+backend_sni(const struct backend *backend, char sni[BACKEND_SNI_MAX])
+{
+	const struct name *host = &backend->service->host;
+	int length;
+
+	if (backend->tls->sni.length > 0)
+		length = snprintf(sni, BACKEND_SNI_MAX, "%s", backend->tls->sni.bytes);
+	else if (host->bytes[0] == '*')
+		length = 0;
+	else if (backend->tls->mode == TLS_MODE_ISTIO_MUTUAL)
+		length = snprintf(sni, BACKEND_SNI_MAX, "outbound_.%u_.%s_.%s", backend->port, backend->subset.bytes,
+				  host->bytes);
+	else
+		length = snprintf(sni, BACKEND_SNI_MAX, "%s", host->bytes);
+	if (length >= BACKEND_SNI_MAX)
+		length = 0;
+	sni[length] = '\0';
+	return (size_t)length;
 }

@@ -25,7 +25,7 @@
 #include <stdint.h>
 
 #include "federation/name.h"
-#include "federation/trust_sources.h"
+#include "federation/trust_spec.h"
 #include "platform/ip_addr.h"
 
 enum load_balancer { LB_ROUND_ROBIN, LB_LEAST_REQUEST, LB_RANDOM };
@@ -136,16 +136,16 @@ struct snapshot {
 	uint32_t n_endpoints;
 	const struct backend *const *backends;
 	uint32_t n_backends;
-	struct identity_source identity;
+	struct identity_spec identity;
 	const struct federated_domain *domains; /* by trust domain */
 	uint32_t n_domains;
-	const struct legacy_pki_source *pkis;
+	const struct legacy_pki_spec *pkis;
 	uint32_t n_pkis;
-	const struct credential_source *const *credentials;
+	const struct credential_spec *const *credentials;
 	uint32_t n_credentials;
-	const struct identity_map_source *identity_maps;
+	const struct identity_map_spec *identity_maps;
 	uint32_t n_identity_maps;
-	const struct identity_rule_source *identity_rules; /* of all maps, in the order in which they are asked */
+	const struct identity_rule_spec *identity_rules; /* of all maps, in the order in which they are asked */
 	uint32_t n_identity_rules;
 	const struct policy_set *policies; /* policy.h */
 	size_t bytes;                      /* of the arena */
@@ -206,6 +206,12 @@ const struct listener_tls *listener_server(const struct snapshot *snapshot, cons
 /* AUTO_PASSTHROUGH: the service of that exact host (lower-case) if the listener's hosts admit it, or NULL. */
 const struct service *listener_service(const struct snapshot *snapshot, const struct listener *listener,
 				       const char *host, size_t length);
+
+/* The server name for TLS with a backend: as its DestinationRule says, else outbound_.<port>_.<subset>_.<host> for
+ * ISTIO_MUTUAL, else the service's host. Returns the length; 0, and an empty text: none is sent, because the service is
+ * a wildcard and the client's name must do, or because it would be longer than any server takes. */
+enum { BACKEND_SNI_MAX = 256 }; /* with the NUL */
+size_t backend_sni(const struct backend *backend, char sni[BACKEND_SNI_MAX]);
 
 /* The backend of a port and subset (empty: none), or NULL; *has_port says whether the service has the port as TLS. */
 const struct backend *service_backend(const struct service *service, uint16_t port, const char *subset, size_t length,

@@ -75,9 +75,9 @@ static const enum need client_needs[CLIENT_MODES][CLIENT_FIELDS] = {
 	[TLS_MODE_ISTIO_MUTUAL] = {[CLIENT_SNI] = MAY, [CLIENT_NAMES] = MAY},
 };
 
-static const char *const versions[] = {
-	[TLS_VERSION_1_2] = "TLSV1_2", [TLS_VERSION_1_3] = "TLSV1_3", "TLS_AUTO", "TLSV1_0", "TLSV1_1", NULL};
-enum { VERSIONS_SUPPORTED = TLS_VERSION_1_3 + 1 };
+static const char *const versions[] = {"TLSV1_2", "TLSV1_3", "TLS_AUTO", "TLSV1_0", "TLSV1_1", NULL};
+static const uint16_t wire_versions[] = {TLS_WIRE_1_2, TLS_WIRE_1_3};
+enum { VERSIONS_SUPPORTED = sizeof(wire_versions) / sizeof(*wire_versions) };
 
 /* Field 0 is the mode itself. */
 static bool
@@ -122,7 +122,7 @@ read_names(struct reader *reader, const struct yaml_node *list, struct model_tls
 }
 
 static bool
-read_version(struct reader *reader, const struct yaml_node *node, enum tls_version *version)
+read_version(struct reader *reader, const struct yaml_node *node, uint16_t *version)
 {
 	unsigned choice;
 
@@ -130,21 +130,22 @@ read_version(struct reader *reader, const struct yaml_node *node, enum tls_versi
 		return true;
 	if (!schema_choice(reader, node, versions, VERSIONS_SUPPORTED, node->key->text, &choice))
 		return false;
-	*version = (enum tls_version)choice;
+	*version = wire_versions[choice];
 	return true;
 }
 
 static bool
 read_versions(struct reader *reader, const struct yaml_node **values, struct model_tls *tls)
 {
-	tls->least = TLS_VERSION_1_2;
-	tls->most = TLS_VERSION_1_3;
+	tls->least = TLS_WIRE_1_2;
+	tls->most = TLS_WIRE_1_3;
 	bool least = read_version(reader, values[SERVER_LEAST], &tls->least);
 	bool most = read_version(reader, values[SERVER_MOST], &tls->most);
 	if (tls->least <= tls->most)
 		return least && most;
 	report_error(reader->report, reader_origin(reader, values[SERVER_LEAST]), PN_EMPTY_RANGE,
-		     "minProtocolVersion %s is above maxProtocolVersion %s", versions[tls->least], versions[tls->most]);
+		     "minProtocolVersion %s is above maxProtocolVersion %s", values[SERVER_LEAST]->text,
+		     values[SERVER_MOST]->text);
 	return false;
 }
 

@@ -2,20 +2,20 @@
 /*
  * Whom the federation trusts, who the gateway is, and who is who: what the file says of it, in the snapshot.
  *
- *   Federation.spec.identity ─────▶ identity_source       who we are
+ *   Federation.spec.identity ─────▶ identity_spec       who we are
  *                  .federatesWith ▶ federated_domain      SPIFFE trust domains, each with its own bundle
- *                  .legacyPKIs ───▶ legacy_pki_source     certificates that name hosts
- *   Gateway, DestinationRule tls ─▶ credential_source     a folder with a chain and a key
+ *                  .legacyPKIs ───▶ legacy_pki_spec     certificates that name hosts
+ *   Gateway, DestinationRule tls ─▶ credential_spec     a folder with a chain and a key
  *                                   listener_tls, backend_tls
- *   IdentityMap.spec.rules ───────▶ identity_rule_source  which SPIFFE ID such a client has
+ *   IdentityMap.spec.rules ───────▶ identity_rule_spec  which SPIFFE ID such a client has
  *
- * These are sources: paths of files and what to do with them. No file but federation.yaml itself is opened by this
- * room; certs/ loads them, and notices when they change. A path is ready to be opened: a relative one has
- * been put behind the folder of the federation.yaml that says it. All texts are NUL-terminated, never NULL, and empty
- * where the file says nothing. All records live and die with their snapshot.
+ * These are what the file says: paths of files and what to do with them. No file but federation.yaml itself is opened
+ * by this room; certs/ loads them, and notices when they change. A path is ready to be opened: a relative one has been
+ * put behind the folder of the federation.yaml that says it. All texts are NUL-terminated, never NULL, and empty where
+ * the file says nothing. All records live and die with their snapshot.
  */
-#ifndef POSTERN_FEDERATION_TRUST_SOURCES_H
-#define POSTERN_FEDERATION_TRUST_SOURCES_H
+#ifndef POSTERN_FEDERATION_TRUST_SPEC_H
+#define POSTERN_FEDERATION_TRUST_SPEC_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -26,11 +26,12 @@
 
 /* TLS_MODE_DISABLE: of backends only. */
 enum tls_mode { TLS_MODE_DISABLE, TLS_MODE_SIMPLE, TLS_MODE_MUTUAL, TLS_MODE_ISTIO_MUTUAL };
-enum tls_version { TLS_VERSION_1_2, TLS_VERSION_1_3 };
+/* TLS versions are as on the wire, and as OpenSSL has them. */
+enum { TLS_WIRE_1_2 = 0x0303, TLS_WIRE_1_3 = 0x0304 };
 
 /* A folder laid out like a mounted TLS secret: tls.crt (the chain, leaf first), tls.key, ca.crt (anchors). Each is
  * listed once, by path. */
-struct credential_source {
+struct credential_spec {
 	struct name name;     /* of credentialName; two folders' files may each have one of the name */
 	struct name path;     /* of the folder */
 	bool needs_chain;     /* tls.crt and tls.key are presented by somebody */
@@ -39,7 +40,7 @@ struct credential_source {
 };
 
 /* PEM certificates, and PEM or DER CRLs. */
-struct legacy_pki_source {
+struct legacy_pki_spec {
 	struct name name;
 	const struct name *anchors, *crls; /* paths */
 	uint32_t n_anchors, n_crls;
@@ -52,10 +53,10 @@ struct legacy_pki_source {
 /* What a peer's chain must lead to. FEDERATION: the bundle of the trust domain that its SPIFFE ID names, our own or a
  * federated one. */
 enum anchors { ANCHORS_NONE, ANCHORS_FEDERATION, ANCHORS_LEGACY_PKI, ANCHORS_CREDENTIAL };
-struct anchors_source {
+struct anchors_spec {
 	enum anchors kind;
-	const struct legacy_pki_source *pki;        /* LEGACY_PKI; only such clients can be in an IdentityMap */
-	const struct credential_source *credential; /* CREDENTIAL: its ca.crt */
+	const struct legacy_pki_spec *pki;        /* LEGACY_PKI; only such clients can be in an IdentityMap */
+	const struct credential_spec *credential; /* CREDENTIAL: its ca.crt */
 };
 
 /* A name that a peer's certificate must have one of, exactly. */
@@ -66,27 +67,27 @@ struct expected_name {
 
 /* How a Gateway's server ends TLS. */
 struct listener_tls {
-	enum tls_mode mode;                         /* SIMPLE, MUTUAL, ISTIO_MUTUAL */
-	const struct credential_source *credential; /* what we present; NULL (ISTIO_MUTUAL): our own SVID */
-	struct anchors_source clients;              /* ANCHORS_NONE (SIMPLE): they aren't asked for a certificate */
-	const struct expected_name *names;          /* MUTUAL and ISTIO_MUTUAL: any of them; none: any name */
+	enum tls_mode mode;                       /* SIMPLE, MUTUAL, ISTIO_MUTUAL */
+	const struct credential_spec *credential; /* what we present; NULL (ISTIO_MUTUAL): our own SVID */
+	struct anchors_spec clients;              /* ANCHORS_NONE (SIMPLE): they aren't asked for a certificate */
+	const struct expected_name *names;        /* MUTUAL and ISTIO_MUTUAL: any of them; none: any name */
 	uint32_t n_names;
-	enum tls_version least, most;
+	uint16_t least, most; /* versions */
 	struct origin origin;
 };
 
 /* How TLS is begun with the endpoints of a backend. For bridged connections only: what is passed through is left as it
  * is.
  *
- * Without expected names, who must answer follows from where we go. SIMPLE, MUTUAL: a certificate for sni.
+ * Without expected names, who must answer follows from where we go. SIMPLE, MUTUAL: a certificate for backend_sni.
  * ISTIO_MUTUAL: a SPIFFE ID of endpoint->trust_domain in the service's namespace, /ns/<service->space>/sa/<account>,
  * where the account is endpoint->service_account, or any when that is empty or the endpoint is_gateway. Nobody else is
  * the service. */
 struct backend_tls {
 	enum tls_mode mode;
-	const struct credential_source *credential; /* MUTUAL */
-	struct anchors_source servers;              /* ANCHORS_NONE: DISABLE */
-	struct name sni;                            /* never empty but for DISABLE and wildcard services */
+	const struct credential_spec *credential; /* MUTUAL */
+	struct anchors_spec servers;              /* ANCHORS_NONE: DISABLE */
+	struct name sni;                          /* empty: what backend_sni makes of the backend */
 	const struct expected_name *names;
 	uint32_t n_names;
 	bool automatic; /* no DestinationRule says the mode: it follows from the service */
@@ -97,7 +98,7 @@ enum own_identity { OWN_IDENTITY_NONE, OWN_IDENTITY_FILES, OWN_IDENTITY_EMBEDDED
 enum key_type { KEY_EC_P256, KEY_EC_P384, KEY_RSA_2048, KEY_RSA_4096 };
 
 /* The gateway's own SVID and its trust domain's bundle. */
-struct identity_source {
+struct identity_spec {
 	enum own_identity kind;
 	struct name folder; /* FILES: tls.crt, tls.key and ca.crt, our trust domain's authorities */
 	/* EMBEDDED: a CA of ours issues it, and those of mapped identities. */
@@ -122,7 +123,7 @@ struct federated_domain {
 	struct origin origin;
 };
 
-struct identity_map_source {
+struct identity_map_spec {
 	struct name name, space;
 	struct name trust_domain; /* of all IDs that it gives; no other map's, and nobody's whom we federate with */
 	struct origin origin;
@@ -131,22 +132,20 @@ struct identity_map_source {
 enum identity_from { IDENTITY_FROM_LEGACY, IDENTITY_FROM_NETWORK };
 
 /* One rule. The rules of all maps are one list, in the files' order: the first that matches decides. */
-struct identity_rule_source {
-	const struct identity_map_source *map;
+struct identity_rule_spec {
+	const struct identity_map_spec *map;
 	enum identity_from from;
 	/* LEGACY: a verified certificate of pki with such a DNS name, such a key, or both. */
-	const struct legacy_pki_source *pki;
+	const struct legacy_pki_spec *pki;
 	struct name dns; /* empty: any; "*.suffix" is one label more, as in a certificate */
 	bool has_spki;
 	uint8_t spki_sha256[32]; /* of the DER SubjectPublicKeyInfo */
 	/* NETWORK: an unencrypted client that came in by interface (a port of postern.conf), from there. */
 	struct name interface;
 	struct ip_prefix source;
-	/* What it gets. With template, the first label of the matched DNS name (lower-case) goes between the halves of
-	 * spiffe_id: it belongs at spiffe_id.bytes + label_at. */
+	/* What it gets. "{dns.label}" in it, once and only with a wildcard, is where the label goes that the asterisk
+	 * stands for, lower-case. */
 	struct name spiffe_id;
-	uint32_t label_at;
-	bool template;
 	struct origin origin;
 };
 
