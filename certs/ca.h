@@ -88,7 +88,5 @@ const struct ca *ca_folder_signer(const struct ca_folder *folder, int64_t now, i
 X509 *ca_sign_svid(OSSL_LIB_CTX *libctx, const struct ca *ca, const char *spiffe_id, EVP_PKEY *key, int64_t not_before,
 		   int64_t not_after);
 
-/* A new private key. NULL on an error. bits: for CREDENTIAL_RSA. */
-EVP_PKEY *ca_generate_key(OSSL_LIB_CTX *libctx, enum credential_key kind, unsigned bits);
 
 #endif
