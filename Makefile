@@ -28,7 +28,7 @@ SYSCONFDIR ?= /etc
 SANITIZE ?=
 FUZZ_SECONDS ?= 60
 CC ?= gcc
-ROOMS := platform dataplane federation gateway
+ROOMS := platform dataplane certs federation gateway
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -49,8 +49,8 @@ $(BUILD)/config.mk: platform/dependencies.sh
 	@sh platform/dependencies.sh build
 	@{ echo "DPDK_CFLAGS := $$(pkg-config --cflags libdpdk | sed 's/-I/-isystem /g')"; \
 	   echo "LIB_CFLAGS := $$(pkg-config --cflags yaml-0.1 libconfig libuv jansson libmicrohttpd)"; \
-	   echo "LIB_LIBS := $$(pkg-config --libs yaml-0.1 libconfig libuv jansson libmicrohttpd)"; \
-	   echo "CTL_LIBS := $$(pkg-config --libs yaml-0.1 libconfig jansson)"; \
+	   echo "LIB_LIBS := $$(pkg-config --libs yaml-0.1 libconfig libuv jansson libmicrohttpd libcrypto)"; \
+	   echo "CTL_LIBS := $$(pkg-config --libs yaml-0.1 libconfig jansson libcrypto)"; \
 	   echo "VERSION := $$(git describe --always --dirty 2>/dev/null || echo unknown)"; } > $@
 
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wwrite-strings -Wundef
