@@ -69,7 +69,8 @@ chain_validity(X509 *const *chain, unsigned n, int64_t *not_before, int64_t *not
 	return true;
 }
 
-/* The only URI of a leaf, when that is a workload's SPIFFE ID; else an empty one. The text is in *names, the caller's. */
+/* The only URI of a leaf, when that is a workload's SPIFFE ID; else an empty one. The text is in *names, the caller's.
+ */
 static struct spiffe_id
 leaf_id(X509 *leaf, GENERAL_NAMES **names)
 {

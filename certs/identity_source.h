@@ -31,10 +31,10 @@ struct identity_source {
 	int64_t since;               /* Unix seconds: since when it is so */
 };
 
-/* Texts are copied. False when OpenSSL can't give it a context. */
+/* Texts are copied. Nothing is read yet. False when OpenSSL can't give it a context. */
 bool identity_source_files(struct identity_source *source, const char *trust_domain, const char *directory);
-/* spiffe_id: a workload's ID in trust_domain, which the issuer has. */
-bool identity_source_embedded(struct identity_source *source, const char *trust_domain, struct issuer *issuer,
+/* spiffe_id: a workload's ID in trust_domain, which the issuer has. issuer_renew is what renews it. */
+void identity_source_embedded(struct identity_source *source, const char *trust_domain, struct issuer *issuer,
 			      const char *spiffe_id);
 /* now_ns: CLOCK_REALTIME; it may step. */
 enum credential_change identity_source_poll(struct identity_source *source, int64_t now_ns);
