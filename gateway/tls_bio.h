@@ -29,21 +29,21 @@ struct rte_mempool;
 struct tls_bio {
 	struct mbuf_queue in, out;
 	struct rte_mbuf *spare;   /* linked by next, empty */
+	struct rte_mbuf *spent;   /* the same, of no use: somebody else refers to them too */
 	struct rte_mempool *pool; /* NULL on a handshake thread */
 	uint32_t n_spare;
 	bool in_ended;          /* nothing follows what is in `in`: the peer's FIN */
+	uint64_t allowance;     /* so many bytes more may be read; then it is as if no more had come */
 	uint64_t read, written; /* bytes so far */
 };
-
-/* Once, before any thread uses it. False: no memory. */
-bool tls_bio_method_open(void);
-void tls_bio_method_close(void);
 
 /* A BIO over bio, which must stay where it is; NULL: no memory. */
 BIO *tls_bio_new(OSSL_LIB_CTX *libctx, struct tls_bio *bio);
 
 /* Worker: sees to it that there is spare room for so many bytes; less when the pool is short. */
 void tls_bio_lend(struct tls_bio *bio, struct rte_mempool *pool, uint32_t bytes);
+/* Whether so many bytes can be written without the pool. */
+bool tls_bio_has_room(const struct tls_bio *bio, uint32_t bytes);
 /* Worker: spare buffers go back to their pool. */
 void tls_bio_reclaim(struct tls_bio *bio);
 /* Worker: gives back everything. */

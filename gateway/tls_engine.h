@@ -8,9 +8,6 @@
  * (their SSL_CTX, the library context) it guards itself, and what is a thread's own (errors, random generators) it
  * makes for each thread and library context. And it costs nothing: reading and writing records looks nothing up and
  * takes no lock but in the rarest of messages (a ticket arrives, a key is updated). perf/tls_bench measures both.
- *
- * A context is found by the digest of the terms, role, and the certificates that the server's name picked. There are
- * TLS_CONTEXTS_MAX of them; the one that wasn't used for longest makes room.
  */
 #ifndef POSTERN_GATEWAY_TLS_ENGINE_H
 #define POSTERN_GATEWAY_TLS_ENGINE_H
@@ -21,12 +18,13 @@
 #include <stdint.h>
 
 #include "dataplane/reason.h"
+#include "gateway/tls_context.h"
+#include "gateway/tls_resume.h"
 #include "gateway/tls_terms.h"
+#include "gateway/tls_ticket.h"
 
-struct tls_engine;
+struct rte_ring;
 struct tls_session;
-
-enum { TLS_CONTEXTS_MAX = 256, TLS_TICKET_SEED = 32, TLS_TICKET_PERIOD_S = 3600, TLS_RESUMABLE_MAX = 1024 };
 
 /* The gateway's, one table for all engines. thread: what thread_open gave for the engine's thread. */
 struct tls_hooks {
@@ -38,34 +36,46 @@ struct tls_hooks {
 	void (*refresh)(void *thread);
 	/* Of the trust that verify goes by. */
 	uint64_t (*generation)(void *thread);
-	/* Whether the peer is to be trusted: REASON_NONE or one of REASON_TLS_PEER_*, from which follows the alert that
-	 * it gets. chain: as it was sent, leaf first; only read, and gone afterwards. now: Unix seconds. */
+	/* Whether the peer is to be trusted: REASON_NONE, or one of REASON_TLS_PEER_*, from which follows the alert
+	 * that it gets. chain: as it was sent, leaf first; only read, and gone afterwards. now: Unix seconds. */
 	enum reason (*verify)(void *thread, struct tls_session *session, STACK_OF(X509) * chain, int64_t now);
-	/* What a ticket is to say of the peer. Returns the bytes, 0: nothing to say (no certificate was asked for), or
-	 * more than room: no ticket. Also called on workers. */
+	/* What a ticket is to say of the peer. Returns the bytes; 0: nothing to say (it has no certificate); more than
+	 * room: no ticket. Called on workers, too. */
 	size_t (*save)(const struct tls_session *session, uint8_t *to, size_t room);
-	/* The same, back, of the same generation of trust: REASON_NONE, or why it isn't worth anything any more: then
-	 * the connection fails. now: whether it has expired is the hook's to say. */
-	enum reason (*restore)(void *thread, struct tls_session *session, const uint8_t *bytes, size_t length,
-			       int64_t now);
+	/* The same, back, under the same generation of trust. False: it isn't worth anything any more (expired); then a
+	 * full handshake follows. That may be so for other reasons as well: whoever the session is said to be counts
+	 * only once session->verified is set. */
+	bool (*restore)(void *thread, struct tls_session *session, const uint8_t *bytes, size_t length, int64_t now);
 	void *context;
 };
 
 struct tls_engine_stats {
-	uint64_t full[2], resumed[2], failed[2]; /* handshakes, by enum tls_role */
-	uint64_t tickets_given, tickets_refused; /* refused: another generation, an older key, or damaged */
-	uint64_t contexts_made, contexts_evicted;
-	uint64_t resumable_kept, resumable_dropped;
+	uint64_t full[2], resumed[2], failed[2];  /* handshakes, by enum tls_role */
+	uint64_t tickets_refused;                 /* of another generation or no longer good; older keys */
+	uint64_t sessions_kept, sessions_dropped; /* of those that endpoints let us resume */
 };
 
-/* seed: of the keys of tickets, the same for all engines of a process; random. now: Unix seconds. NULL: no memory. */
+struct tls_engine {
+	OSSL_LIB_CTX *libctx;
+	EVP_MD *sha256;
+	const struct tls_hooks *hooks;
+	void *thread;
+	int64_t now; /* Unix seconds, of the last tls_engine_refresh */
+	struct tls_contexts contexts;
+	struct tls_ticket_keys tickets;
+	struct tls_resume resume;
+	struct rte_ring *arrived; /* SSL_SESSION, from all threads: what endpoints gave our clients */
+	struct tls_engine_stats stats;
+};
+
+enum { TLS_ENGINE_ARRIVED = 256 };
+
+/* seed: of the keys of tickets, the same for all engines of a process; random. now: Unix seconds, the same for all.
+ * NULL: no memory. */
 struct tls_engine *tls_engine_new(const struct tls_hooks *hooks, const uint8_t seed[TLS_TICKET_SEED], int64_t now);
 /* No session of it is left. */
 void tls_engine_free(struct tls_engine *engine);
-/* Before each burst of steps: hooks.refresh, the keys of tickets, what clients may resume. */
+/* Before each burst of steps: time, hooks.refresh, the keys of tickets, what clients may resume. */
 void tls_engine_refresh(struct tls_engine *engine, int64_t now);
-
-OSSL_LIB_CTX *tls_engine_libctx(const struct tls_engine *engine);
-const struct tls_engine_stats *tls_engine_stats(const struct tls_engine *engine);
 
 #endif

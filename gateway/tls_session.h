@@ -20,10 +20,9 @@
  * TLS_FAILED with REASON_TLS_RECORD_TRUNCATED: what was read may not be all there was, and must not be passed on as if
  * it were.
  *
- * Resumption. A server gives one ticket for each full handshake; a client keeps one per server name, credential,
- * expected identity and terms. Both carry what hooks.save says of the peer and the generation of trust that it was
- * verified under, and are worth nothing once that has changed. On resumption hooks.restore is asked in place of
- * hooks.verify.
+ * Resumption. A server gives one ticket for each handshake; a client keeps the latest for each server name and terms.
+ * Both carry what hooks.save says of the peer and the generation of trust that it was verified under, and are worth
+ * nothing once that has changed. Then hooks.restore is asked in place of hooks.verify.
  *
  * Memory. Besides its record buffers, which it has only while a record is being read or written, an idle session has
  * about 10 kB on OpenSSL's heap. The peer's chain is dropped once it is verified.
@@ -45,7 +44,8 @@ struct tls_engine;
 enum {
 	TLS_HANDSHAKE_MAX = 65536, /* bytes of handshake that a peer may send */
 	TLS_RECORD_MAX = 16384,    /* bytes of plaintext in a record */
-	TLS_SAVED_MAX = 8192       /* bytes that hooks.save may write; more: no ticket */
+	TLS_SAVED_MAX = 8192,      /* bytes that hooks.save may write; more: no ticket */
+	TLS_SERVER_NAME_MAX = 255
 };
 
 enum tls_progress {
@@ -82,16 +82,21 @@ struct tls_session {
 	struct tls_terms *terms; /* a reference */
 	void *owner;
 	struct tls_ask ask;
-	uint64_t generation; /* of the trust that the peer was verified under */
-	uint64_t submitted_tsc;
-	atomic_bool gone; /* set by the worker while it doesn't have the session: not worth another step */
-	uint8_t thread;   /* of the pool; TLS_NO_THREAD: any */
-	uint8_t worker;
+	uint64_t generation;                /* of the trust that the peer was verified under */
+	uint64_t submitted_us;              /* clock_us */
+	enum reason reason;                 /* of TLS_FAILED */
+	enum reason verify_reason;          /* what hooks.verify said */
+	atomic_bool gone;                   /* set by the worker while the session is away: not worth another step */
+	uint8_t thread;                     /* of the pool; TLS_NO_THREAD: none yet */
 	uint8_t progress;                   /* enum tls_progress of the last handshake step */
 	uint8_t alert_sent, alert_received; /* AlertDescription (RFC 8446 section 6) + 1; 0: none */
-	bool established, resumed, read_closed, write_closed, away, asked_renegotiation;
-	enum reason reason;        /* of TLS_FAILED */
-	enum reason verify_reason; /* what hooks.verify said */
+	bool away;                          /* from tls_pool_submit until tls_pool_collect */
+	bool established, resumed;
+	bool verified; /* the peer has proved who it is; false: no certificate was asked for, or came */
+	bool restored; /* hooks.restore said yes; counts if resumed */
+	bool read_closed, write_closed; /* close_notify was received, was sent */
+	bool asked_renegotiation;
+	uint16_t write_pending; /* bytes of plaintext that are encrypted already, and must be offered again */
 };
 
 enum { TLS_NO_THREAD = 0xff };
@@ -101,8 +106,9 @@ void tls_session_open(struct tls_session *session, struct tls_terms *terms, cons
 /* Worker: frees all, in whichever state, but not while it is away. A session that is all zero is fine. */
 void tls_session_close(struct tls_session *session);
 
-/* Handshake thread (tls_pool): goes on with the handshake as far as the input allows. now: Unix seconds. */
-enum tls_progress tls_session_handshake(struct tls_session *session, struct tls_engine *engine, int64_t now);
+/* Handshake thread (tls_pool): goes on with the handshake as far as the input allows. TLS_WANT_INPUT,
+ * TLS_WANT_ROOM, TLS_DONE, TLS_FAILED. */
+enum tls_progress tls_session_handshake(struct tls_session *session, struct tls_engine *engine);
 
 /* Worker; established. Decrypts what is in bio.in, until plain has `limit` bytes: TLS_WANT_INPUT, TLS_WANT_ROOM,
  * TLS_CLOSED, TLS_FAILED. */
@@ -111,13 +117,14 @@ enum tls_progress tls_session_read(struct tls_session *session, struct tls_io *i
 /* Worker; established. Encrypts all of plain to bio.out: TLS_DONE, TLS_WANT_ROOM (what remains in plain is for later),
  * TLS_FAILED. */
 enum tls_progress tls_session_write(struct tls_session *session, struct tls_io *io, struct mbuf_queue *plain);
-/* Worker; both established. Decrypts from one and encrypts to the other, record by record, without queues in between
- * and with two copies less, until `limit` bytes have passed or `from` wants input: results as of tls_session_read. When
- * it is `to` that failed, to->reason says so. What didn't fit waits in rest, empty at first, which goes first. */
+/* Worker; both established. Decrypts from one and encrypts to the other, record by record, without a queue in between
+ * and with a copy less, until at least `limit` bytes have passed: results as of tls_session_read. When it is `to` that
+ * failed, to->reason says so. Not while plaintext for `to` waits elsewhere. */
 enum tls_progress tls_session_relay(struct tls_session *from, struct tls_session *to, struct tls_io *io,
-				    struct mbuf_queue *rest, uint32_t limit);
-/* Worker: close_notify into bio.out, once. Writing is over. */
-void tls_session_finish(struct tls_session *session, struct tls_io *io);
+				    uint32_t limit);
+/* Worker; established, and everything is written: close_notify into bio.out. TLS_DONE, or TLS_WANT_ROOM: to be called
+ * again. */
+enum tls_progress tls_session_finish(struct tls_session *session, struct tls_io *io);
 
 /* For log and status. Empty texts before they are known. */
 const char *tls_session_version(const struct tls_session *session); /* "TLSv1.3" */

@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { TLS_DIGEST = 32, TLS_CREDENTIALS_MAX = 64, TLS_CHAIN_MAX = 8, TLS_EXPECTED_MAX = 2048 };
+enum { TLS_DIGEST = 32, TLS_CREDENTIALS_MAX = 64, TLS_CHAIN_MAX = 8 };
 
 enum tls_role { TLS_SERVER, TLS_CLIENT };
 
@@ -52,9 +52,9 @@ struct tls_terms_source {
 	 * offered together. A client: one, or none. */
 	const struct tls_credential *credentials;
 	unsigned n_credentials;
-	/* A client: whom it expects, in any one text; sessions are resumed only with the same (and the same own
-	 * credential, server name and trust). NULL: "". */
-	const char *expected;
+	/* What verification goes by, in one text: the PKI's name, whom a client expects. A session is resumed only on
+	 * terms with the same text (and the same credentials, server name and trust). NULL: "". */
+	const char *policy;
 	/* The caller's, for its verify hook; lives as long as the terms. purpose_free may be NULL. */
 	void *purpose;
 	void (*purpose_free)(void *purpose);
@@ -65,11 +65,12 @@ struct tls_terms {
 	enum tls_role role;
 	enum tls_verify verify;
 	enum tls_version oldest, newest;
-	uint8_t digest[TLS_DIGEST];
+	uint8_t context_digest[TLS_DIGEST]; /* of what a context is made from: all but policy and purpose */
+	uint8_t digest[TLS_DIGEST];         /* of all but purpose */
 	struct tls_credential *credentials; /* in memory */
 	unsigned n_credentials;
 	uint32_t flight_bytes; /* of the largest chain: what a handshake sends of it at once */
-	const char *expected;
+	const char *policy;
 	void *purpose;
 	void (*purpose_free)(void *purpose);
 	uint8_t *memory;
