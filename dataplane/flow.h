@@ -38,6 +38,7 @@ enum flow_state {
 	FLOW_SPLICED,    /* both legs established; packets are rewritten */
 	FLOW_CLOSING,    /* both FINs acknowledged, or a RST passed: lingers for late retransmissions */
 	FLOW_PROBING,    /* no client: one SYN to an endpoint to learn its TCP options */
+	FLOW_BRIDGED,    /* each leg ends in a TCP endpoint of our own (bridge.h) */
 	FLOW_STATES
 };
 
