@@ -32,12 +32,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "dataplane/bridge_pool.h"
 #include "dataplane/dataplane.h"
 #include "dataplane/reason.h"
 #include "dataplane/worker.h"
 
-struct bridge;
+struct icmp_quote;
 struct mbuf_queue;
+struct packet;
+struct rte_mbuf;
+struct tcp_options;
 
 /* Bits of what bridge_event tells; several at a time, handled in this order. */
 enum bridge_event {
@@ -54,12 +58,21 @@ enum bridge_event {
 enum bridge_phase {
 	BRIDGE_ALONE,      /* not dialled, or in vain */
 	BRIDGE_CONNECTING, /* SYN sent */
-	BRIDGE_JOINED,     /* it is, or was, established */
+	BRIDGE_JOINED      /* it is, or was, established */
 };
 
 /* The session; NULL until it is set. */
-void *bridge_session(const struct bridge *bridge);
-void bridge_set_session(struct bridge *bridge, void *session);
+static inline void *
+bridge_session(const struct bridge *bridge)
+{
+	return bridge->session;
+}
+
+static inline void
+bridge_set_session(struct bridge *bridge, void *session)
+{
+	bridge->session = session;
+}
 
 /* Whose connection it is. Ports in host order. */
 struct bridge_ends {
@@ -95,6 +108,37 @@ void bridge_end(struct worker *worker, struct bridge *bridge, enum reason reason
  * away. A side that doesn't close within BRIDGE_CLOSE_MS gets a RST. For a TLS alert, or the last record. */
 void bridge_close(struct worker *worker, struct bridge *bridge, enum reason reason);
 
-enum { BRIDGE_CLOSE_MS = 5000 };
+enum {
+	BRIDGE_CLOSE_MS = 5000,
+	BRIDGE_SCARCE_SHARE =
+		4 /* with less than one of so many packet buffers free, no bridge takes more than it has */
+};
+
+/* --- the data plane's own ----------------------------------------------------------------------------------------- */
+
+/* Makes a bridge of a PEEKING flow, and asks for its session. The flow may be gone afterwards (no room, no session). */
+void bridge_start(struct worker *worker, uint32_t index);
+/* Makes a relay of a CONNECTING flow whose endpoint has answered: packet is its SYN-ACK, options are of that. False,
+ * and nothing changed, when there is no room. */
+bool bridge_relay(struct worker *worker, uint32_t index, const struct packet *packet,
+		  const struct tcp_options *options);
+/* A segment on a leg of a flow that flow_is_bridged. Takes the mbuf. */
+void bridge_input(struct worker *worker, uint32_t index, unsigned leg, const struct packet *packet,
+		  struct rte_mbuf *mbuf);
+/* The timer of such a flow. */
+void bridge_fired(struct worker *worker, uint32_t index);
+/* An ICMP error about a segment that was sent on a leg; mss: what its MTU leaves for payload, when it is "too big".
+ * REASON_NONE, or why it counts for nothing. */
+enum reason bridge_icmp_error(struct worker *worker, uint32_t index, unsigned leg, const struct icmp_quote *quote,
+			      uint16_t mss);
+/* Whether a packet from the client of a CLOSING flow isn't of this connection, but may be of the next on the same ports
+ * (RFC 6191). */
+bool bridge_is_beyond(const struct flow *flow, const struct packet *packet);
+/* Ends a connection at once: RST to both sides, record released. Not from hooks. */
+void bridge_abort(struct worker *worker, uint32_t index, enum reason reason);
+/* Does what was asked for in a hook that has returned. Called after each. */
+void bridge_settle(struct worker *worker);
+/* Gives a flow's bridge back, and the packet buffers that wait in it. */
+void bridge_release(struct worker *worker, const struct flow *flow);
 
 #endif
