@@ -94,6 +94,8 @@ enum reason_class {
 	X(CONNECT_UNREACHABLE, REFUSAL, "connect_unreachable",                                                         \
 	  "ICMP said that the endpoint is unreachable, or no route")                                                   \
 	X(LOCAL_PORTS, REFUSAL, "local_ports", "no free local port towards the endpoint")                              \
+	X(BRIDGE_POOL_EMPTY, REFUSAL, "bridge_pool_empty",                                                             \
+	  "no free record for a connection that ends here (tables.bridges)")                                           \
 	X(ENDPOINT_OPTIONS, REFUSAL, "endpoint_options",                                                               \
 	  "the endpoint's TCP options can't be translated to the client's")                                            \
 	/* connections: TLS sessions that end here */                                                                  \
@@ -129,6 +131,9 @@ enum reason_class {
 	X(HANDSHAKE_RECLAIMED, END, "handshake_reclaimed",                                                             \
 	  "the table was full, and the client had sent nothing since its ClientHello")                                 \
 	X(HOLD_UNDELIVERED, END, "hold_undelivered", "the endpoint never acknowledged the bytes held for it")          \
+	X(CLIENT_SILENT, END, "client_silent", "the client acknowledged nothing for too long")                         \
+	X(ENDPOINT_SILENT, END, "endpoint_silent", "the endpoint acknowledged nothing for too long")                   \
+	X(ADOPT_BRIDGED, END, "adopt_bridged", "it ended in the process before, which took its state along")           \
 	X(ADOPT_HELD, END, "adopt_held", "bytes that Postern was to deliver died with the process before")             \
 	X(ADOPT_DAMAGED, END, "adopt_damaged", "the process before left a record that makes no sense")                 \
 	X(ADOPT_ADDRESS, END, "adopt_address", "after a restart its address is no longer in postern.conf")             \
