@@ -84,6 +84,11 @@ add_host(struct check *check, struct model_listener *listener, struct model_serv
 	last->next_same = host;
 }
 
+static const char *const doing[] = {[LISTENER_PASSTHROUGH] = "passes TLS through",
+				    [LISTENER_AUTO_PASSTHROUGH] = "passes TLS through by Istio's own names",
+				    [LISTENER_TERMINATE] = "ends TLS",
+				    [LISTENER_TCP] = "is of protocol TCP"};
+
 /* The listener that the server is part of, or NULL when it must not be. */
 static struct model_listener *
 find_listener(struct check *check, struct name_map *map, struct model_listener **listeners,
@@ -126,8 +131,8 @@ find_listener(struct check *check, struct name_map *map, struct model_listener *
 	}
 	if (listener->server->mode != server->mode) {
 		report_error(check->report, server->port_origin, PN_LISTENER_OVERLAP,
-			     "port %u does something else with TLS in this Gateway already, on line %u", server->port,
-			     first->line);
+			     "port %u %s in this Gateway already, on line %u", server->port,
+			     doing[listener->server->mode], first->line);
 		return NULL;
 	}
 	return listener;

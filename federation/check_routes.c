@@ -220,7 +220,7 @@ enter_route(const struct binding *binding, struct model_listener *listener, stru
 	}
 	const struct origin *first = &model->routes[*index]->origin;
 	if (*index != route->index)
-		report_error(binding->check->report, host->origin, PN_DUPLICATE_ROUTE,
+		report_error(binding->check->report, route->tcp ? route->origin : host->origin, PN_DUPLICATE_ROUTE,
 			     "\"%s\" has a route on port %u of Gateway %s/%s already, at %s:%u",
 			     named ? host->name.bytes : "*", listener->server->port,
 			     listener->gateway->meta.space.bytes, listener->gateway->meta.name.bytes, first->file,

@@ -268,8 +268,7 @@ check_map_domain(struct trust *trust, const struct model_identity_map *map)
 		*first = domain->origin.line;
 	if (name_map_find(&trust->domains, domain->name.bytes, domain->name.length, &line))
 		report_error(trust->check->report, domain->origin, PN_FOREIGN_DOMAIN,
-			     "trust domain \"%s\" is the Federation's on line %u, of others: their own authorities say "
-			     "who is in it",
+			     "trust domain \"%s\" is another party's, on line %u: its own authorities say who is in it",
 			     domain->name.bytes, line);
 }
 

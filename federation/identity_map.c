@@ -157,18 +157,16 @@ static void
 read_id(struct reader *reader, const struct model_identity_map *map, const struct yaml_node *node,
 	struct identity_rule_spec *rule)
 {
-	struct text filled = {0}, kept = {0};
+	struct text filled = {0};
 	const char *mark = strstr(node->text, label_template);
 	const char *after = mark == NULL ? node->text + node->length : mark + LABEL_TEMPLATE;
 	size_t before = mark == NULL ? node->length : (size_t)(mark - node->text);
 
-	text_add(&kept, node->text, before);
 	text_add(&filled, node->text, before);
 	for (unsigned i = 0; mark != NULL && i < SYNTAX_LABEL_MAX; i++)
 		text_add(&filled, "a", 1);
-	text_print(&kept, "%s", after);
 	text_print(&filled, "%s", after);
-	if (memchr(kept.bytes, '{', kept.length) != NULL)
+	if (memchr(filled.bytes, '{', filled.length) != NULL)
 		report_error(reader->report, reader_origin(reader, node), PN_BAD_TEMPLATE,
 			     "spiffeID \"%s\" has a template that is not one \"{dns.label}\"",
 			     quote(node->text, node->length).text);
@@ -179,7 +177,6 @@ read_id(struct reader *reader, const struct model_identity_map *map, const struc
 	else
 		check_id(reader, map, node, &filled);
 	rule->spiffe_id = text_pool_add(&reader->model->names, node->text, node->length);
-	text_free(&kept);
 	text_free(&filled);
 }
 
