@@ -51,6 +51,7 @@ peer_demand_drop(struct peer_demand *demand)
 	if (demand == NULL || atomic_fetch_sub_explicit(&demand->refs, 1, memory_order_acq_rel) != 1)
 		return;
 	peer_book_drop(demand->book);
+	text_free(&demand->policy);
 	free(demand->memory);
 	free(demand);
 }
@@ -83,14 +84,14 @@ room_for(const char *text)
 	return text == NULL ? 1 : strlen(text) + 1;
 }
 
-/* All that a proof goes by, for what may be resumed: texts have no line feeds in them. */
+/* All that a proof goes by, for what may be resumed: no text has a line feed in it. */
 static void
-write_policy(struct peer_demand *demand, char *at)
+write_policy(const struct peer_demand *demand, struct text *policy)
 {
-	at += sprintf(at, "%d\n%d\n%s\n%s\n%s\n%s\n", (int)demand->anchors, (int)demand->role, demand->pki,
-		      demand->domain, demand->space, demand->account);
+	text_print(policy, "%d\n%d\n%s\n%s\n%s\n%s\n", (int)demand->anchors, (int)demand->role, demand->pki,
+		   demand->domain, demand->space, demand->account);
 	for (unsigned i = 0; i < demand->n_names; i++)
-		at += sprintf(at, "%s\n", demand->names[i]);
+		text_print(policy, "%s\n", demand->names[i]);
 }
 
 struct peer_demand *
@@ -103,11 +104,10 @@ peer_demand_new(const struct peer_demand_source *source)
 
 	for (unsigned i = 0; i < source->n_names; i++)
 		texts += room_for(source->names[i]);
-	size_t policy = texts + 32;
 	while (source->owns != NULL && source->owns[n_owns] != NULL)
 		texts += room_for(source->owns[n_owns++]);
 	size_t pointers = (source->n_names + n_owns + 1) * sizeof(char *);
-	const char **list = allocate(pointers + texts + policy);
+	const char **list = allocate(pointers + texts);
 	char *at = (char *)list + pointers;
 
 	*demand = (struct peer_demand){.refs = 1,
@@ -128,18 +128,25 @@ peer_demand_new(const struct peer_demand_source *source)
 	demand->domain = keep(&at, source->domain);
 	demand->space = keep(&at, source->space);
 	demand->account = keep(&at, source->account);
-	demand->policy = at;
-	write_policy(demand, at);
+	write_policy(demand, &demand->policy);
 	return demand;
 }
 
 void
-peer_proof_clear(struct peer_proof *proof)
+peer_proof_forget(struct peer_proof *proof, struct peer_register *peers)
 {
-	peer_demand_drop(proof->demand);
+	peer_register_leave(peers, proof->record);
 	peer_identity_drop(proof->identity);
 	tls_terms_drop(proof->terms);
-	*proof = (struct peer_proof){0};
+	*proof = (struct peer_proof){.demand = proof->demand};
+}
+
+void
+peer_proof_close(struct peer_proof *proof, struct peer_register *peers)
+{
+	peer_proof_forget(proof, peers);
+	peer_demand_drop(proof->demand);
+	proof->demand = NULL;
 }
 
 enum reason
@@ -306,6 +313,8 @@ prove(struct proof_thread *thread, struct peer_proof *proof, STACK_OF(X509) * ch
 {
 	struct peer_identity *identity = NULL;
 
+	/* A ticket may have said who it is, and wasn't taken in the end. */
+	peer_proof_forget(proof, thread->context->peers);
 	proof->error = verify_chain(thread->view, proof->demand, chain, staple, now, &identity);
 	if (proof->error == CERT_NONE)
 		proof->error = conclude(proof, thread->context->peers, identity, now);
@@ -400,7 +409,7 @@ saved_certs(const uint8_t *bytes, size_t length, struct peer_bytes der[VERIFY_CH
 	return length == 0 ? n : 0;
 }
 
-static enum reason
+static bool
 restore(void *opaque, struct tls_session *session, const uint8_t *bytes, size_t length, int64_t now)
 {
 	struct proof_thread *thread = opaque;
@@ -411,10 +420,10 @@ restore(void *opaque, struct tls_session *session, const uint8_t *bytes, size_t 
 
 	proof->error = n == 0 ? CERT_CHAIN_EMPTY : verify_parse(thread->libctx, der, n, &chain);
 	if (proof->error != CERT_NONE)
-		return peer_proof_reason(proof->error);
+		return false;
 	enum reason reason = prove(thread, proof, chain, &(struct peer_bytes){0}, now);
 	sk_X509_pop_free(chain, X509_free);
-	return reason;
+	return reason == REASON_NONE;
 }
 
 void

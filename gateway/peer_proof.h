@@ -30,6 +30,7 @@
 #include "certs/trust.h"
 #include "dataplane/reason.h"
 #include "gateway/tls_engine.h"
+#include "platform/text.h"
 
 struct peer_register;
 
@@ -62,7 +63,7 @@ struct peer_demand {
 	struct peer_book *book;  /* a reference; NULL unless maps */
 	struct issuer *issuer;   /* NULL: nobody is issued anything */
 	const char *const *owns; /* the trust domains that it has, NULL-terminated */
-	const char *policy;      /* all of the above in one text, for what may be resumed */
+	struct text policy;      /* all of the above but for maps and issuing, for what may be resumed */
 	void *memory;
 };
 
@@ -91,8 +92,10 @@ struct peer_proof {
 	struct tls_terms *terms;        /* for speaking in a mapped client's name; NULL: nothing was issued */
 	enum cert_error error;          /* why it was refused */
 };
-/* Gives back all but the record, which is the register's (peer_register_leave). */
-void peer_proof_clear(struct peer_proof *proof);
+/* Nothing is proved any more; the demand stays. */
+void peer_proof_forget(struct peer_proof *proof, struct peer_register *peers);
+/* Gives back everything. */
+void peer_proof_close(struct peer_proof *proof, struct peer_register *peers);
 
 /* The terms on which a client speaks who presents that credential. With one reference; NULL: OpenSSL can't take it. */
 struct tls_terms *peer_proof_terms(const struct credential *credential);
