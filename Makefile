@@ -97,7 +97,7 @@ $(BUILD)/posternctl: $(BUILD)/gateway/posternctl.o $(LIBRARY)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(CTL_LIBS)
 
 # The simulated world around a worker, for unit tests and benchmarks as well.
-RIG := $(BUILD)/tests/sim/rig.o $(BUILD)/tests/sim/talk.o
+RIG := $(BUILD)/tests/sim/rig.o $(BUILD)/tests/sim/talk.o $(BUILD)/tests/sim/spy.o
 
 # The load generator: all of its folder. Its parts are a library too, for its unit tests.
 LOADGEN_MAIN := perf/loadgen/loadgen.c
