@@ -40,7 +40,7 @@ struct tls_hooks {
 	 * that it gets. chain: as it was sent, leaf first; only read, and gone afterwards. now: Unix seconds. */
 	enum reason (*verify)(void *thread, struct tls_session *session, STACK_OF(X509) * chain, int64_t now);
 	/* What a ticket is to say of the peer. Returns the bytes; 0: nothing to say (it has no certificate); more than
-	 * room: no ticket. Called on workers, too. */
+	 * room: no ticket. Called on workers, too. Only of a peer that was verified. */
 	size_t (*save)(const struct tls_session *session, uint8_t *to, size_t room);
 	/* The same, back, under the same generation of trust. False: it isn't worth anything any more (expired); then a
 	 * full handshake follows. That may be so for other reasons as well: whoever the session is said to be counts

@@ -79,9 +79,9 @@ inscribe(const struct tls_session *session, SSL_SESSION *ticket)
 {
 	const struct tls_hooks *hooks = session->engine->hooks;
 	uint8_t bytes[sizeof(session->generation) + TLS_SAVED_MAX];
-	size_t length = hooks->save == NULL || !session->verified
-				? 0
-				: hooks->save(session, bytes + sizeof(session->generation), TLS_SAVED_MAX);
+	/* A resumed session's next ticket is made before its handshake is over. */
+	bool verified = session->verified || (session->restored && SSL_session_reused(session->ssl) == 1);
+	size_t length = verified ? hooks->save(session, bytes + sizeof(session->generation), TLS_SAVED_MAX) : 0;
 
 	if (length > TLS_SAVED_MAX) /* without the generation it is worth nothing */
 		return SSL_SESSION_set1_ticket_appdata(ticket, NULL, 0) == 1;
@@ -131,7 +131,9 @@ on_ticket_back(SSL *ssl, SSL_SESSION *earlier, const uint8_t *name, size_t name_
 		return SSL_TICKET_RETURN_IGNORE_RENEW;
 	if ((status == SSL_TICKET_SUCCESS || status == SSL_TICKET_SUCCESS_RENEW) &&
 	    tls_handshake_restore(engine, session_of(ssl), earlier))
-		return SSL_TICKET_RETURN_USE_RENEW;
+		/* A ticket of TLS 1.3 is used once. */
+		return status == SSL_TICKET_SUCCESS && SSL_version(ssl) < TLS1_3_VERSION ? SSL_TICKET_RETURN_USE
+											 : SSL_TICKET_RETURN_USE_RENEW;
 	engine->stats.tickets_refused++;
 	return SSL_TICKET_RETURN_IGNORE_RENEW;
 }
@@ -142,16 +144,21 @@ on_ticket_key(SSL *ssl, uint8_t *name, uint8_t *iv, EVP_CIPHER_CTX *cipher, EVP_
 	return tls_ticket_keys_apply(&session_of(ssl)->engine->tickets, name, iv, cipher, mac, encrypt != 0);
 }
 
-/* An endpoint lets us resume: on a handshake thread (TLS 1.2), or on a worker, when it says so among its data. */
-static int
-on_resumable(SSL *ssl, SSL_SESSION *theirs)
+void
+tls_handshake_keep(struct tls_session *session, SSL_SESSION *theirs)
 {
-	struct tls_session *session = session_of(ssl);
 	/* The connection goes on to use its own. */
 	SSL_SESSION *copy = SSL_SESSION_dup(theirs);
 
 	if (copy != NULL && (!inscribe(session, copy) || rte_ring_enqueue(session->engine->arrived, copy) != 0))
 		SSL_SESSION_free(copy);
+}
+
+/* An endpoint lets us resume: on a handshake thread (TLS 1.2), or on a worker, when it says so among its data. */
+static int
+on_resumable(SSL *ssl, SSL_SESSION *theirs)
+{
+	tls_handshake_keep(session_of(ssl), theirs);
 	return 0; /* theirs isn't kept */
 }
 

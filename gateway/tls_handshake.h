@@ -20,4 +20,7 @@ void tls_handshake_dress(void *argument, SSL_CTX *context, enum tls_role role);
 /* Whether a session that may be resumed speaks of the trust in force, and hooks.restore takes what it says. */
 bool tls_handshake_restore(struct tls_engine *engine, struct tls_session *session, SSL_SESSION *earlier);
 
+/* Sends a copy of a client's session to its engine, to be resumed later. From any thread. */
+void tls_handshake_keep(struct tls_session *session, SSL_SESSION *theirs);
+
 #endif

@@ -53,10 +53,9 @@ tls_resume_find(struct tls_resume *resume, const uint8_t key[TLS_DIGEST])
 		SSL_SESSION *session = set[i].session;
 		if (session == NULL || !has_key(session, key))
 			continue;
-		if (SSL_SESSION_get_protocol_version(session) >= TLS1_3_VERSION)
-			set[i].session = NULL;
-		else
-			SSL_SESSION_up_ref(session);
+		if (SSL_SESSION_get_protocol_version(session) < TLS1_3_VERSION)
+			return SSL_SESSION_dup(session); /* a connection may declare its own void */
+		set[i].session = NULL;
 		return session;
 	}
 	return NULL;

@@ -114,6 +114,9 @@ establish(struct tls_session *session, struct tls_engine *engine)
 	session->resumed = SSL_session_reused(session->ssl) == 1;
 	if (session->resumed)
 		session->verified = session->restored;
+	/* OpenSSL doesn't say so when a resumed session of TLS 1.2 got another ticket. */
+	if (session->resumed && session->terms->role == TLS_CLIENT && SSL_version(session->ssl) < TLS1_3_VERSION)
+		tls_handshake_keep(session, SSL_get_session(session->ssl));
 	(session->resumed ? engine->stats.resumed : engine->stats.full)[session->terms->role]++;
 	forget_chain(session->ssl);
 	return TLS_DONE;

@@ -89,6 +89,7 @@ struct rig {
 	};
 	struct rte_ring *inboxes[RIG_WORKERS_MAX], *events;
 	struct dataplane_hooks hooks;
+	void *bridging; /* of whoever has put the hooks for bridges there, whose context is the rig */
 	struct listener_offer offer; /* what the listener hook offers; port 0 of listen_port: none */
 	uint16_t listen_port;
 	/* What the decide hook answers once a stream is hello_length bytes long. */
