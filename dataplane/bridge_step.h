@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What bridge.c and bridge_calls.c share: everything that a call of tcp.h for one bridge needs, and what follows from
+ * What the files of bridge.h share: everything that a call of tcp.h for one bridge needs, and what follows from
  * such a call.
  */
 #ifndef POSTERN_DATAPLANE_BRIDGE_STEP_H
@@ -36,5 +36,10 @@ void bridge_step_arm(struct bridge_step *step);
 void bridge_step_leave(struct bridge_step *step, uint8_t what, enum reason reason);
 /* The attempt to connect came to nothing: the endpoint leg goes, and the session will hear of it. */
 void bridge_step_failed(struct bridge_step *step, enum reason reason);
+
+/* Both sides are there. */
+void bridge_step_join(struct bridge_step *step);
+/* Moves what one side of a relay has received to the other, as far as there is room, and its FIN behind it. */
+void bridge_step_relay(struct bridge_step *step, unsigned from);
 
 #endif

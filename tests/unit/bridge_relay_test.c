@@ -36,7 +36,7 @@ end(void)
 
 /* Takes all that waits at a side. Returns the flags of it, or'ed. */
 static uint8_t
-listen(unsigned leg)
+hear_all(unsigned leg)
 {
 	uint8_t flags = 0, expected[RIG_FRAME];
 
@@ -54,13 +54,13 @@ listen(unsigned leg)
 }
 
 static uint8_t
-listen_and_answer(unsigned leg)
+hear_and_answer(unsigned leg)
 {
 	uint8_t flags = 0;
 
 	for (unsigned quiet = 0; quiet < SOON / 10; quiet++) {
 		uint32_t before = talk.side[leg].ack;
-		flags |= listen(leg);
+		flags |= hear_all(leg);
 		if (talk.side[leg].ack != before) {
 			talk_say(&talk, leg, TCP_ACK, NULL, 0);
 			quiet = 0;
@@ -84,9 +84,9 @@ join(void)
 	talk_answer(&talk);
 	CU_ASSERT_EQUAL(rig.stats.states[FLOW_BRIDGED], 1);
 	CU_ASSERT_EQUAL(rig.worker.holds.used, 0);
-	listen_and_answer(LEG_ENDPOINT);
+	hear_and_answer(LEG_ENDPOINT);
 	CU_ASSERT_EQUAL(n_got[LEG_ENDPOINT], TALK_HELLO);
-	listen(LEG_CLIENT);
+	hear_all(LEG_CLIENT);
 	CU_ASSERT_EQUAL(talk.heard.ack, client->seq);
 }
 
@@ -120,18 +120,18 @@ test_half_closes(void)
 			uint32_t before = n_got[leg_other(leg)];
 			talk_say(&talk, leg, TCP_ACK | TCP_PSH, NULL, 1000);
 			talk_say(&talk, leg, TCP_ACK | TCP_PSH, NULL, 1);
-			listen_and_answer(leg_other(leg));
+			hear_and_answer(leg_other(leg));
 			CU_ASSERT_EQUAL(n_got[leg_other(leg)], before + 1001);
-			listen(leg);
+			hear_all(leg);
 		}
 		talk_say(&talk, first, TCP_ACK | TCP_FIN | TCP_PSH, NULL, 10);
-		CU_ASSERT_TRUE((listen_and_answer(leg_other(first)) & TCP_FIN) != 0);
-		listen(first);
+		CU_ASSERT_TRUE((hear_and_answer(leg_other(first)) & TCP_FIN) != 0);
+		hear_all(first);
 		talk_say(&talk, leg_other(first), TCP_ACK | TCP_PSH, NULL, 500);
-		listen_and_answer(first);
+		hear_and_answer(first);
 		talk_say(&talk, leg_other(first), TCP_ACK | TCP_FIN, NULL, 0);
-		CU_ASSERT_TRUE((listen_and_answer(first) & TCP_FIN) != 0);
-		listen(leg_other(first));
+		CU_ASSERT_TRUE((hear_and_answer(first) & TCP_FIN) != 0);
+		hear_all(leg_other(first));
 		finish(REASON_CLOSED);
 	}
 }
@@ -151,7 +151,7 @@ test_back_pressure(void)
 		for (; sent < GREED; sent += 1000) {
 			talk_say(&talk, leg, TCP_ACK | TCP_PSH, NULL, 1000);
 			rig_advance(&rig, 20);
-			listen(leg);
+			hear_all(leg);
 			if (talk.heard.ack != talk.side[leg].seq)
 				break;
 		}
@@ -161,13 +161,13 @@ test_back_pressure(void)
 		talk.side[other].window = window;
 		talk_say(&talk, other, TCP_ACK, NULL, 0);
 		for (unsigned i = 0; i < 200 && n_got[other] < sent; i++)
-			listen_and_answer(other);
+			hear_and_answer(other);
 		CU_ASSERT_EQUAL(n_got[other], sent);
-		listen(leg);
+		hear_all(leg);
 		CU_ASSERT_TRUE(talk.heard.window != 0);
 		CU_ASSERT_EQUAL(rte_mempool_in_use_count(rig.worker.pool), 0);
 		talk_say(&talk, leg, TCP_RST, NULL, 0);
-		CU_ASSERT_TRUE((listen(other) & TCP_RST) != 0);
+		CU_ASSERT_TRUE((hear_all(other) & TCP_RST) != 0);
 		CU_ASSERT_EQUAL(talk.heard.seq, talk.side[other].ack);
 		finish(leg == LEG_CLIENT ? REASON_RESET_BY_CLIENT : REASON_RESET_BY_ENDPOINT);
 	}
@@ -189,11 +189,11 @@ test_plain(void)
 	CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_ENDPOINT, TCP_ACK, 0));
 	CU_ASSERT_TRUE(talk.heard.window != 0);
 	talk_say(&talk, LEG_ENDPOINT, TCP_ACK | TCP_PSH, NULL, 50);
-	listen_and_answer(LEG_CLIENT);
+	hear_and_answer(LEG_CLIENT);
 	CU_ASSERT_EQUAL(n_got[LEG_CLIENT], 50);
-	listen(LEG_ENDPOINT);
+	hear_all(LEG_ENDPOINT);
 	talk_say(&talk, LEG_CLIENT, TCP_RST, NULL, 0);
-	CU_ASSERT_TRUE((listen(LEG_ENDPOINT) & TCP_RST) != 0);
+	CU_ASSERT_TRUE((hear_all(LEG_ENDPOINT) & TCP_RST) != 0);
 	finish(REASON_RESET_BY_CLIENT);
 }
 
@@ -213,13 +213,13 @@ test_acknowledged_before(void)
 	CU_ASSERT_TRUE(talk_hear_syn(&talk));
 	endpoint->timestamps = false;
 	talk_answer(&talk);
-	listen_and_answer(LEG_ENDPOINT);
+	hear_and_answer(LEG_ENDPOINT);
 	CU_ASSERT_EQUAL(n_got[LEG_ENDPOINT], TALK_HELLO);
-	listen(LEG_CLIENT);
+	hear_all(LEG_CLIENT);
 	CU_ASSERT_EQUAL(talk.heard.ack, client->seq);
 	CU_ASSERT_TRUE((int32_t)(talk.heard.ack + ((uint32_t)talk.heard.window << 7) - promised) >= 0);
 	talk_say(&talk, LEG_CLIENT, TCP_RST, NULL, 0);
-	CU_ASSERT_TRUE((listen(LEG_ENDPOINT) & TCP_RST) != 0);
+	CU_ASSERT_TRUE((hear_all(LEG_ENDPOINT) & TCP_RST) != 0);
 	finish(REASON_RESET_BY_CLIENT);
 }
 

@@ -41,7 +41,7 @@ end(void)
 
 /* Takes all that waits at a side, with the bytes that are new in order. Returns the flags of it, or'ed. */
 static uint8_t
-listen(unsigned leg)
+hear_all(unsigned leg)
 {
 	uint32_t before = talk.side[leg].ack;
 	uint8_t flags = 0;
@@ -59,13 +59,13 @@ listen(unsigned leg)
 
 /* The same, and acknowledges it, until nothing has come for a while. */
 static uint8_t
-listen_and_answer(unsigned leg)
+hear_and_answer(unsigned leg)
 {
 	uint8_t flags = 0, now;
 
 	for (unsigned quiet = 0; quiet < SOON / 10; quiet++) {
 		uint32_t before = talk.side[leg].ack;
-		flags |= now = listen(leg);
+		flags |= now = hear_all(leg);
 		if (talk.side[leg].ack != before) {
 			talk_say(&talk, leg, TCP_ACK, NULL, 0);
 			quiet = 0;
@@ -102,7 +102,7 @@ open_bridge(void)
 	CU_ASSERT_EQUAL(rig.worker.bridges.used, 1);
 	CU_ASSERT_EQUAL(rig.worker.holds.used, 0);
 	rig_advance(&rig, SOON);
-	listen(LEG_CLIENT);
+	hear_all(LEG_CLIENT);
 	CU_ASSERT_EQUAL(talk.heard.ack, client->seq);
 }
 
@@ -116,9 +116,9 @@ join(void)
 	CU_ASSERT_TRUE(talk_hear_one_syn(&talk));
 	talk_answer(&talk);
 	CU_ASSERT_EQUAL(spy_told(&spy, LEG_ENDPOINT) & BRIDGE_CONNECTED, BRIDGE_CONNECTED);
-	listen_and_answer(LEG_ENDPOINT);
+	hear_and_answer(LEG_ENDPOINT);
 	CU_ASSERT_TRUE(has_got(LEG_ENDPOINT, first, TALK_HELLO));
-	listen_and_answer(LEG_CLIENT);
+	hear_and_answer(LEG_CLIENT);
 }
 
 /* So many bytes from a leg arrive at the other. */
@@ -129,12 +129,12 @@ send_across(unsigned leg, uint32_t length)
 
 	for (uint32_t at = 0; at < length; at += 1000) {
 		talk_say(&talk, leg, TCP_ACK | TCP_PSH, NULL, (uint16_t)(length - at < 1000 ? length - at : 1000));
-		listen_and_answer(leg_other(leg));
-		listen(leg);
+		hear_and_answer(leg_other(leg));
+		hear_all(leg);
 	}
-	listen_and_answer(leg_other(leg));
+	hear_and_answer(leg_other(leg));
 	CU_ASSERT_TRUE(has_got(leg_other(leg), first, length));
-	listen_and_answer(leg);
+	hear_and_answer(leg);
 }
 
 static void
@@ -171,11 +171,11 @@ test_whole_life(void)
 			/* One side closes, the other goes on. */
 			talk_say(&talk, first, TCP_ACK | TCP_FIN, NULL, 0);
 			CU_ASSERT_EQUAL(spy_told(&spy, first) & BRIDGE_PEER_CLOSED, BRIDGE_PEER_CLOSED);
-			CU_ASSERT_EQUAL(listen_and_answer(leg_other(first)) & TCP_FIN, TCP_FIN);
+			CU_ASSERT_EQUAL(hear_and_answer(leg_other(first)) & TCP_FIN, TCP_FIN);
 			send_across(leg_other(first), 100);
 			CU_ASSERT_EQUAL(rig.stats.states[FLOW_BRIDGED], 1);
 			talk_say(&talk, leg_other(first), TCP_ACK | TCP_FIN, NULL, 0);
-			CU_ASSERT_EQUAL(listen_and_answer(first) & TCP_FIN, TCP_FIN);
+			CU_ASSERT_EQUAL(hear_and_answer(first) & TCP_FIN, TCP_FIN);
 			CU_ASSERT_EQUAL(rig.stats.states[FLOW_CLOSING], 1);
 			ended(FLOW_ENDED, REASON_CLOSED, &event);
 			uint32_t late[LEG_COUNT] = {first == LEG_ENDPOINT ? 100 : 0, first == LEG_CLIENT ? 100 : 0};
@@ -186,8 +186,8 @@ test_whole_life(void)
 			CU_ASSERT_EQUAL(live->active, 0);
 			CU_ASSERT_EQUAL(live->closed, 1);
 			rig_advance(&rig, 4016);
-			listen(LEG_CLIENT);
-			listen(LEG_ENDPOINT);
+			hear_all(LEG_CLIENT);
+			hear_all(LEG_ENDPOINT);
 			end();
 		}
 	}
@@ -203,7 +203,7 @@ test_refused(void)
 	spy.refuses = REASON_MAX_CONNECTIONS;
 	CU_ASSERT_TRUE(talk_open(&talk));
 	talk_hello(&talk);
-	CU_ASSERT_TRUE((listen(LEG_CLIENT) & TCP_RST) != 0);
+	CU_ASSERT_TRUE((hear_all(LEG_CLIENT) & TCP_RST) != 0);
 	CU_ASSERT_EQUAL(talk.heard.seq, client->ack);
 	CU_ASSERT_TRUE(rig_event(&rig, &event));
 	CU_ASSERT_EQUAL(event.kind, FLOW_REFUSED);
@@ -244,13 +244,13 @@ test_other_endpoint(void)
 		talk_answer(&talk);
 		CU_ASSERT_EQUAL(spy_told(&spy, LEG_ENDPOINT) & BRIDGE_CONNECTED, BRIDGE_CONNECTED);
 		CU_ASSERT_EQUAL(rig.worker.live[3].opened, 1);
-		listen_and_answer(LEG_ENDPOINT);
+		hear_and_answer(LEG_ENDPOINT);
 		CU_ASSERT_EQUAL(n_got[LEG_ENDPOINT], TALK_HELLO);
 		worker_abort_all(&rig.worker, REASON_SHUTDOWN);
 		rig_settle(&rig);
-		CU_ASSERT_TRUE((listen(LEG_CLIENT) & TCP_RST) != 0);
+		CU_ASSERT_TRUE((hear_all(LEG_CLIENT) & TCP_RST) != 0);
 		CU_ASSERT_EQUAL(talk.heard.seq, client->ack);
-		CU_ASSERT_TRUE((listen(LEG_ENDPOINT) & TCP_RST) != 0);
+		CU_ASSERT_TRUE((hear_all(LEG_ENDPOINT) & TCP_RST) != 0);
 		CU_ASSERT_EQUAL(talk.heard.seq, endpoint->ack);
 		end();
 	}
@@ -267,7 +267,7 @@ test_end(void)
 	spy.ends = REASON_SNI_NO_MATCH;
 	CU_ASSERT_TRUE(talk_open(&talk));
 	talk_hello(&talk);
-	CU_ASSERT_TRUE((listen(LEG_CLIENT) & TCP_RST) != 0);
+	CU_ASSERT_TRUE((hear_all(LEG_CLIENT) & TCP_RST) != 0);
 	ended(FLOW_REFUSED, REASON_SNI_NO_MATCH, &event);
 	end();
 
@@ -278,7 +278,7 @@ test_end(void)
 	rig_poll(&rig);
 	CU_ASSERT_EQUAL(spy.gone, 1);
 	for (unsigned leg = 0; leg < LEG_COUNT; leg++) {
-		CU_ASSERT_TRUE((listen(leg) & TCP_RST) != 0);
+		CU_ASSERT_TRUE((hear_all(leg) & TCP_RST) != 0);
 		CU_ASSERT_EQUAL(talk.heard.seq, talk.side[leg].ack);
 	}
 	ended(FLOW_ENDED, REASON_ADMIN_CLOSED, &event);
@@ -308,7 +308,7 @@ test_close(void)
 		spy.dials = false;
 		open_bridge();
 		say_last_words();
-		CU_ASSERT_EQUAL(listen_and_answer(LEG_CLIENT) & TCP_FIN, TCP_FIN);
+		CU_ASSERT_EQUAL(hear_and_answer(LEG_CLIENT) & TCP_FIN, TCP_FIN);
 		CU_ASSERT_EQUAL(n_got[LEG_CLIENT], 7);
 		CU_ASSERT_EQUAL(memcmp(got[LEG_CLIENT], "go away", 7), 0);
 		ended(FLOW_REFUSED, REASON_SNI_NO_MATCH, &event);
@@ -317,9 +317,9 @@ test_close(void)
 		CU_ASSERT_EQUAL(rte_mempool_in_use_count(rig.worker.pool), rig_waiting(&rig, RIG_WAN));
 		if (closes != 0)
 			talk_say(&talk, LEG_CLIENT, TCP_ACK | TCP_FIN, NULL, 0);
-		listen(LEG_CLIENT);
+		hear_all(LEG_CLIENT);
 		rig_advance(&rig, BRIDGE_CLOSE_MS + 16);
-		CU_ASSERT_EQUAL((listen(LEG_CLIENT) & TCP_RST) != 0, closes == 0);
+		CU_ASSERT_EQUAL((hear_all(LEG_CLIENT) & TCP_RST) != 0, closes == 0);
 		end();
 	}
 }
@@ -333,7 +333,7 @@ test_reset(void)
 		begin(false, false);
 		join();
 		talk_say(&talk, leg, TCP_RST, NULL, 0);
-		CU_ASSERT_TRUE((listen(leg_other(leg)) & TCP_RST) != 0);
+		CU_ASSERT_TRUE((hear_all(leg_other(leg)) & TCP_RST) != 0);
 		CU_ASSERT_EQUAL(talk.heard.seq, talk.side[leg_other(leg)].ack);
 		ended(FLOW_ENDED, leg == LEG_CLIENT ? REASON_RESET_BY_CLIENT : REASON_RESET_BY_ENDPOINT, &event);
 		end();
@@ -375,8 +375,8 @@ test_pool(void)
 	/* One that has closed makes room. */
 	for (unsigned leg = 0; leg < LEG_COUNT; leg++) {
 		talk_say(&talk, leg, TCP_ACK | TCP_FIN, NULL, 0);
-		listen_and_answer(leg_other(leg));
-		listen(leg);
+		hear_and_answer(leg_other(leg));
+		hear_all(leg);
 	}
 	CU_ASSERT_EQUAL(rig.stats.states[FLOW_CLOSING], 1);
 	CU_ASSERT_TRUE(rig_event(&rig, &event));
@@ -414,14 +414,14 @@ test_idle(void)
 		join();
 		if (half != 0) {
 			talk_say(&talk, LEG_CLIENT, TCP_ACK | TCP_FIN, NULL, 0);
-			listen_and_answer(LEG_ENDPOINT);
-			listen(LEG_CLIENT);
+			hear_and_answer(LEG_ENDPOINT);
+			hear_all(LEG_CLIENT);
 		}
 		rig_advance(&rig, half != 0 ? 50000 : 90000);
 		CU_ASSERT_EQUAL(spy.gone, 0);
 		rig_advance(&rig, 30000);
 		for (unsigned leg = 0; leg < LEG_COUNT; leg++) {
-			CU_ASSERT_TRUE((listen(leg) & TCP_RST) != 0);
+			CU_ASSERT_TRUE((hear_all(leg) & TCP_RST) != 0);
 			CU_ASSERT_EQUAL(talk.heard.seq, talk.side[leg].ack);
 		}
 		ended(FLOW_ENDED, half != 0 ? REASON_HALF_CLOSED_TIMEOUT : REASON_IDLE_TIMEOUT, &event);
@@ -464,7 +464,7 @@ test_back_pressure(void)
 	for (; sent < (1u << 20); sent += 1000) {
 		talk_say(&talk, LEG_CLIENT, TCP_ACK | TCP_PSH, NULL, 1000);
 		rig_advance(&rig, 50);
-		listen(LEG_CLIENT);
+		hear_all(LEG_CLIENT);
 		if (talk.heard.ack != client->seq)
 			break; /* no more is taken */
 	}
@@ -475,17 +475,17 @@ test_back_pressure(void)
 	spy_carry(&spy, LEG_CLIENT);
 	rig_poll(&rig);
 	for (unsigned i = 0; i < 100 && n_got[LEG_ENDPOINT] < sent + TALK_HELLO; i++)
-		listen_and_answer(LEG_ENDPOINT);
+		hear_and_answer(LEG_ENDPOINT);
 	CU_ASSERT_EQUAL(n_got[LEG_ENDPOINT], sent + TALK_HELLO);
 	n_got[LEG_ENDPOINT] = 0;
 	rig_advance(&rig, SOON);
-	listen(LEG_CLIENT);
+	hear_all(LEG_CLIENT);
 	CU_ASSERT_TRUE(talk.heard.window > 0);
 	send_across(LEG_CLIENT, MANY);
 	worker_abort_all(&rig.worker, REASON_SHUTDOWN);
 	rig_settle(&rig);
-	listen(LEG_CLIENT);
-	listen(LEG_ENDPOINT);
+	hear_all(LEG_CLIENT);
+	hear_all(LEG_ENDPOINT);
 	end();
 }
 
@@ -504,9 +504,9 @@ test_adoption(void)
 			open_bridge();
 		if (joined != 0) { /* the endpoint has got something that it hasn't acknowledged yet */
 			talk_say(&talk, LEG_CLIENT, TCP_ACK | TCP_PSH, NULL, 100);
-			listen(LEG_ENDPOINT);
+			hear_all(LEG_ENDPOINT);
 			CU_ASSERT_EQUAL(n_got[LEG_ENDPOINT], 100);
-			listen(LEG_CLIENT);
+			hear_all(LEG_CLIENT);
 		}
 		rig_restart(&rig, 1);
 		spy.bridge = NULL;
@@ -535,8 +535,8 @@ test_adoption_of_closing(void)
 	join();
 	for (unsigned leg = 0; leg < LEG_COUNT; leg++) {
 		talk_say(&talk, leg, TCP_ACK | TCP_FIN, NULL, 0);
-		listen_and_answer(leg_other(leg));
-		listen(leg);
+		hear_and_answer(leg_other(leg));
+		hear_all(leg);
 	}
 	CU_ASSERT_EQUAL(rig.stats.states[FLOW_CLOSING], 1);
 	rig_restart(&rig, 1);
@@ -555,8 +555,8 @@ test_port_reused(void)
 	join();
 	for (unsigned leg = 0; leg < LEG_COUNT; leg++) {
 		talk_say(&talk, leg, TCP_ACK | TCP_FIN, NULL, 0);
-		listen_and_answer(leg_other(leg));
-		listen(leg);
+		hear_and_answer(leg_other(leg));
+		hear_all(leg);
 	}
 	client->seq += 100000;
 	client->timestamps_on = false;
