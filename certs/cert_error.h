@@ -99,7 +99,7 @@
 	X(PKI_TWICE, "pki_twice", "a legacy PKI of that name is there already")                                        \
 	X(LEGACY_NO_DNS, "legacy_no_dns", "no DNS name among a legacy client's names; a common name is none")          \
 	X(CRL_MALFORMED, "crl_malformed", "not a certificate revocation list, or one with what is unknown here")       \
-	X(CRL_LARGE, "crl_large", "revocation lists of more than 64 MiB together")                                     \
+	X(CRL_LARGE, "crl_large", "revocation lists of more than 16 MiB together")                                     \
 	X(CRL_MISSING, "crl_missing", "no revocation list of a CA in the chain, and one is required")                  \
 	X(CRL_EXPIRED, "crl_expired", "the revocation list should have been replaced by now")                          \
 	X(CRL_SIGNATURE, "crl_signature", "the revocation list isn't signed by the CA it speaks for")                  \

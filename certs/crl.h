@@ -5,6 +5,7 @@
  * A list of lists, read from files in PEM (several) or DER (one). Only whole, direct lists are understood: a delta CRL,
  * an indirect one, one for some reasons only, or one with another critical extension is refused when it is loaded, so
  * that it isn't taken for the whole truth later.
+ * The lists are checked (issuer, signature, dates) when a chain needs them, by the CA that the chain shows.
  */
 #ifndef POSTERN_CERTS_CRL_H
 #define POSTERN_CERTS_CRL_H
@@ -17,7 +18,7 @@
 #include "certs/cert_error.h"
 
 enum {
-	CRL_BYTES_MAX = 64 << 20, /* of all lists of a PKI together */
+	CRL_BYTES_MAX = 16 << 20, /* of all lists of a PKI together */
 	CRL_LISTS_MAX = 64
 };
 

@@ -51,8 +51,7 @@ struct peer_identity {
 	uint8_t leaf_sha256[32];        /* the usual fingerprint */
 	uint8_t spki_sha256[32];        /* of the leaf's SubjectPublicKeyInfo */
 	int64_t not_before;             /* Unix seconds: the latest in the chain, its root included */
-	int64_t not_after;              /* the earliest in it, and the earliest nextUpdate of what speaks of revocation;
-					   INT64_MAX for PEER_NETWORK */
+	int64_t not_after;              /* the earliest in it; INT64_MAX for PEER_NETWORK */
 	int64_t leaf_not_after;         /* of the peer's own certificate: what a grace period counts from */
 	uint64_t generation;            /* of the trust that verified it; 0 for PEER_NETWORK */
 };

@@ -14,11 +14,12 @@
  *	trust_slot_publish(&slot, trust);        threads: trust_view_follow(view, &slot) before they verify
  *
  * Roots are never pooled: a chain is verified with the authorities of the one trust domain that its SPIFFE ID names. So
- * that this means something, no key may speak for two domains. trust_seal leaves out of every domain
- *	an authority whose key another domain has too (CERT_AUTHORITY_SHARED),
- *	an authority whose own SPIFFE ID names another domain that is configured (CERT_AUTHORITY_FOREIGN: two bundles
- *were swapped), and verification refuses a chain that passes through a CA which is another domain's authority
- *(CERT_CHAIN_FOREIGN).
+ * that this means something, no key may speak for two domains. trust_seal leaves out
+ *	an authority whose own SPIFFE ID (SPIRE writes it into its CAs) names another domain that is configured: bundles
+ *were swapped, or somebody claims another's CA. Its true domain keeps it. CERT_AUTHORITY_FOREIGN an authority whose key
+ *other domains have too, in all of them but the local one, which keeps its own. CERT_AUTHORITY_SHARED and verification
+ *refuses a chain that passes through a CA which is another domain's authority: a root of A's that signed B's CA doesn't
+ *let B speak for A. CERT_CHAIN_FOREIGN
  */
 #ifndef POSTERN_CERTS_TRUST_H
 #define POSTERN_CERTS_TRUST_H
@@ -50,6 +51,9 @@ struct trust *trust_new(uint64_t generation);
 enum cert_error trust_add_domain(struct trust *trust, const char *domain, size_t length, const struct bundle *bundle);
 enum cert_error trust_add_pki(struct trust *trust, const char *name, const struct bundle *anchors,
 			      const struct crl_list *crls, enum trust_revocation revocation);
+/* Which of the domains is our own; the name is copied. Before trust_seal. */
+enum cert_error trust_set_local(struct trust *trust, const char *domain, size_t length);
+/* Without memory the process ends, as elsewhere in control. */
 void trust_seal(struct trust *trust);
 
 struct trust *trust_take(const struct trust *trust);

@@ -48,8 +48,8 @@ enum cert_error verify_spiffe(struct trust_view *view, STACK_OF(X509) * certs, e
 enum cert_error verify_legacy(struct trust_view *view, const char *pki, STACK_OF(X509) * certs, int64_t now,
 			      struct peer_identity **identity);
 
-/* The server must have one of the names: each a host name, an address, or a SPIFFE ID (which is compared with the
- * certificate's only URI). staple: the OCSP response that came with it, or NULL. */
+/* The server must have one of the names: each a host name in lower case, an address, or a SPIFFE ID (which is compared
+ * with the certificate's only URI). staple: the OCSP response that came with it, or NULL. */
 struct verify_server {
 	const char *pki;
 	const char *const *names;
