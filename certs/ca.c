@@ -8,8 +8,8 @@
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
+#include "certs/cert_time.h"
 #include "certs/pem_read.h"
 #include "certs/spiffe_id.h"
 
@@ -232,17 +232,6 @@ names_domain(X509 *certificate, const char *trust_domain)
 	return uris == 1 && matching == 1;
 }
 
-static bool
-unix_time(const ASN1_TIME *time, int64_t *seconds)
-{
-	struct tm tm;
-
-	if (!ASN1_TIME_to_tm(time, &tm))
-		return false;
-	*seconds = timegm(&tm);
-	return true;
-}
-
 static enum credential_error
 check_certificate(X509 *certificate, EVP_PKEY *key, const char *trust_domain)
 {
@@ -270,8 +259,8 @@ ca_begin(struct ca *ca, X509 *certificate, EVP_PKEY *key, const char *trust_doma
 	*ca = (struct ca){0};
 	ERR_set_mark();
 	enum credential_error error = check_certificate(certificate, key, trust_domain);
-	if (error == CREDENTIAL_NONE && (!unix_time(X509_get0_notBefore(certificate), &ca->not_before) ||
-					 !unix_time(X509_get0_notAfter(certificate), &ca->not_after)))
+	if (error == CREDENTIAL_NONE && (!cert_time_read(X509_get0_notBefore(certificate), &ca->not_before) ||
+					 !cert_time_read(X509_get0_notAfter(certificate), &ca->not_after)))
 		error = CREDENTIAL_CA_MALFORMED;
 	ERR_pop_to_mark();
 	if (error != CREDENTIAL_NONE)

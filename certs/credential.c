@@ -6,8 +6,8 @@
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "certs/cert_time.h"
 #include "certs/pem_read.h"
 #include "certs/spiffe_id.h"
 
@@ -42,17 +42,6 @@ credential_key_text(enum credential_key key)
 	return texts[key];
 }
 
-static bool
-unix_time(const ASN1_TIME *time, int64_t *seconds)
-{
-	struct tm tm;
-
-	if (!ASN1_TIME_to_tm(time, &tm))
-		return false;
-	*seconds = timegm(&tm);
-	return true;
-}
-
 /* The narrowest validity of a chain. */
 static bool
 chain_validity(X509 *const *chain, unsigned n, int64_t *not_before, int64_t *not_after)
@@ -61,7 +50,8 @@ chain_validity(X509 *const *chain, unsigned n, int64_t *not_before, int64_t *not
 	*not_after = INT64_MAX;
 	for (unsigned i = 0; i < n; i++) {
 		int64_t from, to;
-		if (!unix_time(X509_get0_notBefore(chain[i]), &from) || !unix_time(X509_get0_notAfter(chain[i]), &to))
+		if (!cert_time_read(X509_get0_notBefore(chain[i]), &from) ||
+		    !cert_time_read(X509_get0_notAfter(chain[i]), &to))
 			return false;
 		*not_before = from > *not_before ? from : *not_before;
 		*not_after = to < *not_after ? to : *not_after;

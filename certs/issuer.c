@@ -187,8 +187,9 @@ issuer_poll(struct issuer *issuer, int64_t now_ns, struct text *message)
 static bool
 domain_open(struct issuer *issuer, struct domain *domain, const char *root, const char *name, struct text *message)
 {
-	if (spiffe_domain_check(name, strlen(name)) != CERT_NONE) {
-		text_print(message, "\"%s\" can't be a trust domain", name);
+	/* ".." could be one, but not a folder of ours. */
+	if (spiffe_domain_check(name, strlen(name)) != CERT_NONE || name[0] == '.') {
+		text_print(message, "\"%s\" can't be a trust domain of the box", name);
 		return false;
 	}
 	domain->name = strdup(name);

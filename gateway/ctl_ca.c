@@ -132,6 +132,8 @@ read_spec(struct ca_work *work, struct ca_spec *spec)
 		text_print(&work->error, "--trust-domain NAME is needed");
 	else if (domain != CERT_NONE)
 		text_print(&work->error, "--trust-domain: %s: %s", cert_error_text(domain), cert_error_meaning(domain));
+	else if (spec->trust_domain[0] == '.')
+		text_print(&work->error, "--trust-domain: a name that begins with a dot can't be its folder's");
 	else if (!key_type(option(work, "key-type"), &spec->key))
 		text_print(&work->error, "--key-type is p256, p384, ed25519 or rsa, not \"%s\"",
 			   option(work, "key-type"));
