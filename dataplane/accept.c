@@ -128,6 +128,7 @@ open_flow(struct worker *worker, const struct packet *packet, const struct flow_
 	hold->far = !options.timestamps || accept_tsval(worker, client->hash) - options.tsecr >= DIAL_FAR_MS;
 	worker->table_version++;
 	worker->stats->syn_acks++;
+	hold->plain = offer->plain;
 	flow_set_state(worker, flow, FLOW_PEEKING);
 	peek_start(worker, index);
 	peek_input(worker, index, packet, mbuf);

@@ -103,8 +103,9 @@ open_worker(struct box *box, uint16_t id, struct text *error)
 	worker->random_state[0] |= 1; /* all zero would stay so */
 	flow_table_init(&worker->flows, flow_map_table(box->map.header, id), box->map.header->capacity, secrets->hash);
 	timer_wheel_init(&worker->wheel, worker->clock_ms);
-	uint32_t holds = conf->tables.holds / box->n_workers;
+	uint32_t holds = conf->tables.holds / box->n_workers, bridges = conf->tables.bridges / box->n_workers;
 	if (!hold_pool_init(&worker->holds, holds < 64 ? 64 : holds) ||
+	    !bridge_pool_init(&worker->bridges, bridges < 64 ? 64 : bridges) ||
 	    !neighbour_table_init(&worker->neighbours, (uint16_t)conf->tables.neighbours)) {
 		text_print(error, "no memory for the tables of worker %u", id);
 		return false;
@@ -245,11 +246,12 @@ adopt(struct box *box)
 	flow_adopt_source_init(&source, box->map.before);
 	flow_adopt(adoption, &source, box->workers, &names, clock_ms());
 	box->adoption_us = clock_us() - begin_us;
-	uint32_t lost = adoption->held + adoption->damaged + adoption->address + adoption->full;
+	uint32_t lost = adoption->held + adoption->bridged + adoption->damaged + adoption->address + adoption->full;
 	log_write(lost == 0 ? LOG_INFO : LOG_WARN, "gateway", "flows adopted",
 		  LOG_FIELDS(LOG_U64("found", adoption->found), LOG_U64("spliced", adoption->spliced),
 			     LOG_U64("closing", adoption->closing), LOG_U64("forgotten", adoption->forgotten),
 			     LOG_U64(reason_text(REASON_ADOPT_HELD), adoption->held),
+			     LOG_U64(reason_text(REASON_ADOPT_BRIDGED), adoption->bridged),
 			     LOG_U64(reason_text(REASON_ADOPT_DAMAGED), adoption->damaged),
 			     LOG_U64(reason_text(REASON_ADOPT_ADDRESS), adoption->address),
 			     LOG_U64(reason_text(REASON_ADOPT_FULL), adoption->full),
@@ -333,6 +335,7 @@ box_close(struct box *box)
 		if (box->workers[i] != NULL) {
 			neighbour_table_free(&box->workers[i]->neighbours);
 			hold_pool_free(&box->workers[i]->holds);
+			bridge_pool_free(&box->workers[i]->bridges);
 		}
 		rte_ring_free(box->inboxes[i]);
 		rte_ring_free(box->probes[i]);

@@ -54,11 +54,30 @@ static const struct ctl_option upgrade_options[] = {
 	{0},
 };
 
+static const struct ctl_option ca_options[] = {
+	{"--dir", "DIR", CTL_TEXT, "where the CAs are, a folder for each trust domain; default " CTL_CA_DIR},
+	{"--trust-domain", "NAME", CTL_TEXT, "whose CA; show and bundle take the only one there is"},
+	{"--key-type", "TYPE", CTL_TEXT, "init, rotate: p256 (default), p384, ed25519 or rsa"},
+	{"--rsa-bits", "N", CTL_NUMBER, "init, rotate: 2048 to 8192, default 3072"},
+	{"--days", "N", CTL_NUMBER, "init, rotate: of validity, default 3650"},
+	{"--name-constraint", NULL, CTL_FLAG, "init, rotate: allow only this trust domain; not all verifiers take it"},
+	{"--provider", "NAME", CTL_TEXT, "init, rotate: an OpenSSL provider that holds the key already"},
+	{"--key-uri", "URI", CTL_TEXT, "init, rotate: the key in it"},
+	{"--format", "FORMAT", CTL_TEXT, "bundle: jwks (default) or pem"},
+	{0},
+};
+
 static const struct ctl_command commands[] = {
 	{"validate", "FILE…", "check federation files; needs no posternd",
 	 "All files together are one federation. Errors go to standard error, each with its position, the line and a\n"
 	 "caret; the exit code is 1 then.",
 	 no_options, true},
+	{"ca", "init|rotate|show|bundle", "make and show embedded CAs; needs no posternd",
+	 "init makes the first CA of a trust domain, rotate the next one. Each is a key, mode 0600, and a "
+	 "certificate;\n"
+	 "none is ever overwritten. A new CA is in the bundle at once and signs 25 minutes later. bundle prints what\n"
+	 "others need to verify what the CAs sign.",
+	 ca_options, true},
 	{"status", "", "what posternd is doing: version, federation, workers, tables, ports",
 	 "Busy shares are of the last ten seconds.", no_options, false},
 	{"listeners", "", "doors: where connections are taken, and what their SYN-ACKs offer",
@@ -272,7 +291,7 @@ ctl_parse(int argc, char **argv, const char *environment, struct ctl_request *re
 		return false;
 	}
 	if (request->command->takes_files && request->n_files == 0) {
-		text_print(error, "%s needs a file", request->command->name);
+		text_print(error, "%s needs %s", request->command->name, request->command->usage);
 		return false;
 	}
 	return true;

@@ -9,6 +9,7 @@
 struct text;
 
 #define CTL_SOCKET "/run/postern/control.sock"
+#define CTL_CA_DIR "/var/lib/postern/ca"
 
 /* Exit codes. */
 enum {
@@ -39,7 +40,7 @@ struct ctl_command {
 	const char *summary;
 	const char *details;
 	const struct ctl_option *options;
-	bool takes_files;
+	bool takes_files; /* files or other words, behind the options; at least one */
 };
 
 /* A command line, read. */

@@ -216,6 +216,7 @@ hook_listener(void *context, const struct ip_addr *local, uint16_t port, struct 
 					 .mss = (uint16_t)word,
 					 .sack = (word & OFFER_SACK) != 0,
 					 .timestamps = (word & OFFER_TIMESTAMPS) != 0,
+					 .plain = listener->mode == LISTENER_TCP,
 					 .draining = __atomic_load_n(&decide->draining, __ATOMIC_RELAXED)};
 	return true;
 }
@@ -232,6 +233,8 @@ choose_by_route(const struct snapshot *snapshot, const struct listener *listener
 {
 	/* Without a name only a route for "*" matches; it is what Envoy does, too. */
 	const struct route *route = listener_route(snapshot, listener, hello->sni, hello->sni_length);
+	if (route == NULL && listener->mode == LISTENER_TCP)
+		return (struct choice){NULL, REASON_NO_ENDPOINT};
 	if (route == NULL)
 		return (struct choice){NULL, hello->sni_length == 0 ? REASON_SNI_MISSING : REASON_SNI_NO_MATCH};
 	return (struct choice){balance_route(route, input->tried, input->random), REASON_NO_ENDPOINT};
@@ -265,6 +268,27 @@ refuse(enum reason *reason, enum reason why)
 	return DECISION_REFUSE;
 }
 
+/* Where the name of the service is: REASON_NONE, REASON_COUNT: it isn't whole, or what is wrong with it. */
+static enum reason
+read_hello(const struct decide_input *input, struct client_hello *hello)
+{
+	switch (client_hello_parse(input->bytes, input->length, hello)) {
+	case CLIENT_HELLO_MORE:
+		/* Not only when the buffer is full: a sender may not fill a window with less than a segment, and wait.
+		 */
+		return hello->length > HOLD_MAX ? REASON_HELLO_TOO_LARGE : REASON_COUNT;
+	case CLIENT_HELLO_NOT_TLS:
+		return REASON_HELLO_NOT_TLS;
+	case CLIENT_HELLO_MALFORMED:
+		return REASON_HELLO_MALFORMED;
+	case CLIENT_HELLO_BAD_NAME:
+		return REASON_SNI_INVALID;
+	case CLIENT_HELLO_WHOLE:
+		break;
+	}
+	return REASON_NONE;
+}
+
 static enum decision
 hook_decide(void *context, unsigned worker, const struct decide_input *input, struct dial *dial, enum reason *reason,
 	    char sni[SNI_TEXT_MAX])
@@ -272,29 +296,23 @@ hook_decide(void *context, unsigned worker, const struct decide_input *input, st
 	struct decide *decide = context;
 	const struct decide_view *view = __atomic_load_n(&decide->view, __ATOMIC_ACQUIRE);
 	struct client_hello hello;
+	const struct listener *listener =
+		view != NULL ? snapshot_listener(view->snapshot, &input->local, input->local_port) : NULL;
 
 	sni[0] = '\0';
-	switch (client_hello_parse(input->bytes, input->length, &hello)) {
-	case CLIENT_HELLO_MORE:
-		/* Not only when the buffer is full: a sender may not fill a window with less than a segment, and wait.
-		 */
-		if (hello.length > HOLD_MAX)
-			return refuse(reason, REASON_HELLO_TOO_LARGE);
-		return DECISION_MORE;
-	case CLIENT_HELLO_NOT_TLS:
-		return refuse(reason, REASON_HELLO_NOT_TLS);
-	case CLIENT_HELLO_MALFORMED:
-		return refuse(reason, REASON_HELLO_MALFORMED);
-	case CLIENT_HELLO_BAD_NAME:
-		return refuse(reason, REASON_SNI_INVALID);
-	case CLIENT_HELLO_WHOLE:
-		break;
+	if (listener != NULL && listener->mode == LISTENER_TCP) {
+		hello.sni_length = 0; /* whatever the bytes are, if there are any */
+		hello.sni[0] = '\0';
+	} else {
+		enum reason fault = read_hello(input, &hello);
+		if (fault == REASON_COUNT)
+			return DECISION_MORE;
+		if (fault != REASON_NONE)
+			return refuse(reason, fault);
 	}
 	memcpy(sni, hello.sni, hello.sni_length + 1u);
 
 	/* A reload may have taken the listener away since the SYN. */
-	const struct listener *listener =
-		view != NULL ? snapshot_listener(view->snapshot, &input->local, input->local_port) : NULL;
 	if (listener == NULL)
 		return refuse(reason, REASON_NO_LISTENER);
 	struct choice choice = listener->mode == LISTENER_AUTO_PASSTHROUGH

@@ -3,6 +3,9 @@
  * The gateway's side of struct dataplane_hooks: which listener, what its SYN-ACK offers, where a connection goes, and
  * why not.
  *
+ * Behind a listener for TCP there is one route for all, and no hello is read: the decision is asked for before there
+ * are bytes. Else:
+ *
  *   bytes ─▶ ClientHello ─▶ listener ─┬─ PASSTHROUGH: server name ─▶ route ─▶ backend by weight ──┬─▶ limits ─▶
  * endpoint └─ AUTO_PASSTHROUGH: outbound_.… ─▶ service, port, subset ──┘
  *

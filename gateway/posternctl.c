@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gateway/ctl_ca.h"
 #include "gateway/ctl_client.h"
 #include "gateway/ctl_options.h"
 #include "gateway/ctl_show.h"
@@ -145,6 +146,8 @@ run(const struct ctl_request *request)
 		text_free(&help);
 		return CTL_OK;
 	}
+	if (strcmp(request->command->name, "ca") == 0)
+		return ctl_ca(request, stdout, stderr);
 	if (request->command->takes_files)
 		return ctl_validate(request->files, request->n_files, request->json, stdout, stderr);
 	return ask(request);

@@ -77,6 +77,7 @@ static const struct conf_rule memory_rules[] = {
 static const struct conf_rule table_rules[] = {
 	{"flows", KIND_U32, CONF(tables.flows), 1024, 16777216, 262144, NULL},
 	{"holds", KIND_U32, CONF(tables.holds), 64, 1048576, 4096, NULL},
+	{"bridges", KIND_U32, CONF(tables.bridges), 64, 4194304, 16384, NULL},
 	{"neighbours", KIND_U32, CONF(tables.neighbours), 64, 16384, 1024, NULL},
 	{0},
 };

@@ -70,6 +70,7 @@ struct conf {
 	struct {
 		uint32_t flows;      /* records over all workers, 1024..16777216; default 262144 */
 		uint32_t holds;      /* connections that may be in PEEKING at a time, 64..1048576; default 4096 */
+		uint32_t bridges;    /* connections that end here at a time, 64..4194304; default 16384 */
 		uint32_t neighbours; /* 64..16384; default 1024 */
 	} tables;
 
