@@ -8,7 +8,7 @@
 #include "dataplane/tcp_options.h"
 #include "gateway/balance.h"
 #include "gateway/client_hello.h"
-#include "gateway/istio_sni.h"
+#include "gateway/target.h"
 
 static_assert((int)SNI_TEXT_MAX > (int)CLIENT_HELLO_SNI_MAX, "a server name and its NUL fit the event");
 
@@ -228,37 +228,14 @@ struct choice {
 };
 
 static struct choice
-choose_by_route(const struct snapshot *snapshot, const struct listener *listener, const struct client_hello *hello,
-		const struct decide_input *input)
+choose_backend(const struct snapshot *snapshot, const struct listener *listener, const struct client_hello *hello,
+	       const struct decide_input *input)
 {
-	/* Without a name only a route for "*" matches; it is what Envoy does, too. */
-	const struct route *route = listener_route(snapshot, listener, hello->sni, hello->sni_length);
-	if (route == NULL && listener->mode == LISTENER_TCP)
-		return (struct choice){NULL, REASON_NO_ENDPOINT};
-	if (route == NULL)
-		return (struct choice){NULL, hello->sni_length == 0 ? REASON_SNI_MISSING : REASON_SNI_NO_MATCH};
-	return (struct choice){balance_route(route, input->tried, input->random), REASON_NO_ENDPOINT};
-}
+	const struct target target = target_find(snapshot, listener, hello->sni, hello->sni_length);
 
-/* Istio's own gateway also wants one of its ALPN names here, because it builds a way to every port of every service,
- * plaintext ones included, and a client of the mesh is recognised by them (CVE-2021-31921 was about that way). We don't
- * ask for them: a listener reaches nothing but TLS ports of services that its hosts admit, where the endpoint
- * authenticates the client itself, and what a peer says about itself decides nothing here. */
-static struct choice
-choose_by_istio_name(const struct snapshot *snapshot, const struct listener *listener, const struct client_hello *hello)
-{
-	struct istio_sni name;
-	bool has_port;
-
-	if (hello->sni_length == 0)
-		return (struct choice){NULL, REASON_SNI_MISSING};
-	if (!istio_sni_parse(hello->sni, hello->sni_length, &name))
-		return (struct choice){NULL, REASON_SNI_NOT_ISTIO};
-	const struct service *service = listener_service(snapshot, listener, name.host, name.host_length);
-	if (service == NULL)
-		return (struct choice){NULL, REASON_SERVICE_UNKNOWN};
-	const struct backend *backend = service_backend(service, name.port, name.subset, name.subset_length, &has_port);
-	return (struct choice){backend, has_port ? REASON_SERVICE_SUBSET : REASON_SERVICE_PORT};
+	if (target.route != NULL)
+		return (struct choice){balance_route(target.route, input->tried, input->random), REASON_NO_ENDPOINT};
+	return (struct choice){target.backend, target.reason};
 }
 
 static enum decision
@@ -315,9 +292,7 @@ hook_decide(void *context, unsigned worker, const struct decide_input *input, st
 	/* A reload may have taken the listener away since the SYN. */
 	if (listener == NULL)
 		return refuse(reason, REASON_NO_LISTENER);
-	struct choice choice = listener->mode == LISTENER_AUTO_PASSTHROUGH
-				       ? choose_by_istio_name(view->snapshot, listener, &hello)
-				       : choose_by_route(view->snapshot, listener, &hello, input);
+	struct choice choice = choose_backend(view->snapshot, listener, &hello, input);
 	const struct backend *backend = choice.backend;
 	if (backend == NULL)
 		return refuse(reason, choice.reason);
