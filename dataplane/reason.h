@@ -119,6 +119,9 @@ enum reason_class {
 	X(TLS_ALERT_RECEIVED, REFUSAL, "tls_alert_received", "the peer ended the TLS session with a fatal alert")      \
 	X(TLS_OWN_CREDENTIAL, REFUSAL, "tls_own_credential", "our own certificate or key can't be used")               \
 	X(TLS_NO_MEMORY, REFUSAL, "tls_no_memory", "no memory for a TLS session")                                      \
+	/* connections: authorization */                                                                               \
+	X(AUTHZ_DENIED, REFUSAL, "authz_denied", "a DENY policy matches the client")                                   \
+	X(AUTHZ_NOT_ALLOWED, REFUSAL, "authz_not_allowed", "no ALLOW policy admits the client")                        \
 	/* flows */                                                                                                    \
 	X(CLOSED, END, "closed", "both sides closed")                                                                  \
 	X(RESET_BY_CLIENT, END, "reset_by_client", "the client sent RST")                                              \
@@ -134,6 +137,10 @@ enum reason_class {
 	X(CLIENT_SILENT, END, "client_silent", "the client acknowledged nothing for too long")                         \
 	X(ENDPOINT_SILENT, END, "endpoint_silent", "the endpoint acknowledged nothing for too long")                   \
 	X(ADOPT_BRIDGED, END, "adopt_bridged", "it ended in the process before, which took its state along")           \
+	X(AUTHZ_WITHDRAWN, END, "authz_withdrawn", "policies that admitted the client no longer do")                   \
+	X(PEER_DISTRUSTED, END, "peer_distrusted",                                                                     \
+	  "a peer's certificate was revoked, or its authority or mapping taken away")                                  \
+	X(PEER_EXPIRED, END, "peer_expired", "a peer's certificate expired, and its grace period is over")             \
 	X(ADOPT_HELD, END, "adopt_held", "bytes that Postern was to deliver died with the process before")             \
 	X(ADOPT_DAMAGED, END, "adopt_damaged", "the process before left a record that makes no sense")                 \
 	X(ADOPT_ADDRESS, END, "adopt_address", "after a restart its address is no longer in postern.conf")             \
