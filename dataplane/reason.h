@@ -122,6 +122,8 @@ enum reason_class {
 	/* connections: authorization */                                                                               \
 	X(AUTHZ_DENIED, REFUSAL, "authz_denied", "a DENY policy matches the client")                                   \
 	X(AUTHZ_NOT_ALLOWED, REFUSAL, "authz_not_allowed", "no ALLOW policy admits the client")                        \
+	X(AUTHZ_DEFAULT_DENY, REFUSAL, "authz_default_deny",                                                           \
+	  "no ALLOW policy admits a client that is of another trust domain, or proved nothing")                        \
 	/* flows */                                                                                                    \
 	X(CLOSED, END, "closed", "both sides closed")                                                                  \
 	X(RESET_BY_CLIENT, END, "reset_by_client", "the client sent RST")                                              \

@@ -8,8 +8,8 @@
 #include "dataplane/tcp_options.h"
 #include "gateway/balance.h"
 #include "gateway/client_hello.h"
-#include "gateway/istio_sni.h"
 #include "gateway/keyring.h"
+#include "gateway/target.h"
 
 static_assert((int)SNI_TEXT_MAX > (int)CLIENT_HELLO_SNI_MAX, "a server name and its NUL fit the event");
 
@@ -258,41 +258,10 @@ bool
 decide_backend(const struct decide_now *now, const struct listener *listener, const char *sni, size_t length,
 	       const uint32_t tried[2], uint32_t random, struct decide_choice *choice)
 {
-	bool by_name = listener->mode == LISTENER_PASSTHROUGH || listener->mode == LISTENER_TERMINATE;
-	/* Without a name only a route for "*" matches; it is what Envoy does, too. */
-	const struct route *route = listener_route(now->snapshot, listener, by_name ? sni : "", by_name ? length : 0);
+	const struct target target = target_find(now->snapshot, listener, sni, length);
 
-	choice->backend = route == NULL ? NULL : balance_route(route, tried, random);
-	if (route == NULL && by_name)
-		choice->reason = length == 0 ? REASON_SNI_MISSING : REASON_SNI_NO_MATCH;
-	else
-		choice->reason = REASON_NO_ENDPOINT;
-	return choice->backend != NULL;
-}
-
-/* Istio's own gateway also wants one of its ALPN names here, because it builds a way to every port of every service,
- * plaintext ones included, and a client of the mesh is recognised by them (CVE-2021-31921 was about that way). We don't
- * ask for them: a listener reaches nothing but TLS ports of services that its hosts admit, where the endpoint
- * authenticates the client itself, and what a peer says about itself decides nothing here. */
-static bool
-choose_by_istio_name(const struct snapshot *snapshot, const struct listener *listener, const struct client_hello *hello,
-		     struct decide_choice *choice)
-{
-	struct istio_sni name;
-	bool has_port;
-
-	choice->reason = REASON_SNI_MISSING;
-	if (hello->sni_length == 0)
-		return false;
-	choice->reason = REASON_SNI_NOT_ISTIO;
-	if (!istio_sni_parse(hello->sni, hello->sni_length, &name))
-		return false;
-	const struct service *service = listener_service(snapshot, listener, name.host, name.host_length);
-	choice->reason = REASON_SERVICE_UNKNOWN;
-	if (service == NULL)
-		return false;
-	choice->backend = service_backend(service, name.port, name.subset, name.subset_length, &has_port);
-	choice->reason = has_port ? REASON_SERVICE_SUBSET : REASON_SERVICE_PORT;
+	choice->backend = target.route != NULL ? balance_route(target.route, tried, random) : target.backend;
+	choice->reason = target.route != NULL ? REASON_NO_ENDPOINT : target.reason;
 	return choice->backend != NULL;
 }
 
@@ -377,10 +346,8 @@ hook_decide(void *context, unsigned worker, const struct decide_input *input, st
 	if (listener->mode == LISTENER_TERMINATE)
 		return decide_sessions(decide) != NULL ? DECISION_BRIDGE : refuse(reason, REASON_TLS_OWN_CREDENTIAL);
 	const struct decide_now now = {view->snapshot, NULL};
-	bool chosen = listener->mode == LISTENER_AUTO_PASSTHROUGH
-			      ? choose_by_istio_name(view->snapshot, listener, &hello, &choice)
-			      : decide_backend(&now, listener, hello.sni, hello.sni_length, input->tried, input->random, &choice);
-	if (!chosen || !decide_endpoint(decide, worker, input->attempt, input->tried, input->random, &choice))
+	if (!decide_backend(&now, listener, hello.sni, hello.sni_length, input->tried, input->random, &choice) ||
+	    !decide_endpoint(decide, worker, input->attempt, input->tried, input->random, &choice))
 		return refuse(reason, choice.reason);
 	*dial = choice.dial;
 	return DECISION_DIAL;
