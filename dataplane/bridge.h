@@ -80,6 +80,7 @@ struct bridge_ends {
 	uint16_t client_port, local_port;
 	uint32_t listener, endpoint, service; /* live slots; 0: none yet */
 	enum bridge_phase phase;
+	uint8_t port; /* net port that the client's handshake came in by: where it really is, whatever its address */
 };
 void bridge_describe(const struct worker *worker, const struct bridge *bridge, struct bridge_ends *ends);
 

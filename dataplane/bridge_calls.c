@@ -22,6 +22,7 @@ bridge_describe(const struct worker *worker, const struct bridge *bridge, struct
 		.endpoint = flow->endpoint,
 		.service = flow->service,
 		.phase = (enum bridge_phase)bridge->phase,
+		.port = bridge->port,
 	};
 }
 

@@ -59,6 +59,7 @@ open_client(struct worker *worker, uint32_t index, struct bridge_step *step)
 	flow->retries = 0;
 	flow->bridge = bridge_index;
 	bridge->idle_ms = worker->clock_ms + flow_idle_tick_ms(worker, flow);
+	bridge->port = hold->port;
 	timer_wheel_stop(&worker->wheel, &worker->flows, index);
 	flow_set_state(worker, flow, FLOW_BRIDGED);
 	hold_release(&worker->holds, hold_index);

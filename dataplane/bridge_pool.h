@@ -37,6 +37,7 @@ struct bridge {
 	uint8_t phase;             /* enum bridge_phase */
 	uint8_t reason;            /* enum reason, of what is to be settled */
 	uint8_t flags;
+	uint8_t port; /* net port that the client's handshake came in by */
 };
 
 struct bridge_pool {

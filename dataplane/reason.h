@@ -140,6 +140,9 @@ enum reason_class {
 	X(ENDPOINT_SILENT, END, "endpoint_silent", "the endpoint acknowledged nothing for too long")                   \
 	X(ADOPT_BRIDGED, END, "adopt_bridged", "it ended in the process before, which took its state along")           \
 	X(AUTHZ_WITHDRAWN, END, "authz_withdrawn", "policies that admitted the client no longer do")                   \
+	X(PEER_DISTRUSTED, END, "peer_distrusted",                                                                     \
+	  "a peer's certificate was revoked, or its authority or mapping taken away")                                  \
+	X(PEER_EXPIRED, END, "peer_expired", "a peer's certificate expired, and its grace period is over")             \
 	X(ADOPT_HELD, END, "adopt_held", "bytes that Postern was to deliver died with the process before")             \
 	X(ADOPT_DAMAGED, END, "adopt_damaged", "the process before left a record that makes no sense")                 \
 	X(ADOPT_ADDRESS, END, "adopt_address", "after a restart its address is no longer in postern.conf")             \

@@ -203,6 +203,8 @@ const struct route *listener_route(const struct snapshot *snapshot, const struct
 const struct listener_tls *listener_server(const struct snapshot *snapshot, const struct listener *listener,
 					   const char *sni, size_t length);
 
+/* The service of that exact host (lower-case), or NULL. */
+const struct service *snapshot_service(const struct snapshot *snapshot, const char *host, size_t length);
 /* AUTO_PASSTHROUGH: the service of that exact host (lower-case) if the listener's hosts admit it, or NULL. */
 const struct service *listener_service(const struct snapshot *snapshot, const struct listener *listener,
 				       const char *host, size_t length);

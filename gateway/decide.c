@@ -8,6 +8,7 @@
 #include "dataplane/tcp_options.h"
 #include "gateway/balance.h"
 #include "gateway/client_hello.h"
+#include "gateway/keyring.h"
 #include "gateway/target.h"
 
 static_assert((int)SNI_TEXT_MAX > (int)CLIENT_HELLO_SNI_MAX, "a server name and its NUL fit the event");
@@ -25,13 +26,15 @@ struct listener_view {
 
 struct decide_view {
 	struct snapshot *snapshot;
+	struct key_set *keys; /* atomic; NULL: none */
 	struct listener_view *listeners; /* by listener.index */
 };
 
 struct decide {
 	struct decide_view *view; /* atomic */
 	struct live *live;
-	bool draining; /* atomic */
+	struct sessions *sessions; /* atomic; NULL: nothing is bridged */
+	bool draining;             /* atomic */
 };
 
 static void *
@@ -140,12 +143,13 @@ decide_refresh_offers(struct decide *decide)
 }
 
 struct decide_view *
-decide_install(struct decide *decide, struct snapshot *snapshot)
+decide_install(struct decide *decide, struct snapshot *snapshot, struct key_set *keys)
 {
 	struct decide_view *before = decide->view;
 	struct decide_view *view = alloc(1, sizeof(*view));
 
 	view->snapshot = snapshot;
+	view->keys = keys;
 	view->listeners = alloc(snapshot->n_listeners, sizeof(*view->listeners));
 	for (uint16_t i = 0; i < snapshot->n_listeners; i++) {
 		const struct listener *listener = &snapshot->listeners[i];
@@ -166,6 +170,7 @@ decide_view_free(struct decide_view *view)
 	for (uint16_t i = 0; i < view->snapshot->n_listeners; i++)
 		free(view->listeners[i].slots);
 	free(view->listeners);
+	key_set_free(view->keys);
 	snapshot_free(view->snapshot);
 	free(view);
 }
@@ -193,6 +198,34 @@ decide_snapshot(const struct decide *decide)
 	return decide->view != NULL ? decide->view->snapshot : NULL;
 }
 
+struct key_set *
+decide_rekey(struct decide *decide, struct key_set *keys)
+{
+	return __atomic_exchange_n(&decide->view->keys, keys, __ATOMIC_ACQ_REL);
+}
+
+struct decide_now
+decide_now(const struct decide *decide)
+{
+	const struct decide_view *view = __atomic_load_n(&decide->view, __ATOMIC_ACQUIRE);
+
+	if (view == NULL)
+		return (struct decide_now){0};
+	return (struct decide_now){view->snapshot, __atomic_load_n(&view->keys, __ATOMIC_ACQUIRE)};
+}
+
+void
+decide_set_sessions(struct decide *decide, struct sessions *sessions)
+{
+	__atomic_store_n(&decide->sessions, sessions, __ATOMIC_RELEASE);
+}
+
+struct sessions *
+decide_sessions(const struct decide *decide)
+{
+	return __atomic_load_n(&decide->sessions, __ATOMIC_ACQUIRE);
+}
+
 void
 decide_drain(struct decide *decide, bool draining)
 {
@@ -216,26 +249,44 @@ hook_listener(void *context, const struct ip_addr *local, uint16_t port, struct 
 					 .mss = (uint16_t)word,
 					 .sack = (word & OFFER_SACK) != 0,
 					 .timestamps = (word & OFFER_TIMESTAMPS) != 0,
-					 .plain = listener->mode == LISTENER_TCP,
+					 .plain = listener->mode == LISTENER_TCP || listener->mode == LISTENER_PLAIN,
 					 .draining = __atomic_load_n(&decide->draining, __ATOMIC_RELAXED)};
 	return true;
 }
 
-/* A choice of backend: the backend, or NULL and why not. */
-struct choice {
-	const struct backend *backend;
-	enum reason reason;
-};
-
-static struct choice
-choose_backend(const struct snapshot *snapshot, const struct listener *listener, const struct client_hello *hello,
-	       const struct decide_input *input)
+bool
+decide_backend(const struct decide_now *now, const struct listener *listener, const char *sni, size_t length,
+	       const uint32_t tried[2], uint32_t random, struct decide_choice *choice)
 {
-	const struct target target = target_find(snapshot, listener, hello->sni, hello->sni_length);
+	const struct target target = target_find(now->snapshot, listener, sni, length);
 
-	if (target.route != NULL)
-		return (struct choice){balance_route(target.route, input->tried, input->random), REASON_NO_ENDPOINT};
-	return (struct choice){target.backend, target.reason};
+	choice->backend = target.route != NULL ? balance_route(target.route, tried, random) : target.backend;
+	choice->reason = target.route != NULL ? REASON_NO_ENDPOINT : target.reason;
+	return choice->backend != NULL;
+}
+
+bool
+decide_endpoint(struct decide *decide, unsigned worker, uint8_t attempt, const uint32_t tried[2], uint32_t random,
+		struct decide_choice *choice)
+{
+	const struct backend *backend = choice->backend;
+
+	/* Workers don't ask each other: as many more may get in as there are workers deciding at the same moment. A
+	 * connection that tries another endpoint was let in before. */
+	choice->reason = REASON_MAX_CONNECTIONS;
+	if (attempt == 0 && backend->max_connections != UINT32_MAX &&
+	    live_active(decide->live, backend->live) >= backend->max_connections)
+		return false;
+	choice->reason = REASON_NO_ENDPOINT;
+	choice->endpoint = balance_endpoint(backend, decide->live, worker, attempt, tried, random);
+	if (choice->endpoint == NULL)
+		return false;
+	choice->dial = (struct dial){.addr = choice->endpoint->addr,
+				     .port = choice->endpoint->port,
+				     .endpoint = choice->endpoint->live,
+				     .service = backend->live,
+				     .connect_timeout_ms = backend->connect_timeout_ms != 0 ? backend->connect_timeout_ms : 1};
+	return true;
 }
 
 static enum decision
@@ -272,15 +323,15 @@ hook_decide(void *context, unsigned worker, const struct decide_input *input, st
 {
 	struct decide *decide = context;
 	const struct decide_view *view = __atomic_load_n(&decide->view, __ATOMIC_ACQUIRE);
-	struct client_hello hello;
+	struct client_hello hello = {0};
+	struct decide_choice choice = {0};
 	const struct listener *listener =
 		view != NULL ? snapshot_listener(view->snapshot, &input->local, input->local_port) : NULL;
 
 	sni[0] = '\0';
-	if (listener != NULL && listener->mode == LISTENER_TCP) {
-		hello.sni_length = 0; /* whatever the bytes are, if there are any */
-		hello.sni[0] = '\0';
-	} else {
+	if (listener != NULL && listener->mode == LISTENER_PLAIN)
+		return decide_sessions(decide) != NULL ? DECISION_BRIDGE : refuse(reason, REASON_TLS_OWN_CREDENTIAL);
+	if (listener == NULL || listener->mode != LISTENER_TCP) { /* whose bytes aren't looked at, if there are any */
 		enum reason fault = read_hello(input, &hello);
 		if (fault == REASON_COUNT)
 			return DECISION_MORE;
@@ -292,26 +343,13 @@ hook_decide(void *context, unsigned worker, const struct decide_input *input, st
 	/* A reload may have taken the listener away since the SYN. */
 	if (listener == NULL)
 		return refuse(reason, REASON_NO_LISTENER);
-	struct choice choice = choose_backend(view->snapshot, listener, &hello, input);
-	const struct backend *backend = choice.backend;
-	if (backend == NULL)
+	if (listener->mode == LISTENER_TERMINATE)
+		return decide_sessions(decide) != NULL ? DECISION_BRIDGE : refuse(reason, REASON_TLS_OWN_CREDENTIAL);
+	const struct decide_now now = {view->snapshot, NULL};
+	if (!decide_backend(&now, listener, hello.sni, hello.sni_length, input->tried, input->random, &choice) ||
+	    !decide_endpoint(decide, worker, input->attempt, input->tried, input->random, &choice))
 		return refuse(reason, choice.reason);
-
-	/* Workers don't ask each other: as many more may get in as there are workers deciding at the same moment. A
-	 * connection that tries another endpoint was let in before. */
-	if (input->attempt == 0 && backend->max_connections != UINT32_MAX &&
-	    live_active(decide->live, backend->live) >= backend->max_connections)
-		return refuse(reason, REASON_MAX_CONNECTIONS);
-
-	const struct endpoint *endpoint =
-		balance_endpoint(backend, decide->live, worker, input->attempt, input->tried, input->random);
-	if (endpoint == NULL)
-		return refuse(reason, REASON_NO_ENDPOINT);
-	*dial = (struct dial){.addr = endpoint->addr,
-			      .port = endpoint->port,
-			      .endpoint = endpoint->live,
-			      .service = backend->live,
-			      .connect_timeout_ms = backend->connect_timeout_ms != 0 ? backend->connect_timeout_ms : 1};
+	*dial = choice.dial;
 	return DECISION_DIAL;
 }
 

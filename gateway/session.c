@@ -478,7 +478,7 @@ place_client(struct session *session, const struct decide_now *now)
 {
 	struct session_leg *leg = &session->leg[LEG_CLIENT];
 	const struct net *net = session->home->sessions->options.net;
-	const char *interface = session->ends.port < net->n_ports ? net->ports[session->ends.port].name : "";
+	const char *interface = session->ends.port < net->n_ports ? net->ports[session->ends.port].conf->name : "";
 	uint32_t rule;
 
 	session->network_rule = UINT32_MAX;
@@ -622,6 +622,8 @@ hook_gone(void *context, struct worker *worker, struct bridge *bridge, struct fl
 static unsigned
 hook_poll(void *context, struct worker *worker)
 {
+	if (decide_sessions(context) == NULL)
+		return 0;
 	struct session_worker *home = home_of(context, worker);
 	struct tls_session *back[COLLECT];
 	unsigned n = tls_pool_collect(home->sessions->options.pool, worker->id, back, COLLECT), leg;

@@ -8,32 +8,24 @@
  */
 #include "gateway/session_parts.h"
 
-#include "federation/policy.h"
-#include "gateway/keyring.h"
+#include "gateway/authorize.h"
 
 enum { LOOKS = 64 /* in one loop */ };
 
 enum reason
 session_authorize(const struct session *session, const struct decide_now *now, const struct service *service)
 {
-	const struct peer_identity *identity = session->leg[LEG_CLIENT].proof.identity;
-	struct policy_facts facts = {
-		.principal = identity == NULL || identity->id.length == 0 ? "" : identity->id.text + SPIFFE_PREFIX,
-		.principal_length = identity == NULL || identity->id.length == 0 ? 0 : identity->id.length - SPIFFE_PREFIX,
-		.sni = session->sni,
-		.sni_length = session->sni_length,
-		.address = session->ends.client,
+	const struct authorize_facts facts = {
+		.identity = session->leg[LEG_CLIENT].proof.identity,
+		.client = session->ends.client,
 		.listener = snapshot_listener(now->snapshot, &session->ends.local, session->ends.local_port),
 		.service = service,
 		.port = session->service_port,
+		.sni = session->sni,
+		.sni_length = session->sni_length,
 	};
 
-	if (facts.listener == NULL)
-		return REASON_NO_LISTENER;
-	const struct policy_verdict verdict = policy_evaluate(now->snapshot->policies, &facts);
-	if (policy_allows(&verdict))
-		return REASON_NONE;
-	return verdict.outcome == POLICY_DENIED ? REASON_AUTHZ_DENIED : REASON_AUTHZ_NOT_ALLOWED;
+	return facts.listener == NULL ? REASON_NO_LISTENER : authorize(now->snapshot, &facts, NULL);
 }
 
 static enum reason

@@ -28,17 +28,19 @@ tls_session_close(struct tls_session *session)
 	*session = (struct tls_session){.thread = TLS_NO_THREAD};
 }
 
-/* Sessions may be resumed where this is the same: on the same terms, under the same server's name. */
+/* Sessions may be resumed where this is the same: on the same terms, by the same policy, under the same server's name. */
 static bool
 resume_key(const struct tls_engine *engine, const struct tls_session *session, uint8_t key[TLS_DIGEST])
 {
-	uint8_t bytes[TLS_DIGEST + TLS_SERVER_NAME_MAX];
+	uint8_t bytes[2 * TLS_DIGEST + TLS_SERVER_NAME_MAX];
+	const char *policy = session->ask.policy == NULL ? "" : session->ask.policy;
 	const char *name = session->ask.server_name == NULL ? "" : session->ask.server_name;
 	size_t length = strnlen(name, TLS_SERVER_NAME_MAX);
 
 	memcpy(bytes, session->terms->digest, TLS_DIGEST);
-	memcpy(bytes + TLS_DIGEST, name, length);
-	return EVP_Digest(bytes, TLS_DIGEST + length, key, NULL, engine->sha256, NULL) == 1;
+	memcpy(bytes + 2 * TLS_DIGEST, name, length);
+	return EVP_Digest(policy, strlen(policy), bytes + TLS_DIGEST, NULL, engine->sha256, NULL) == 1 &&
+	       EVP_Digest(bytes, 2 * TLS_DIGEST + length, key, NULL, engine->sha256, NULL) == 1;
 }
 
 static bool

@@ -339,6 +339,10 @@ segment_fault(struct connection *connection, unsigned leg, const struct segment 
 	 * of long ago, for its receiver to judge; so it must look like one. */
 	if (world.stale && (int32_t)(segment->seq - to->irs) < 0)
 		return NULL;
+	/* The same where frames wait in the gateway's own rings. */
+	if (to->state == PEER_SYN_SENT && leg == LEG_CLIENT && world.scarcity == SCARCE_INBOX &&
+	    world_client(&to->addr, to->port, true) != NULL)
+		return NULL;
 	if (to->state == PEER_NONE || to->state == PEER_SYN_SENT)
 		return "before its receiver knows of the connection";
 	int64_t seq = offset_of(segment->seq, to->irs, to->expected);
