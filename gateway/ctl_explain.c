@@ -57,11 +57,11 @@ ctl_explain_files(const struct ctl_request *request, FILE *errors)
 	return document;
 }
 
-/* "  label     what  (at)". Labels take ten columns. */
+/* "  label     what  (at)". */
 static void
-show_line(FILE *out, const char *indent, const char *label, const char *what, const char *at)
+show_line(FILE *out, const char *label, const char *what, const char *at)
 {
-	fprintf(out, "%s%-10s%s%s%s%s\n", indent, label, what, at[0] == '\0' ? "" : "  (", at, at[0] == '\0' ? "" : ")");
+	fprintf(out, "  %-10s%s%s%s%s\n", label, what, at[0] == '\0' ? "" : "  (", at, at[0] == '\0' ? "" : ")");
 }
 
 static void
@@ -70,15 +70,15 @@ show_client(const json_t *client, FILE *out)
 	const char *id = ctl_text(client, "spiffe_id"), *map = ctl_text(client, "map");
 	const char *remark = ctl_text(client, "remark");
 
-	show_line(out, "  ", "client", id[0] == '\0' ? "nobody: no SPIFFE ID is proved" : id, "");
+	show_line(out, "client", id[0] == '\0' ? "nobody: no SPIFFE ID is proved" : id, "");
 	if (map[0] != '\0') {
 		struct text text = {0};
 		text_print(&text, "by IdentityMap %s", map);
-		show_line(out, "  ", "", text.bytes, ctl_text(client, "at"));
+		show_line(out, "", text.bytes, ctl_text(client, "at"));
 		text_free(&text);
 	}
 	if (remark[0] != '\0')
-		show_line(out, "  ", "", remark, "");
+		show_line(out, "", remark, "");
 }
 
 static void
@@ -87,7 +87,7 @@ show_policy(const json_t *policy, const char *label, FILE *out)
 	struct text text = {0};
 
 	text_print(&text, "%s %s", ctl_text(policy, "action"), ctl_text(policy, "name"));
-	show_line(out, "    ", label, text.bytes, ctl_text(policy, "at"));
+	show_line(out, label, text.bytes, ctl_text(policy, "at"));
 	text_free(&text);
 }
 
@@ -107,16 +107,16 @@ show_nearest(const json_t *destination, FILE *out)
 		{
 			text.length = 0;
 			text_print(&text, "but for %s", ctl_text(fail, "condition"));
-			show_line(out, "    ", "", text.bytes, ctl_text(fail, "at"));
+			show_line(out, "", text.bytes, ctl_text(fail, "at"));
 		}
 		if (json_is_true(json_object_get(nearest, "must_name_client")))
-			show_line(out, "    ", "", "but it must name the client, who is of another trust domain", "");
+			show_line(out, "", "but it must name the client, who is of another trust domain", "");
 	}
 	if (suggestion[0] != '\0') {
 		text.length = 0;
 		text_print(&text, "an ALLOW rule for %s in namespace %s with %s", ctl_text(destination, "service"),
 			   ctl_text(destination, "namespace"), suggestion);
-		show_line(out, "    ", "would do", text.bytes, "");
+		show_line(out, "would do", text.bytes, "");
 	}
 	text_free(&text);
 }
@@ -136,7 +136,7 @@ show_endpoints(const json_t *destination, FILE *out)
 			   ctl_text(endpoint, "workload"));
 		if (json_is_integer(json_object_get(endpoint, "active")))
 			text_print(&text, ", %llu active", (unsigned long long)ctl_u64(endpoint, "active"));
-		show_line(out, "    ", i == 0 ? "endpoint" : "", text.bytes, ctl_text(endpoint, "at"));
+		show_line(out, i == 0 ? "endpoint" : "", text.bytes, ctl_text(endpoint, "at"));
 	}
 	text_free(&text);
 }
@@ -152,11 +152,11 @@ show_destination(const json_t *destination, FILE *out)
 		   (unsigned long long)ctl_u64(destination, "port"), subset[0] == '\0' ? "" : ", subset ", subset);
 	if (share < 1)
 		text_print(&text, ", %.0f %%", share * 100);
-	show_line(out, "  ", "service", text.bytes, ctl_text(destination, "at"));
+	show_line(out, "service", text.bytes, ctl_text(destination, "at"));
 	text.length = 0;
 	text_print(&text, "%s%s%s: %s", ctl_text(destination, "verdict"), reason[0] == '\0' ? "" : ", ", reason,
 		   ctl_text(destination, "because"));
-	show_line(out, "    ", "", text.bytes, "");
+	show_line(out, "", text.bytes, "");
 	text_free(&text);
 	if (json_is_object(json_object_get(destination, "policy")))
 		show_policy(json_object_get(destination, "policy"), "policy", out);
@@ -178,9 +178,9 @@ show_way(const json_t *way, FILE *out)
 		(unsigned long long)ctl_u64(listener, "port"), ctl_text(listener, "mode"), ctl_text(listener, "at"));
 	show_client(json_object_get(way, "client"), out);
 	if (name[0] != '\0')
-		show_line(out, "  ", "name", name, "");
+		show_line(out, "name", name, "");
 	if (route[0] != '\0')
-		show_line(out, "  ", "route", "by VirtualService", route);
+		show_line(out, "route", "by VirtualService", route);
 	json_array_foreach(json_object_get(way, "destinations"), i, destination)
 	{
 		show_destination(destination, out);

@@ -164,9 +164,9 @@ judge(struct explainer *explainer, const struct way *way, const struct backend *
 	policy_nearest(explainer->snapshot->policies, &asked, &gap);
 	json_object_set_new(json, "nearest", gap_json(&gap));
 	if (asked.principal_length > 0)
-		json_object_set_new(json, "suggestion",
-				    json_sprintf("principals: [ \"%.*s\" ]", (int)asked.principal_length,
-						 asked.principal));
+		json_object_set_new(
+			json, "suggestion",
+			json_sprintf("principals: [ \"%.*s\" ]", (int)asked.principal_length, asked.principal));
 }
 
 static json_t *
@@ -215,8 +215,7 @@ listener_json(const struct listener *listener, const struct listener_tls *tls)
 	json_object_set_new(json, "gateway", name_json(listener->gateway));
 	json_object_set_new(json, "port", json_integer(listener->port));
 	json_object_set_new(json, "name", name_json(listener->port_name));
-	json_object_set_new(json, "mode",
-			    json_string(tls != NULL ? tls_modes[tls->mode] : modes[listener->mode]));
+	json_object_set_new(json, "mode", json_string(tls != NULL ? tls_modes[tls->mode] : modes[listener->mode]));
 	json_object_set_new(json, "at", origin_json(tls != NULL ? &tls->origin : &listener->origin));
 	return json;
 }
@@ -230,7 +229,8 @@ who_json(const struct explain_who *who)
 	json_object_set_new(json, "spiffe_id", id == NULL ? json_null() : json_stringn(id->text, id->length));
 	json_object_set_new(json, "trust_domain",
 			    id == NULL ? json_null() : json_stringn(spiffe_id_domain(id), id->domain_length));
-	json_object_set_new(json, "map", who->rule == NULL ? json_null() : pair_json(who->rule->map->space, who->rule->map->name));
+	json_object_set_new(json, "map",
+			    who->rule == NULL ? json_null() : pair_json(who->rule->map->space, who->rule->map->name));
 	json_object_set_new(json, "at", who->rule == NULL ? json_null() : origin_json(&who->rule->origin));
 	json_object_set_new(json, "remark", who->why == NULL ? json_null() : json_string(who->why));
 	return json;
@@ -317,7 +317,8 @@ add_by_service(struct explainer *explainer, const struct listener *listener)
 		const struct target target = {.route = listener->routes[i]};
 		for (uint32_t k = 0; k < target.route->n_backends; k++) {
 			const struct backend *backend = target.route->backends[k].backend;
-			if (backend->port != explainer->port || strcmp(backend->service->host.bytes, explainer->host) != 0)
+			if (backend->port != explainer->port ||
+			    strcmp(backend->service->host.bytes, explainer->host) != 0)
 				continue;
 			add_way(explainer, listener, "", &target, backend);
 			break;

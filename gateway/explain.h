@@ -8,16 +8,16 @@
  *           (by name, by service, all)    │   route: policy, endpoints
  *   a federation in force, or of files ───┘
  *
- * A host may be what a client asks for (a server name), the host of a service, or an address of ours. So more than one way
- * may lead there; each is explained by itself. What a connection would be chosen for by chance or by load (a backend of
- * a weighted route, an endpoint) is listed whole.
+ * A host may be what a client asks for (a server name), the host of a service, or an address of ours. So more than one
+ * way may lead there; each is explained by itself. What a connection would be chosen for by chance or by load (a
+ * backend of a weighted route, an endpoint) is listed whole.
  *
  * The answer, here and in docs/posternctl.md, is a JSON object:
  *   from, to, allowed
  *   ways[]: listener{gateway, port, name, mode, at}, server_name, client{spiffe_id, trust_domain, map, at, remark},
  *           route, refused, because, destinations[]: service, namespace, port, subset, share, at, verdict, reason,
- *           because, policy{name, action, at}, nearest{…}, suggestion, endpoints[]{address, workload, weight, active, at}
- * "at" is "file:line:column". verdict: "allowed", "refused", "passed" (its endpoint decides).
+ *           because, policy{name, action, at}, nearest{…}, suggestion, endpoints[]{address, workload, weight, active,
+ * at} "at" is "file:line:column". verdict: "allowed", "refused", "passed" (its endpoint decides).
  */
 #ifndef POSTERN_GATEWAY_EXPLAIN_H
 #define POSTERN_GATEWAY_EXPLAIN_H

@@ -32,8 +32,8 @@ explain_client_parse(const char *from, const char *address, const char *interfac
 		return true;
 	}
 	if (slash == NULL || slash == from || slash[1] == '\0' || strchr(slash + 1, '/') != NULL) {
-		text_print(error,
-			   "\"%s\" is neither spiffe://TRUST-DOMAIN/PATH, LEGACY-PKI/DNS-NAME, nor an address", from);
+		text_print(error, "\"%s\" is neither spiffe://TRUST-DOMAIN/PATH, LEGACY-PKI/DNS-NAME, nor an address",
+			   from);
 		return false;
 	}
 	client->claim = EXPLAIN_CERTIFICATE;
@@ -204,7 +204,8 @@ authenticate(const struct snapshot *snapshot, const struct identity_map *map, co
 		assume_rule(snapshot, IDENTITY_FROM_LEGACY, anchors->pki, client, who);
 		if (who->identity == NULL)
 			refuse(who, REASON_TLS_PEER_UNTRUSTED,
-			       "clients must present a certificate of the legacy PKI here, and no rule gives one that ID");
+			       "clients must present a certificate of the legacy PKI here, and no rule gives one that "
+			       "ID");
 		return;
 	}
 	if (anchors->kind != ANCHORS_FEDERATION && client->claim == EXPLAIN_ID) {
