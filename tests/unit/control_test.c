@@ -447,8 +447,8 @@ explain_client(struct world *world)
 	CU_ASSERT_STRING_EQUAL(text_of(document, "error"),
 			       "\"x\" is neither spiffe://TRUST-DOMAIN/PATH, LEGACY-PKI/DNS-NAME, nor an address");
 	json_decref(document);
-	document = ask_document(world, "explain", "{\"form\":\"x\"}");
-	CU_ASSERT_STRING_EQUAL(text_of(document, "error"), "explain has no argument \"form\"; did you mean \"from\"?");
+	document = ask_document(world, "explain", "{\"frm\":\"x\"}");
+	CU_ASSERT_STRING_EQUAL(text_of(document, "error"), "explain has no argument \"frm\"; did you mean \"from\"?");
 	json_decref(document);
 }
 
