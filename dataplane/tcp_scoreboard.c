@@ -253,10 +253,12 @@ tcp_scoreboard_acked(struct tcp_scoreboard *board, uint32_t una, uint32_t nxt, u
 			if ((run->state & TCP_RUN_LOST) != 0)
 				board->lost -= length;
 		}
-		if ((run->state & (TCP_RUN_AGAIN | TCP_RUN_SACKED)) == 0 && !news->once) {
+		if (run->state == 0 && !news->once) {
 			news->once = true;
 			news->once_ms = run->sent_ms;
 		}
+		/* What fills a gap acknowledges with it what arrived long ago. */
+		news->repaired = news->repaired || (run->state & (TCP_RUN_AGAIN | TCP_RUN_LOST)) != 0;
 		if (!whole) {
 			run->begin = una;
 			break;

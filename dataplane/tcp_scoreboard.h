@@ -64,6 +64,7 @@ struct tcp_news {
 	bool again;       /* … and whether it was sent more than once */
 	bool once;        /* una passed something that was sent only once, */
 	uint32_t once_ms; /* … the first of which then: what the round trip is timed by (RFC 6298) */
+	bool repaired;    /* … but also something that was sent again, or lost: then it can't be timed by it */
 	bool reordered;   /* what was sent only once arrived behind what lies beyond it */
 };
 
