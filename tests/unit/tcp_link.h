@@ -128,6 +128,44 @@ link_pass(struct link_path *path, uint32_t bytes, uint64_t *at_us)
 }
 
 static inline bool
+link_is_before(const struct link_flight *a, const struct link_flight *b)
+{
+	return a->at_us != b->at_us ? a->at_us < b->at_us : a->order < b->order;
+}
+
+/* Flights are a heap: the next to arrive is the first. */
+static inline void
+link_push(struct link_flight *flight)
+{
+	unsigned i = link_n_flights++;
+
+	for (; i != 0 && link_is_before(flight, link_flights[(i - 1) / 2]); i = (i - 1) / 2)
+		link_flights[i] = link_flights[(i - 1) / 2];
+	link_flights[i] = flight;
+}
+
+static inline struct link_flight *
+link_pop(void)
+{
+	struct link_flight *first = link_flights[0], *last = link_flights[--link_n_flights];
+	unsigned i = 0;
+
+	for (;;) {
+		unsigned child = 2 * i + 1;
+		if (child >= link_n_flights)
+			break;
+		if (child + 1 < link_n_flights && link_is_before(link_flights[child + 1], link_flights[child]))
+			child++;
+		if (!link_is_before(link_flights[child], last))
+			break;
+		link_flights[i] = link_flights[child];
+		i = child;
+	}
+	link_flights[i] = last;
+	return first;
+}
+
+static inline bool
 link_send(void *context, struct tcp *tcp, const struct tcp_segment *segment)
 {
 	struct link_end *end = context;
@@ -172,7 +210,7 @@ link_send(void *context, struct tcp *tcp, const struct tcp_segment *segment)
 		flight->ack = segment->ack;
 		memcpy(flight->options, segment->options, segment->options_length);
 		mbuf_queue_copy(segment->mbuf, segment->offset, flight->payload, segment->payload_length);
-		link_flights[link_n_flights++] = flight;
+		link_push(flight);
 	}
 	return true;
 }
@@ -292,13 +330,12 @@ link_clock(void)
 }
 
 static inline void
-link_arrive(unsigned i)
+link_arrive(void)
 {
-	struct link_flight *flight = link_flights[i];
+	struct link_flight *flight = link_pop();
 	struct link_end *end = &link_ends[flight->to];
 	struct packet packet;
 
-	link_flights[i] = link_flights[--link_n_flights];
 	struct rte_mbuf *mbuf = end->over ? NULL : link_frame(flight, &packet);
 	free(flight);
 	if (mbuf == NULL)
@@ -311,17 +348,11 @@ link_arrive(unsigned i)
 static inline void
 link_step(uint64_t limit_us)
 {
-	unsigned next = UINT32_MAX;
 	uint64_t at = limit_us;
+	bool arrives = link_n_flights != 0 && link_flights[0]->at_us < limit_us;
 
-	for (unsigned i = 0; i < link_n_flights; i++) {
-		const struct link_flight *flight = link_flights[i];
-		if (flight->at_us < at ||
-		    (flight->at_us == at && next != UINT32_MAX && flight->order < link_flights[next]->order)) {
-			at = flight->at_us;
-			next = i;
-		}
-	}
+	if (arrives)
+		at = link_flights[0]->at_us;
 	for (unsigned i = 0; i < 2; i++) {
 		struct link_end *end = &link_ends[i];
 		uint32_t when;
@@ -331,13 +362,13 @@ link_step(uint64_t limit_us)
 		uint64_t due = wait <= 0 ? link_now_us : (link_now_us / 1000 + (uint32_t)wait) * 1000;
 		if (due < at) {
 			at = due;
-			next = UINT32_MAX;
+			arrives = false;
 		}
 	}
 	link_now_us = at > link_now_us ? at : link_now_us;
 	link_clock();
-	if (next != UINT32_MAX) {
-		link_arrive(next);
+	if (arrives) {
+		link_arrive();
 		return;
 	}
 	for (unsigned i = 0; i < 2; i++) {

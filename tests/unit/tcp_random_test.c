@@ -7,9 +7,9 @@
 #include "tests/unit/tcp_link.h"
 
 #ifdef __SANITIZE_ADDRESS__
-enum { SEEDS = 200 };
+enum { SEEDS = 150 };
 #else
-enum { SEEDS = 1500 };
+enum { SEEDS = 1000 };
 #endif
 
 enum { LIMIT_S = 3600 };
