@@ -333,10 +333,13 @@ happened(struct bridge_step *step, unsigned leg, unsigned events)
 		   {TCP_READABLE, BRIDGE_READABLE},
 		   {TCP_WRITABLE, BRIDGE_WRITABLE},
 		   {TCP_PEER_CLOSED, BRIDGE_PEER_CLOSED}};
+	const struct tcp *tcp = &step->bridge->tcp[leg];
 	bool connecting = leg == LEG_ENDPOINT && step->bridge->phase == BRIDGE_CONNECTING;
 	bool broken = (events & (TCP_RESET | TCP_TIMED_OUT)) != 0;
 	unsigned told = 0;
 
+	if (connecting && (events & TCP_CONNECTED) != 0) /* its numbers begin here; bytes may have come with the SYN */
+		step->flow->leg[leg].seq_end = tcp->rcv_nxt - tcp->received.bytes - (tcp->peer_closed ? 1 : 0);
 	bridge_step_note(step, leg);
 	if (step->flow->state == FLOW_CLOSING) {
 		if (broken)
