@@ -19,7 +19,7 @@ static struct rig rig;
 static struct talk talk;
 static struct spy spy;
 static struct talk_side *const client = &talk.side[LEG_CLIENT], *const endpoint = &talk.side[LEG_ENDPOINT];
-static uint8_t got[LEG_COUNT][1 << 16]; /* in order, by leg */
+static uint8_t got[LEG_COUNT][1 << 18]; /* in order, by leg */
 static uint32_t n_got[LEG_COUNT];
 
 static void
