@@ -399,12 +399,17 @@ bridge_input(struct worker *worker, uint32_t index, unsigned leg, const struct p
 	struct bridge_step step;
 
 	begin(&step, worker, index);
-	step.flow->leg[leg].flags |= LEG_ACTIVE;
-	if (unlikely(step.bridge->tcp[leg].state == TCP_STATE_CLOSED)) { /* it has said all, and heard all */
+	struct tcp *tcp = &step.bridge->tcp[leg];
+	if (unlikely(tcp->state == TCP_STATE_CLOSED)) { /* it has said all, and heard all */
 		worker_drop(worker, mbuf, REASON_TCP_STATE);
 		return;
 	}
-	happened(&step, leg, tcp_input(&step.bridge->tcp[leg], &step.env, packet, mbuf));
+	/* A keep-alive is out of the window on purpose; a stranger doesn't know where that begins. */
+	bool keeps_alive = packet->seq + 1 == tcp->rcv_nxt;
+	unsigned events = tcp_input(tcp, &step.env, packet, mbuf);
+	if (keeps_alive || tcp->heard_ms == worker->clock_ms)
+		step.flow->leg[leg].flags |= LEG_ACTIVE;
+	happened(&step, leg, events);
 	bridge_step_arm(&step);
 	bridge_settle(worker);
 }

@@ -194,6 +194,9 @@ ask_gateway(struct connection *connection, unsigned worker, const struct decide_
 		note_dial(connection, input, endpoint);
 		break;
 	}
+	case DECISION_BRIDGE:
+		world_fail("connection %u: the gateway wants to end it itself", connection->number);
+		break;
 	case DECISION_REFUSE:
 		if (!may_refuse(connection, input, *reason))
 			world_fail("connection %u: the gateway refuses it: %s", connection->number,
@@ -268,5 +271,6 @@ learned(void *context, unsigned worker, uint32_t slot, const struct tcp_profile 
 void
 decision_open(void)
 {
-	world.rig.hooks = (struct dataplane_hooks){&world, listener, decide, learned};
+	world.rig.hooks = (struct dataplane_hooks){
+		.context = &world, .listener = listener, .decide = decide, .learned = learned};
 }
