@@ -318,6 +318,7 @@ void
 bridge_step_join(struct bridge_step *step)
 {
 	step->bridge->phase = BRIDGE_JOINED;
+	step->flow->owes = 0;
 	step->bridge->flags &= (uint8_t)~BRIDGE_HAS_DEADLINE;
 	flow_count_opened(step->worker, step->flow);
 	syn_shed_learn(step->worker, &step->flow->leg[LEG_CLIENT].peer);
@@ -401,6 +402,11 @@ bridge_input(struct worker *worker, uint32_t index, unsigned leg, const struct p
 	begin(&step, worker, index);
 	struct tcp *tcp = &step.bridge->tcp[leg];
 	if (unlikely(tcp->state == TCP_STATE_CLOSED)) { /* it has said all, and heard all */
+		worker_drop(worker, mbuf, REASON_TCP_STATE);
+		return;
+	}
+	/* Simultaneous open has no place here; and a stranger could ask for it, who knows addresses and ports alone. */
+	if (unlikely(tcp->state == TCP_STATE_SYN_SENT && (packet->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)) {
 		worker_drop(worker, mbuf, REASON_TCP_STATE);
 		return;
 	}

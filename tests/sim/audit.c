@@ -579,7 +579,8 @@ audit_icmp(const uint8_t *frame, uint16_t length)
 static bool
 lost_held_bytes(const struct connection *connection)
 {
-	return world.successions != 0 && (connection->gate_acked > 1 || world.scarcity != SCARCE_NOTHING);
+	return world.successions != 0 &&
+	       (connection->gate_acked > 1 || world.plain || world.scarcity != SCARCE_NOTHING);
 }
 
 /* Whether a connection may be refused for that. */
