@@ -594,6 +594,8 @@ may_refuse(const struct connection *connection, enum reason reason)
 	switch (reason) {
 	case REASON_FLOW_TABLE_FULL:
 		return world.scarcity == SCARCE_FLOWS;
+	case REASON_ADMIN_CLOSED:
+		return connection->given_up;
 	case REASON_BRIDGE_POOL_EMPTY:
 	case REASON_HANDSHAKE_RECLAIMED:
 		return world.few_bridges || world.scarcity == SCARCE_PACKETS;
@@ -669,7 +671,9 @@ may_end(const struct connection *connection, enum reason reason)
 		       endpoint->expected == client->traits.length + 2;
 	case REASON_RESET_BY_CLIENT:
 	case REASON_RESET_BY_ENDPOINT:
-		return broken;
+		/* Who has closed, and has a new connection on the same port, may not have told the gateway that its FIN
+		 * arrived. */
+		return broken || (connection->bridged && peer_is_over(client) && peer_is_over(endpoint));
 	case REASON_IDLE_TIMEOUT:
 	case REASON_HALF_CLOSED_TIMEOUT:
 		return (connection->may_idle || broken || world.links[0].outage || world.links[1].outage ||
