@@ -12,6 +12,7 @@
 #   make e2e        the scenarios of tests/e2e in network namespaces, as root; E2E="name…" picks some, E2E_QUICK=1 shrinks them
 #   make bench-splice   what a spliced packet costs, in nanoseconds and cycles
 #   make bench-adopt    how long it takes to adopt a million flows of the process before
+#   make bench-tls  what handshakes and records of TLS cost, beside the raw operations by "openssl speed"
 #   make loadgen    the load generator, build/loadgen
 #   make bench-lossy    goodput over bad links, with Postern in the path and without it; half an hour
 #   make bench      Postern beside HAProxy, nginx, Envoy and testpmd, as root; BENCH=--quick shows that it works;
@@ -236,6 +237,8 @@ bench-lossy: all $(BUILD)/tests/e2e/shim | $(BUILD)/test-tools
 	@BUILD=$(BUILD) perf/lossy_bench.sh
 bench-adopt: $(BUILD)/perf/adopt_bench
 	$<
+bench-tls: $(BUILD)/perf/tls_bench
+	$<
 footprint: all | $(BUILD)/test-tools
 	@BUILD=$(BUILD) perf/footprint.sh
 
@@ -267,6 +270,6 @@ clean:
 help:
 	@sed -n '3,/^$$/s/^#   //p' Makefile
 
-.PHONY: all unit asan sim sim-check sim-faults sim-lwip lint fuzz e2e demo bench-splice bench-adopt bench-lossy footprint loadgen bench
+.PHONY: all unit asan sim sim-check sim-faults sim-lwip lint fuzz e2e demo bench-splice bench-adopt bench-tls bench-lossy footprint loadgen bench
 .PHONY: bench-check test install clean help $(UNIT_TESTS:%=%.run)
 .PHONY: $(FUZZERS:%=$(BUILD)/fuzz/%.run)
