@@ -183,6 +183,11 @@ $(BUILD)/lint/tools: platform/dependencies.sh
 
 # --- fuzz: one libFuzzer program for each tests/fuzz/*_fuzz.c, from the sources listed here and no others ------------
 FUZZERS := $(patsubst tests/fuzz/%_fuzz.c,%,$(sort $(wildcard tests/fuzz/*_fuzz.c)))
+FUZZ_bundle_SOURCES := $(addprefix certs/,bundle.c bundle_jwks.c cert_error.c cert_names.c cert_rules.c crl.c der.c dns_name.c \
+	identity.c spiffe_id.c trust.c trust_view.c verified_cache.c verify.c verify_crl.c verify_ocsp.c verify_path.c) platform/ip_addr.c
+FUZZ_bundle_LIBS := -lcrypto -ljansson
+FUZZ_certificate_SOURCES := $(FUZZ_bundle_SOURCES)
+FUZZ_certificate_LIBS := $(FUZZ_bundle_LIBS)
 FUZZ_client_hello_SOURCES := gateway/client_hello.c gateway/istio_sni.c
 FUZZ_federation_SOURCES := $(wildcard federation/*.c) platform/text.c platform/ip_addr.c
 FUZZ_federation_LIBS := -lyaml
@@ -191,6 +196,7 @@ FUZZ_flow_map_LIBS := $(DPDK_LIBS) $(LIB_LIBS)
 FUZZ_icmp_quote_SOURCES := dataplane/icmp_quote.c dataplane/net.c platform/ip_addr.c
 FUZZ_neighbour_discovery_SOURCES := dataplane/arp_parse.c dataplane/nd_parse.c platform/ip_addr.c
 FUZZ_packet_SOURCES := dataplane/packet.c dataplane/checksum.c platform/ip_addr.c
+FUZZ_spiffe_id_SOURCES := certs/spiffe_id.c certs/cert_error.c
 FUZZ_tcp_options_SOURCES := dataplane/tcp_options.c dataplane/checksum.c
 FUZZ_FLAGS = $(filter-out -O2 -O1,$(ALL_CFLAGS)) -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined \
 	-fno-sanitize-recover=all
