@@ -175,10 +175,12 @@ audit_bind(const struct segment *syn)
 				(struct bind){endpoint, syn->source_port, WORLD_NO_CONNECTION, 0};
 		return;
 	}
-	connection = who_dials(endpoint, flow);
+	/* Where there is no room it may have waited, for a MAC or in a ring, for so long that nobody wants it any more,
+	 * nor can tell whose it was. */
+	bool forgotten = flow == NULL && world.scarcity != SCARCE_NOTHING;
+	connection = forgotten ? NULL : who_dials(endpoint, flow);
 	if (connection == NULL) {
-		/* It has waited for a MAC for so long that nobody wants it any more. */
-		if (flow != NULL || world.scarcity == SCARCE_NOTHING)
+		if (!forgotten)
 			world_fail("a SYN that no decision asked for");
 		world.binds[world.n_binds++] = (struct bind){endpoint, syn->source_port, WORLD_NO_CONNECTION, 0};
 		return;
@@ -336,6 +338,10 @@ segment_fault(struct connection *connection, unsigned leg, const struct segment 
 	/* What was under way when a connection began on ports that had been used is passed on when it may be a repeat
 	 * of long ago, for its receiver to judge; so it must look like one. */
 	if (world.stale && (int32_t)(segment->seq - to->irs) < 0)
+		return NULL;
+	/* The same where frames wait in the gateway's own rings. */
+	if (to->state == PEER_SYN_SENT && leg == LEG_CLIENT && world.scarcity == SCARCE_INBOX &&
+	    world_client(&to->addr, to->port, true) != NULL)
 		return NULL;
 	if (to->state == PEER_NONE || to->state == PEER_SYN_SENT)
 		return "before its receiver knows of the connection";
@@ -676,6 +682,15 @@ may_end(const struct connection *connection, enum reason reason)
 	}
 }
 
+/* A ghost is refused in the step in which it is asked about: what comes later is about the connection itself. */
+static void
+lay_ghosts(void)
+{
+	for (unsigned i = 0; world.haunted && i < world.n_connections; i++)
+		world.connections[i].haunted = false;
+	world.haunted = false;
+}
+
 void
 audit_events(void)
 {
@@ -719,6 +734,7 @@ audit_events(void)
 			connection->excused = true;
 		}
 	}
+	lay_ghosts();
 }
 
 static bool
