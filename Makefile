@@ -9,6 +9,7 @@
 #                   the data plane and the gateway and expects the simulation to find them, "make sim-lwip" has lwIP as peers
 #   make lint       clang-format, clang-tidy, cppcheck, the one-way include rule
 #   make fuzz       each fuzz target over its kept corpus; FUZZ_SECONDS=60 for each
+#   make spiffe-oracle  SPIFFE IDs compared with go-spiffe, where there is a Go toolchain
 #   make e2e        the scenarios of tests/e2e in network namespaces, as root; E2E="name…" picks some, E2E_QUICK=1 shrinks them
 #   make bench-splice   what a spliced packet costs, in nanoseconds and cycles
 #   make bench-adopt    how long it takes to adopt a million flows of the process before
@@ -141,7 +142,7 @@ sim-faults: $(BUILD)/tests/sim/sim tests/sim/faults
 	@tests/sim/faults.sh $(FAULT_SEEDS) $(BUILD)/sim-faults
 
 # What the C files of the house are, tests and benchmarks included.
-C_FILES := $(sort $(wildcard $(ROOMS:%=%/*.c) tests/unit/*.c tests/sim/*.c tests/fuzz/*.c tests/e2e/*.c perf/*.c perf/*/*.c))
+C_FILES := $(sort $(wildcard $(ROOMS:%=%/*.c) tests/unit/*.c tests/sim/*.c tests/fuzz/*.c tests/oracle/*.c tests/e2e/*.c perf/*.c perf/*/*.c))
 H_FILES := $(sort $(wildcard $(ROOMS:%=%/*.h) tests/*/*.h perf/*.h perf/*/*.h))
 
 .PRECIOUS: $(BUILD)/%.o
@@ -212,6 +213,16 @@ $(FUZZERS:%=$(BUILD)/fuzz/%.run): $(BUILD)/fuzz/%.run: $(BUILD)/fuzz/%_fuzz
 		-max_len=32768 -print_final_stats=1 -artifact_prefix=$(BUILD)/fuzz/$*/found/ $(BUILD)/fuzz/$*/corpus tests/fuzz/corpus/$*
 fuzz: $(FUZZERS:%=$(BUILD)/fuzz/%.run)
 
+# --- the same questions to go-spiffe, where there is a Go; not part of "make test" -----------------------------------
+ORACLE_IDS ?= 300000
+$(BUILD)/tests/oracle/spiffe_ids: $(BUILD)/tests/oracle/spiffe_ids.o $(LIBRARY)
+	@echo "  LINK $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^
+spiffe-oracle: $(BUILD)/tests/oracle/spiffe_ids
+	@cd tests/oracle/go && go build -buildvcs=false -o $(abspath $(BUILD))/tests/oracle/spiffe-oracle .
+	@$(CHECK) "oracle spiffe_id, $(ORACLE_IDS) random IDs" $<.log $(BUILD)/tests/oracle/spiffe-oracle -filter $< \
+		-corpus tests/fuzz/corpus/spiffe_id -n $(ORACLE_IDS)
+
 # --- end to end, demo, benchmarks -----------------------------------------------------------------------------------
 E2E_TOOLS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/e2e/*.c))
 $(BUILD)/tests/e2e/%: $(BUILD)/tests/e2e/%.o
@@ -274,5 +285,5 @@ help:
 	@sed -n '3,/^$$/s/^#   //p' Makefile
 
 .PHONY: all unit asan sim sim-check sim-faults sim-lwip lint fuzz e2e demo bench-splice bench-adopt bench-lossy footprint loadgen bench
-.PHONY: bench-check test install clean help $(UNIT_TESTS:%=%.run)
+.PHONY: bench-check spiffe-oracle test install clean help $(UNIT_TESTS:%=%.run)
 .PHONY: $(FUZZERS:%=$(BUILD)/fuzz/%.run)
