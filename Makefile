@@ -9,6 +9,7 @@
 #                   the data plane and the gateway and expects the simulation to find them, "make sim-lwip" has lwIP as peers
 #   make lint       clang-format, clang-tidy, cppcheck, the one-way include rule
 #   make fuzz       each fuzz target over its kept corpus; FUZZ_SECONDS=60 for each
+#   make spiffe-oracle  SPIFFE IDs compared with go-spiffe, where there is a Go toolchain
 #   make e2e        the scenarios of tests/e2e in network namespaces, as root; E2E="name…" picks some, E2E_QUICK=1 shrinks them
 #   make bench-splice   what a spliced packet costs, in nanoseconds and cycles
 #   make bench-adopt    how long it takes to adopt a million flows of the process before
@@ -142,7 +143,7 @@ sim-faults: $(BUILD)/tests/sim/sim tests/sim/faults
 	@tests/sim/faults.sh $(FAULT_SEEDS) $(BUILD)/sim-faults
 
 # What the C files of the house are, tests and benchmarks included.
-C_FILES := $(sort $(wildcard $(ROOMS:%=%/*.c) tests/unit/*.c tests/sim/*.c tests/fuzz/*.c tests/e2e/*.c perf/*.c perf/*/*.c))
+C_FILES := $(sort $(wildcard $(ROOMS:%=%/*.c) tests/unit/*.c tests/sim/*.c tests/fuzz/*.c tests/oracle/*.c tests/e2e/*.c perf/*.c perf/*/*.c))
 H_FILES := $(sort $(wildcard $(ROOMS:%=%/*.h) tests/*/*.h perf/*.h perf/*/*.h))
 
 .PRECIOUS: $(BUILD)/%.o
@@ -184,6 +185,11 @@ $(BUILD)/lint/tools: platform/dependencies.sh
 
 # --- fuzz: one libFuzzer program for each tests/fuzz/*_fuzz.c, from the sources listed here and no others ------------
 FUZZERS := $(patsubst tests/fuzz/%_fuzz.c,%,$(sort $(wildcard tests/fuzz/*_fuzz.c)))
+FUZZ_bundle_SOURCES := $(addprefix certs/,bundle.c bundle_jwks.c cert_error.c cert_names.c cert_rules.c crl.c der.c dns_name.c \
+	identity.c spiffe_id.c trust.c trust_view.c verified_cache.c verify.c verify_crl.c verify_ocsp.c verify_path.c) platform/ip_addr.c
+FUZZ_bundle_LIBS := -lcrypto -ljansson
+FUZZ_certificate_SOURCES := $(FUZZ_bundle_SOURCES)
+FUZZ_certificate_LIBS := $(FUZZ_bundle_LIBS)
 FUZZ_client_hello_SOURCES := gateway/client_hello.c gateway/istio_sni.c
 FUZZ_federation_SOURCES := $(wildcard federation/*.c) platform/text.c platform/ip_addr.c
 FUZZ_federation_LIBS := -lyaml
@@ -192,6 +198,7 @@ FUZZ_flow_map_LIBS := $(DPDK_LIBS) $(LIB_LIBS)
 FUZZ_icmp_quote_SOURCES := dataplane/icmp_quote.c dataplane/net.c platform/ip_addr.c
 FUZZ_neighbour_discovery_SOURCES := dataplane/arp_parse.c dataplane/nd_parse.c platform/ip_addr.c
 FUZZ_packet_SOURCES := dataplane/packet.c dataplane/checksum.c platform/ip_addr.c
+FUZZ_spiffe_id_SOURCES := certs/spiffe_id.c certs/cert_error.c
 FUZZ_tcp_options_SOURCES := dataplane/tcp_options.c dataplane/checksum.c
 FUZZ_FLAGS = $(filter-out -O2 -O1,$(ALL_CFLAGS)) -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined \
 	-fno-sanitize-recover=all
@@ -206,6 +213,16 @@ $(FUZZERS:%=$(BUILD)/fuzz/%.run): $(BUILD)/fuzz/%.run: $(BUILD)/fuzz/%_fuzz
 	@$(CHECK) "fuzz $*, $(FUZZ_SECONDS) s" $(BUILD)/fuzz/$*/log $< -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 \
 		-max_len=32768 -print_final_stats=1 -artifact_prefix=$(BUILD)/fuzz/$*/found/ $(BUILD)/fuzz/$*/corpus tests/fuzz/corpus/$*
 fuzz: $(FUZZERS:%=$(BUILD)/fuzz/%.run)
+
+# --- the same questions to go-spiffe, where there is a Go; not part of "make test" -----------------------------------
+ORACLE_IDS ?= 300000
+$(BUILD)/tests/oracle/spiffe_ids: $(BUILD)/tests/oracle/spiffe_ids.o $(LIBRARY)
+	@echo "  LINK $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^
+spiffe-oracle: $(BUILD)/tests/oracle/spiffe_ids
+	@cd tests/oracle/go && go build -buildvcs=false -o $(abspath $(BUILD))/tests/oracle/spiffe-oracle .
+	@$(CHECK) "oracle spiffe_id, $(ORACLE_IDS) random IDs" $<.log $(BUILD)/tests/oracle/spiffe-oracle -filter $< \
+		-corpus tests/fuzz/corpus/spiffe_id -n $(ORACLE_IDS)
 
 # --- end to end, demo, benchmarks -----------------------------------------------------------------------------------
 E2E_TOOLS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/e2e/*.c))
@@ -271,5 +288,5 @@ help:
 	@sed -n '3,/^$$/s/^#   //p' Makefile
 
 .PHONY: all unit asan sim sim-check sim-faults sim-lwip lint fuzz e2e demo bench-splice bench-adopt bench-tls bench-lossy footprint loadgen bench
-.PHONY: bench-check test install clean help $(UNIT_TESTS:%=%.run)
+.PHONY: bench-check spiffe-oracle test install clean help $(UNIT_TESTS:%=%.run)
 .PHONY: $(FUZZERS:%=$(BUILD)/fuzz/%.run)
