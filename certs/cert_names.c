@@ -139,7 +139,7 @@ cert_names_free(struct cert_names *names)
 }
 
 static bool
-subtrees_have_nul(const STACK_OF(GENERAL_SUBTREE) * subtrees)
+subtrees_have_nul(const STACK_OF(GENERAL_SUBTREE) *subtrees)
 {
 	for (int i = 0; i < sk_GENERAL_SUBTREE_num(subtrees); i++) {
 		int type;

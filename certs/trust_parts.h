@@ -67,9 +67,9 @@ struct view_crl {
 /* OpenSSL's objects for one domain or PKI. */
 struct view_anchors {
 	bool made;
-	STACK_OF(X509) * in_force;
-	STACK_OF(X509) * left_out; /* a domain's: only to name the error */
-	struct view_crl *crls;     /* a PKI's */
+	STACK_OF(X509) *in_force;
+	STACK_OF(X509) *left_out; /* a domain's: only to name the error */
+	struct view_crl *crls;    /* a PKI's */
 	uint32_t n_crls;
 };
 

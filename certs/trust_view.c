@@ -121,7 +121,7 @@ trust_view_stats(const struct trust_view *view)
 
 /* Adds what the bundle has: it was parsed before, when it was made, so that only memory can fail here. */
 static bool
-add_authority(struct trust_view *view, const struct bundle_authority *authority, STACK_OF(X509) * to)
+add_authority(struct trust_view *view, const struct bundle_authority *authority, STACK_OF(X509) *to)
 {
 	const uint8_t *der = authority->der;
 	X509 *cert = X509_new_ex(view->libctx, NULL);

@@ -30,13 +30,13 @@ struct question {
 /* A chain under examination. */
 struct examination {
 	const struct question *question;
-	STACK_OF(X509) * certs;
+	STACK_OF(X509) *certs;
 	struct peer_bytes der[VERIFY_CHAIN_MAX]; /* OpenSSL's memory */
 	unsigned n;
 	uint8_t chain_sha256[32], leaf_sha256[32], spki_sha256[32];
 	struct cert_names names;
 	struct spiffe_id id; /* of names */
-	STACK_OF(X509) * path;
+	STACK_OF(X509) *path;
 };
 
 static bool
@@ -212,7 +212,7 @@ find_legacy_path(struct trust_view *view, struct examination *examination, int64
 /* Anchors weren't sent by the peer, so nobody has looked at their keys and names yet; and signatures count from the
  * leaf to below the anchor. */
 static enum cert_error
-check_path(STACK_OF(X509) * path)
+check_path(STACK_OF(X509) *path)
 {
 	int n = sk_X509_num(path);
 	enum cert_error error = cert_rules_key(sk_X509_value(path, n - 1));
@@ -284,7 +284,7 @@ examine(struct trust_view *view, struct examination *examination, int64_t now, i
 }
 
 static enum cert_error
-answer(struct trust_view *view, const struct question *question, STACK_OF(X509) * certs, int64_t now,
+answer(struct trust_view *view, const struct question *question, STACK_OF(X509) *certs, int64_t now,
        struct peer_identity **identity)
 {
 	struct examination examination = {.question = question, .certs = certs};
@@ -312,7 +312,7 @@ answer(struct trust_view *view, const struct question *question, STACK_OF(X509) 
 }
 
 enum cert_error
-verify_spiffe(struct trust_view *view, STACK_OF(X509) * certs, enum peer_role role, int64_t now,
+verify_spiffe(struct trust_view *view, STACK_OF(X509) *certs, enum peer_role role, int64_t now,
 	      struct peer_identity **identity)
 {
 	struct question question = {.kind = PEER_SPIFFE, .role = role};
@@ -322,7 +322,7 @@ verify_spiffe(struct trust_view *view, STACK_OF(X509) * certs, enum peer_role ro
 }
 
 enum cert_error
-verify_legacy(struct trust_view *view, const char *pki, STACK_OF(X509) * certs, int64_t now,
+verify_legacy(struct trust_view *view, const char *pki, STACK_OF(X509) *certs, int64_t now,
 	      struct peer_identity **identity)
 {
 	struct question question = {.kind = PEER_LEGACY, .role = PEER_CLIENT};
@@ -354,7 +354,7 @@ has_name(const struct peer_identity *server, const char *name)
 }
 
 enum cert_error
-verify_server(struct trust_view *view, const struct verify_server *expected, STACK_OF(X509) * certs, int64_t now,
+verify_server(struct trust_view *view, const struct verify_server *expected, STACK_OF(X509) *certs, int64_t now,
 	      struct peer_identity **identity)
 {
 	struct question question = {.kind = PEER_LEGACY,
@@ -397,7 +397,7 @@ verify_again(struct trust_view *view, const struct peer_identity *identity, int6
 {
 	struct question question = {.kind = identity->kind, .role = identity->role, .again = true};
 	struct verified_key key;
-	STACK_OF(X509) * certs;
+	STACK_OF(X509) *certs;
 
 	if (identity->kind == PEER_NETWORK)
 		return CERT_NONE;
@@ -445,7 +445,7 @@ parse_one(OSSL_LIB_CTX *libctx, struct peer_bytes der, X509 **cert)
 }
 
 enum cert_error
-verify_parse(OSSL_LIB_CTX *libctx, const struct peer_bytes *der, unsigned n, STACK_OF(X509) * *certs)
+verify_parse(OSSL_LIB_CTX *libctx, const struct peer_bytes *der, unsigned n, STACK_OF(X509) **certs)
 {
 	enum cert_error error = n == 0 ? CERT_CHAIN_EMPTY : n > VERIFY_CHAIN_MAX ? CERT_CHAIN_LONG : CERT_NONE;
 

@@ -42,10 +42,10 @@ enum {
 };
 
 /* role: the peer's. */
-enum cert_error verify_spiffe(struct trust_view *view, STACK_OF(X509) * certs, enum peer_role role, int64_t now,
+enum cert_error verify_spiffe(struct trust_view *view, STACK_OF(X509) *certs, enum peer_role role, int64_t now,
 			      struct peer_identity **identity);
 
-enum cert_error verify_legacy(struct trust_view *view, const char *pki, STACK_OF(X509) * certs, int64_t now,
+enum cert_error verify_legacy(struct trust_view *view, const char *pki, STACK_OF(X509) *certs, int64_t now,
 			      struct peer_identity **identity);
 
 /* The server must have one of the names: each a host name in lower case, an address, or a SPIFFE ID (which is compared
@@ -57,7 +57,7 @@ struct verify_server {
 	const uint8_t *staple;
 	size_t staple_length;
 };
-enum cert_error verify_server(struct trust_view *view, const struct verify_server *expected, STACK_OF(X509) * certs,
+enum cert_error verify_server(struct trust_view *view, const struct verify_server *expected, STACK_OF(X509) *certs,
 			      int64_t now, struct peer_identity **identity);
 
 /* Whether a server's SVID is one that was expected: one of ids (whole SPIFFE IDs), or, when domain isn't NULL, any
@@ -75,6 +75,6 @@ enum cert_error verify_again(struct trust_view *view, const struct peer_identity
 
 /* The same certificates from DER, leaf first. *certs is the caller's: sk_X509_pop_free(certs, X509_free). Each
  * certificate is held to DER's rules of length before OpenSSL sees it. */
-enum cert_error verify_parse(OSSL_LIB_CTX *libctx, const struct peer_bytes *der, unsigned n, STACK_OF(X509) * *certs);
+enum cert_error verify_parse(OSSL_LIB_CTX *libctx, const struct peer_bytes *der, unsigned n, STACK_OF(X509) **certs);
 
 #endif

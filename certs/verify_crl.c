@@ -60,7 +60,7 @@ find_list(struct trust_view *view, struct view_anchors *anchors, X509 *issuer, i
 
 enum cert_error
 verify_revoked_lists(struct trust_view *view, const struct trust_pki *pki, struct view_anchors *anchors,
-		     STACK_OF(X509) * path, int64_t now, int64_t *until)
+		     STACK_OF(X509) *path, int64_t now, int64_t *until)
 {
 	bool required = pki->revocation == TRUST_REVOCATION_REQUIRED;
 

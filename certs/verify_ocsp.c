@@ -113,7 +113,7 @@ read_answer(OCSP_SINGLERESP *answer, int64_t now, int64_t *until)
 }
 
 enum cert_error
-verify_staple(STACK_OF(X509) * path, const uint8_t *staple, size_t length, int64_t now, int64_t *until)
+verify_staple(STACK_OF(X509) *path, const uint8_t *staple, size_t length, int64_t now, int64_t *until)
 {
 	/* A leaf that is an anchor itself doesn't pass, so there is an issuer. */
 	X509 *leaf = sk_X509_value(path, 0), *issuer = sk_X509_value(path, 1);

@@ -82,8 +82,8 @@ name_error(int error, int depth, enum peer_role role)
 }
 
 static enum cert_error
-try_path(struct trust_view *view, STACK_OF(X509) * anchors, STACK_OF(X509) * certs, enum peer_role role, int64_t now,
-	 STACK_OF(X509) * *path)
+try_path(struct trust_view *view, STACK_OF(X509) *anchors, STACK_OF(X509) *certs, enum peer_role role, int64_t now,
+	 STACK_OF(X509) **path)
 {
 	enum { SECURITY_LEVEL = 2 /* 112 bits */ };
 	X509_STORE_CTX *ctx = view->store_ctx;
@@ -116,8 +116,8 @@ try_path(struct trust_view *view, STACK_OF(X509) * anchors, STACK_OF(X509) * cer
 }
 
 static enum cert_error
-try_one(struct trust_view *view, X509 *anchor, STACK_OF(X509) * certs, enum peer_role role, int64_t now,
-	STACK_OF(X509) * *path)
+try_one(struct trust_view *view, X509 *anchor, STACK_OF(X509) *certs, enum peer_role role, int64_t now,
+	STACK_OF(X509) **path)
 {
 	STACK_OF(X509) *alone = sk_X509_new_null();
 	enum cert_error error = CERT_MEMORY;
@@ -130,7 +130,7 @@ try_one(struct trust_view *view, X509 *anchor, STACK_OF(X509) * certs, enum peer
 }
 
 static bool
-issues_any(X509 *anchor, STACK_OF(X509) * certs)
+issues_any(X509 *anchor, STACK_OF(X509) *certs)
 {
 	for (int i = 0; i < sk_X509_num(certs); i++)
 		if (X509_NAME_cmp(X509_get_issuer_name(sk_X509_value(certs, i)), X509_get_subject_name(anchor)) == 0)
@@ -138,10 +138,10 @@ issues_any(X509 *anchor, STACK_OF(X509) * certs)
 	return false;
 }
 
-/* The chain ends somewhere: at a certificate that signed another of them, and may not? OpenSSL doesn't take such a one
- * for an issuer, and then only misses one. */
+/* What otherwise says too little: a certificate that signed another of them and may not. Depending on its extensions
+ * OpenSSL doesn't take such a one for an issuer and only misses one, or calls all cases one. */
 static enum cert_error
-explain_untrusted(STACK_OF(X509) * certs)
+explain(enum cert_error otherwise, STACK_OF(X509) *certs)
 {
 	for (int i = 0; i < sk_X509_num(certs); i++)
 		for (int j = 1; j < sk_X509_num(certs); j++) {
@@ -154,12 +154,12 @@ explain_untrusted(STACK_OF(X509) * certs)
 			if ((X509_get_key_usage(issuer) & KU_KEY_CERT_SIGN) == 0)
 				return CERT_CA_KEY_USAGE;
 		}
-	return CERT_CHAIN_UNTRUSTED;
+	return otherwise;
 }
 
 /* OpenSSL takes a certificate of version 1, or without basicConstraints, for a CA's in some cases. RFC 5280 doesn't. */
 static enum cert_error
-check_authorities(STACK_OF(X509) * path)
+check_authorities(STACK_OF(X509) *path)
 {
 	for (int i = 1; i < sk_X509_num(path); i++)
 		if ((X509_get_extension_flags(sk_X509_value(path, i)) & EXFLAG_CA) == 0)
@@ -168,8 +168,8 @@ check_authorities(STACK_OF(X509) * path)
 }
 
 enum cert_error
-verify_path(struct trust_view *view, STACK_OF(X509) * anchors, STACK_OF(X509) * certs, enum peer_role role, int64_t now,
-	    STACK_OF(X509) * *path)
+verify_path(struct trust_view *view, STACK_OF(X509) *anchors, STACK_OF(X509) *certs, enum peer_role role, int64_t now,
+	    STACK_OF(X509) **path)
 {
 	enum cert_error error = try_path(view, anchors, certs, role, now, path);
 
@@ -179,8 +179,8 @@ verify_path(struct trust_view *view, STACK_OF(X509) * anchors, STACK_OF(X509) * 
 		if (issues_any(sk_X509_value(anchors, i), certs) &&
 		    try_one(view, sk_X509_value(anchors, i), certs, role, now, path) == CERT_NONE)
 			error = CERT_NONE;
-	if (error == CERT_CHAIN_UNTRUSTED)
-		error = explain_untrusted(certs);
+	if (error == CERT_CHAIN_UNTRUSTED || error == CERT_CA_NOT_CA)
+		error = explain(error, certs);
 	if (error == CERT_NONE)
 		error = check_authorities(*path);
 	if (error != CERT_NONE) {
@@ -192,12 +192,12 @@ verify_path(struct trust_view *view, STACK_OF(X509) * anchors, STACK_OF(X509) * 
 
 enum cert_error
 verify_path_left_out(struct trust_view *view, const struct trust_domain *domain, const struct view_anchors *anchors,
-		     STACK_OF(X509) * certs, enum peer_role role, int64_t now)
+		     STACK_OF(X509) *certs, enum peer_role role, int64_t now)
 {
 	int at = 0;
 
 	for (uint32_t i = 0; i < domain->bundle->n_authorities; i++) {
-		STACK_OF(X509) * path;
+		STACK_OF(X509) *path;
 		if (domain->left_out[i] == CERT_NONE)
 			continue;
 		X509 *anchor = sk_X509_value(anchors->left_out, at++);
@@ -210,7 +210,7 @@ verify_path_left_out(struct trust_view *view, const struct trust_domain *domain,
 }
 
 enum cert_error
-verify_path_foreign(struct trust_view *view, const struct trust_domain *domain, STACK_OF(X509) * path)
+verify_path_foreign(struct trust_view *view, const struct trust_domain *domain, STACK_OF(X509) *path)
 {
 	uint8_t digest[32];
 
@@ -224,7 +224,7 @@ verify_path_foreign(struct trust_view *view, const struct trust_domain *domain, 
 }
 
 enum cert_error
-verify_path_times(STACK_OF(X509) * path, int64_t *not_before, int64_t *not_after)
+verify_path_times(STACK_OF(X509) *path, int64_t *not_before, int64_t *not_after)
 {
 	*not_before = INT64_MIN;
 	*not_after = INT64_MAX;
