@@ -14,7 +14,7 @@
 //	/noise/N     N bytes
 //	PUT          the SHA-256 of what came
 //
-// The client prints the body, and on standard error one line of the same form about the server.
+// The client prints the body, and on standard error such a line about the server, "server=ID …".
 package main
 
 import (
@@ -103,7 +103,7 @@ func identity(certificates []*x509.Certificate) string {
 }
 
 func report(state tls.ConnectionState) string {
-	return fmt.Sprintf("saw=%s version=%q alpn=%q sni=%q", identity(state.PeerCertificates), tls.VersionName(state.Version),
+	return fmt.Sprintf("%s version=%q alpn=%q sni=%q", identity(state.PeerCertificates), tls.VersionName(state.Version),
 		state.NegotiatedProtocol, state.ServerName)
 }
 
@@ -133,7 +133,7 @@ func answer(out http.ResponseWriter, request *http.Request) {
 		}
 		return
 	}
-	fmt.Fprintln(out, report(*request.TLS))
+	fmt.Fprintln(out, "saw="+report(*request.TLS))
 }
 
 func serve(listen string, svid folder, known *x509bundle.Set, allow string) error {
@@ -173,9 +173,13 @@ func (c *client) get(address, path string) error {
 		return err
 	}
 	defer connection.Close()
-	fmt.Fprintln(os.Stderr, report(connection.ConnectionState()))
+	fmt.Fprintln(os.Stderr, "server="+report(connection.ConnectionState()))
+	host := c.sni
+	if host == "" {
+		host = "peer"
+	}
 	// By hand, so that it is one connection and no protocol but HTTP/1.1, whatever ALPN said.
-	fmt.Fprintf(connection, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", path, c.sni)
+	fmt.Fprintf(connection, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", path, host)
 	response, err := http.ReadResponse(bufio.NewReader(connection), nil)
 	if err != nil {
 		return err

@@ -3,11 +3,11 @@
 """The Python peer of the end-to-end tests: mutual TLS by the standard library, as server and as client.
 
     peer.py serve --credential DIR --ca FILE [--port N] [--tls 1.2|1.3]
-    peer.py get --credential DIR --ca FILE --sni NAME [--expect ID] [--tls 1.2|1.3] ADDRESS PORT PATH
+    peer.py get --credential DIR --ca FILE [--sni NAME] [--expect ID] [--tls 1.2|1.3] ADDRESS PORT PATH
 
 DIR has tls.crt and tls.key. The server wants a client certificate that leads to FILE, and answers GET /whoami with
 "saw=IDENTITY version=… alpn=… sni=…", GET /noise/N with N bytes, and PUT with the SHA-256 of what came. The client
-prints the body, and the same line about the server on standard error. It checks the server's host name, or, with
+prints the body, and such a line about the server ("server=…") on standard error. It checks the server's host name, or, with
 --expect, that its only URI is that SPIFFE ID.
 """
 import argparse
@@ -32,7 +32,7 @@ def identity(certificate):
 
 
 def report(connection, sni):
-    return (f"saw={identity(connection.getpeercert())} version={connection.version()} "
+    return (f"{identity(connection.getpeercert())} version={connection.version()} "
             f"alpn={connection.selected_alpn_protocol()} sni={sni}")
 
 
@@ -64,7 +64,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.path.startswith("/noise/"):
             self.reply(bytes(i * 7 & 255 for i in range(256)) * (int(self.path[7:]) // 256 + 1))
         else:
-            self.reply((report(self.request, self.server.names.get(self.request)) + "\n").encode())
+            self.reply(f"saw={report(self.request, self.server.names.get(self.request))}\n".encode())
 
     def do_PUT(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -88,6 +88,11 @@ class Server(http.server.ThreadingHTTPServer):
 
     def shutdown_request(self, request):
         self.names.pop(request, None)
+        try:
+            request.settimeout(5)
+            request.unwrap()  # close_notify, both ways
+        except OSError:
+            pass  # it had closed, or broke off
         super().shutdown_request(request)
 
     def handle_error(self, request, client_address):
@@ -102,8 +107,8 @@ def get(arguments):
             uris = [value for kind, value in connection.getpeercert().get("subjectAltName", ()) if kind == "URI"]
             if arguments.expect is not None and uris != [arguments.expect]:
                 raise ssl.SSLError(f"the server is {uris}")
-            print(report(connection, arguments.sni), file=sys.stderr)
-            request = http.client.HTTPConnection(arguments.sni)
+            print(f"server={report(connection, arguments.sni)}", file=sys.stderr)
+            request = http.client.HTTPConnection(arguments.sni or "peer")
             request.sock = connection
             request.request("GET", arguments.path, headers={"Connection": "close"})
             sys.stdout.buffer.write(request.getresponse().read())
@@ -120,7 +125,7 @@ def main():
         if name == "serve":
             verb.add_argument("--port", type=int, default=8443)
             continue
-        verb.add_argument("--sni", required=True)
+        verb.add_argument("--sni")
         verb.add_argument("--expect")
         verb.add_argument("address")
         verb.add_argument("port", type=int)

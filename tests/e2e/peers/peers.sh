@@ -175,20 +175,17 @@ get_python() {
 	in_ns "$ns" python3 "$PEERS/peer.py" get --credential "$credential" --ca "$ca" "${names[@]}" "$@" "$address" "$port" "$path"
 }
 
-# s_client checks a host name; of a SPIFFE ID it can't, so its certificate is read afterwards.
+# s_client checks a host name; a SPIFFE ID it can't, so a connection before the one that asks shows the certificate.
 get_openssl() {
-	local ns=$1 credential=$2 ca=$3 sni=$4 address=$5 port=$6 path=$7 names=(-servername "$4" -verify_hostname "$4") output
+	local ns=$1 credential=$2 ca=$3 sni=$4 address=$5 port=$6 path=$7 names=(-servername "$4" -verify_hostname "$4") seen options
 	shift 7
 	[[ $address != *:* ]] || address="[$address]"
 	[[ $sni != spiffe://* ]] || names=()
-	output=$(printf 'GET %s HTTP/1.0\r\n\r\n' "$path" |
-		in_ns "$ns" timeout 60 openssl s_client -connect "$address:$port" -CAfile "$ca" -cert "$credential/tls.crt" \
-			-cert_chain "$credential/tls.crt" -key "$credential/tls.key" -verify_return_error -ign_eof "${names[@]}" "$@" 2>&1) ||
-		{ grep -E 'error|alert' <<<"$output" >&2; return 1; }
-	if [[ $sni == spiffe://* ]] && [ "$(sed -n '/-----BEGIN/,/-----END/p;/-----END/q' <<<"$output" | pem_identity)" != "$sni" ]; then
-		echo "get_openssl: the server isn't $sni" >&2
-		return 1
+	options=(-connect "$address:$port" -CAfile "$ca" -cert "$credential/tls.crt" -cert_chain "$credential/tls.crt"
+		-key "$credential/tls.key" -verify_return_error "${names[@]}" "$@")
+	if [[ $sni == spiffe://* ]]; then
+		seen=$(in_ns "$ns" timeout 60 openssl s_client "${options[@]}" </dev/null 2>/dev/null | pem_identity)
+		[ "$seen" = "$sni" ] || { echo "get_openssl: the server is $seen" >&2; return 1; }
 	fi
-	# The answer, behind what s_client tells of the session.
-	sed -n '/^HTTP\//,$p' <<<"$output" | sed '1,/^\r*$/d'
+	printf 'GET %s HTTP/1.0\r\n\r\n' "$path" | in_ns "$ns" timeout 60 openssl s_client -quiet "${options[@]}" | sed '1,/^\r*$/d'
 }

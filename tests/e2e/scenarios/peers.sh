@@ -20,9 +20,10 @@ peers_refuse() {
 }
 
 peers_legacy() {
-	local corp=$PKI/corp server client type
+	local corp=$PKI/corp server client type types="p256 p384 ed25519 rsa2048 rsa4096 chain large"
+	[ -z "${E2E_QUICK:-}" ] || types="p256 rsa2048 chain"
 	for server in nginx haproxy python openssl; do
-		for type in p256 p384 ed25519 rsa2048 rsa4096 chain large; do
+		for type in $types; do
 			PEER_PORT=$((PEER_PORT + 1))
 			"serve_$server" a $PEER_PORT "$corp/server-$type" "$corp/ca.crt" || { fails "$server, $type" "didn't start"; continue; }
 			for client in curl python openssl ${GO:+go}; do
@@ -37,9 +38,10 @@ peers_legacy() {
 }
 
 peers_spiffe() {
-	local server client type ca
+	local server client type ca types=("" -p384 -ed25519 -rsa2048)
+	[ -z "${E2E_QUICK:-}" ] || types=("" -ed25519)
 	for server in nginx haproxy python openssl ${GO:+go}; do
-		for type in "" -p384 -ed25519 -rsa2048; do
+		for type in "${types[@]}"; do
 			PEER_PORT=$((PEER_PORT + 1))
 			ca=$PKI/a.example/ca.crt
 			[ $server != go ] || ca=a.example,b.example
@@ -104,5 +106,6 @@ scenario_peers() {
 	peers_embedded
 	peers_legacy
 	peers_spiffe
-	[ -z "$GO" ] || peers_go
+	if [ -n "$GO" ]; then peers_go; fi
+	return 0
 }
