@@ -230,7 +230,18 @@ $(BUILD)/tests/e2e/%: $(BUILD)/tests/e2e/%.o
 	@echo "  LINK $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lssl -lcrypto -lpthread
 
-e2e: all $(E2E_TOOLS) | $(BUILD)/test-tools
+# Judged by others, so not by a program of the box.
+$(BUILD)/tests/e2e/issue: $(BUILD)/tests/e2e/issue.o $(LIBRARY)
+	@echo "  LINK $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(CTL_LIBS)
+# The peer on go-spiffe, where there is Go and it gets its modules.
+GOPEER := $(BUILD)/peers/gopeer
+$(GOPEER): $(wildcard tests/e2e/peers/*.go tests/e2e/peers/go.*)
+	@mkdir -p $(@D)
+	@echo "  GO   $@"
+	$(Q)go build -C tests/e2e/peers -o $(abspath $@) . || echo "No Go: its peer will be left out."
+
+e2e: all $(E2E_TOOLS) $(GOPEER) | $(BUILD)/test-tools
 	@BUILD=$(BUILD) tests/e2e/run.sh $(E2E)
 
 demo: all | $(BUILD)/test-tools
