@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "federation/check.h"
+#include "federation/syntax.h"
 #include "platform/text.h"
 
 struct trust {
@@ -30,6 +31,36 @@ check_needs_identity(struct check *check, struct origin at, const char *what)
 		return;
 	report_error(check->report, at, PN_NO_IDENTITY,
 		     "ISTIO_MUTUAL for \"%s\" needs an SVID of our own, and the Federation has no spec.identity", what);
+}
+
+/* Who the embedded CA makes us, in our own trust domain. */
+static void
+check_own_id(struct check *check)
+{
+	struct model_federation *federation = check->model->federation;
+	struct identity_spec *identity = &federation->identity;
+	struct text id = {0};
+	size_t length;
+
+	if (identity->kind != OWN_IDENTITY_EMBEDDED || federation->trust_domain.length == 0 ||
+	    federation->cluster_id.length == 0)
+		return;
+	if (identity->spiffe_id.length == 0) {
+		text_print(&id, "spiffe://%s/gateway/%s", federation->trust_domain.bytes, federation->cluster_id.bytes);
+		const char *wrong = syntax_spiffe_id(id.bytes, id.length);
+		if (wrong != NULL)
+			report_error(check->report, identity->origin, PN_BAD_SPIFFE_ID,
+				     "the gateway would be \"%s\", which %s; say who by spiffeID",
+				     quote(id.bytes, id.length).text, wrong);
+		identity->spiffe_id = text_pool_add(&check->model->names, id.bytes, id.length);
+		text_free(&id);
+		return;
+	}
+	const char *domain = syntax_spiffe_domain(identity->spiffe_id.bytes, &length);
+	if (length != federation->trust_domain.length || memcmp(domain, federation->trust_domain.bytes, length) != 0)
+		report_error(check->report, identity->origin, PN_FOREIGN_DOMAIN,
+			     "spiffeID \"%s\" is outside our own trust domain \"%s\"", QUOTE(identity->spiffe_id),
+			     federation->trust_domain.bytes);
 }
 
 static void
@@ -298,8 +329,10 @@ check_trust(struct check *check)
 {
 	struct trust trust = {.check = check};
 
-	if (check->model->federation != NULL)
+	if (check->model->federation != NULL) {
+		check_own_id(check);
 		index_federation(&trust);
+	}
 	resolve_all(&trust);
 	check_maps(&trust);
 	name_map_free(&trust.pkis);
