@@ -172,9 +172,8 @@ resolve_all(struct trust *trust)
 }
 
 static struct quoted
-suggest_pki(const struct trust *trust, struct name name)
+suggest_pki(const struct trust *trust, const struct model_federation *federation, struct name name)
 {
-	const struct model_federation *federation = trust->check->model->federation;
 	struct quoted suggestion = {""};
 	const char *nearest = NULL;
 
@@ -199,7 +198,7 @@ resolve_pki(struct trust *trust, struct model_identity_rule *rule)
 	if (rule->rule.pki == NULL && !federation->pkis_uncertain)
 		report_error(trust->check->report, rule->pki.origin, PN_NO_SUCH_PKI,
 			     "the Federation has no legacy PKI \"%s\"%s", rule->pki.name.bytes,
-			     suggest_pki(trust, rule->pki.name).text);
+			     suggest_pki(trust, federation, rule->pki.name).text);
 }
 
 /* Keys of what a rule takes. Two are alike when the rules are, so covering is looked for by making the rule wider in

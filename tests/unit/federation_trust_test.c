@@ -277,8 +277,8 @@ test_example(void)
 {
 	struct snapshot *snapshot = load("docs/federation.yaml.example");
 
-	CU_ASSERT(snapshot->identity.kind == OWN_IDENTITY_EMBEDDED && snapshot->n_domains == 1 && snapshot->n_pkis == 1 &&
-		  snapshot->n_identity_rules == 3);
+	CU_ASSERT(snapshot->identity.kind == OWN_IDENTITY_EMBEDDED && snapshot->n_domains == 1 &&
+		  snapshot->n_pkis == 1 && snapshot->n_identity_rules == 3);
 	CU_ASSERT(is(snapshot->pkis[0].anchors[0], "docs/anchors/corp-root.pem"));
 	snapshot_free(snapshot);
 }
