@@ -13,7 +13,9 @@
 
 struct trust {
 	struct check *check;
-	struct name_map pkis;    /* name ─▶ index in the federation's */
+	const struct legacy_pki_spec *list; /* the federation's, none without one */
+	uint32_t n_list;
+	struct name_map pkis;    /* name ─▶ index in list */
 	struct name_map domains; /* of others, federated with or not ─▶ line */
 	struct name_map maps;    /* trust domain ─▶ line of its IdentityMap */
 	struct name_map rules;   /* what a rule takes ─▶ index in taken */
@@ -69,6 +71,8 @@ index_federation(struct trust *trust)
 	const struct model_federation *federation = trust->check->model->federation;
 	uint32_t *value;
 
+	trust->list = federation->pkis;
+	trust->n_list = federation->n_pkis;
 	for (uint32_t i = 0; i < federation->n_pkis; i++) {
 		name_map_add(&trust->pkis, federation->pkis[i].name.bytes, federation->pkis[i].name.length, NULL,
 			     &value);
@@ -96,9 +100,7 @@ find_pki(const struct trust *trust, const char *name, size_t length)
 {
 	uint32_t index;
 
-	if (!name_map_find(&trust->pkis, name, length, &index))
-		return NULL;
-	return &trust->check->model->federation->pkis[index];
+	return name_map_find(&trust->pkis, name, length, &index) ? &trust->list[index] : NULL;
 }
 
 /* A name means the legacy PKI of that name, or of that name with "-cacert" behind it, as Istio names a secret's
@@ -172,13 +174,15 @@ resolve_all(struct trust *trust)
 }
 
 static struct quoted
-suggest_pki(const struct trust *trust, const struct model_federation *federation, struct name name)
+suggest_pki(const struct trust *trust, struct name name)
 {
 	struct quoted suggestion = {""};
 	const char *nearest = NULL;
 
-	for (uint32_t i = 0; i < federation->n_pkis && nearest == NULL && trust->check->suggest_budget > 0; i++) {
-		const char *const names[] = {federation->pkis[i].name.bytes, NULL};
+	if (trust->list == NULL)
+		return suggestion;
+	for (uint32_t i = 0; i < trust->n_list && nearest == NULL && trust->check->suggest_budget > 0; i++) {
+		const char *const names[] = {trust->list[i].name.bytes, NULL};
 		trust->check->suggest_budget--;
 		nearest = text_closest(name.bytes, names);
 	}
@@ -198,7 +202,7 @@ resolve_pki(struct trust *trust, struct model_identity_rule *rule)
 	if (rule->rule.pki == NULL && !federation->pkis_uncertain)
 		report_error(trust->check->report, rule->pki.origin, PN_NO_SUCH_PKI,
 			     "the Federation has no legacy PKI \"%s\"%s", rule->pki.name.bytes,
-			     suggest_pki(trust, federation, rule->pki.name).text);
+			     suggest_pki(trust, rule->pki.name).text);
 }
 
 /* Keys of what a rule takes. Two are alike when the rules are, so covering is looked for by making the rule wider in
