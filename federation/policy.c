@@ -252,10 +252,23 @@ policy_evaluate(const struct policy_set *set, const struct policy_facts *facts)
 	return evaluate(sides, &query);
 }
 
+/* How far a failed condition is from holding. A rule about somebody else is further away than one that has something
+ * against what this client does. */
+static uint32_t
+distance(const struct policy_condition *condition)
+{
+	return condition->field == POLICY_PRINCIPAL || condition->field == POLICY_ACCOUNT ||
+			       condition->field == POLICY_NAMESPACE
+		       ? 3
+		       : 2;
+}
+
 static void
 measure_gap(const struct policy_entry *entry, const struct query *query, struct policy_gap *nearest)
 {
 	struct policy_gap gap = {.rule = entry->rule, .unnamed = query->foreign && !entry->names};
+
+	gap.distance = gap.unnamed ? 3 : 0;
 
 	for (unsigned i = 0; i < POLICY_GROUPS; i++) {
 		const struct policy_group *group = entry->groups[i];
@@ -265,9 +278,10 @@ measure_gap(const struct policy_entry *entry, const struct query *query, struct 
 			if (gap.n_failed < POLICY_GAP_MAX)
 				gap.failed[gap.n_failed] = &group->list[j];
 			gap.n_failed++;
+			gap.distance += distance(&group->list[j]);
 		}
 	}
-	if (nearest->rule == NULL || gap.n_failed + gap.unnamed < nearest->n_failed + nearest->unnamed)
+	if (nearest->rule == NULL || gap.distance < nearest->distance)
 		*nearest = gap;
 }
 

@@ -164,10 +164,12 @@ struct policy_verdict policy_evaluate(const struct policy_set *set, const struct
 
 enum { POLICY_GAP_MAX = 8 };
 
-/* The ALLOW rule that comes nearest to matching: the fewest of its conditions fail. */
+/* The ALLOW rule that comes nearest to matching: the fewest of its conditions fail, and of those the ones about other
+ * things than who the client is; then the first in the file. */
 struct policy_gap {
 	const struct policy_rule *rule;                        /* NULL: no ALLOW policy applies that has a rule */
 	uint32_t n_failed;                                     /* conditions that fail */
+	uint32_t distance;                                     /* policy.c's own */
 	const struct policy_condition *failed[POLICY_GAP_MAX]; /* the first of them */
 	bool unnamed; /* it matches, or would, but names no principal, which a caller of another domain needs */
 };
