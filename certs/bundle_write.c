@@ -12,14 +12,17 @@
 #include "certs/pem_read.h"
 #include "platform/text.h"
 
-enum { OCTETS_MAX = 1024 /* an RSA modulus of 8192 bits */ };
+enum {
+	OCTETS_MAX = 1024, /* an RSA modulus of 8192 bits */
+	PADDING = 64       /* where "=" is in an alphabet */
+};
 
 /* RFC 4648 section 4, or for JWK's parameters section 5 without padding. */
 static void
 add_base64(const uint8_t *bytes, size_t length, bool for_url, struct text *out)
 {
-	const char *alphabet = for_url ? "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-				       : "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	const char *alphabet = for_url ? "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_="
+				       : "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
 
 	for (size_t i = 0; i < length; i += 3) {
 		size_t here = length - i < 3 ? length - i : 3;
@@ -28,7 +31,7 @@ add_base64(const uint8_t *bytes, size_t length, bool for_url, struct text *out)
 		group |= here > 2 ? bytes[i + 2] : 0;
 		char four[4];
 		for (unsigned k = 0; k < 4; k++)
-			four[k] = k <= here ? alphabet[group >> (18 - 6 * k) & 63] : '=';
+			four[k] = alphabet[k <= here ? group >> (18 - 6 * k) & 63 : PADDING];
 		text_add(out, four, for_url ? here + 1 : 4);
 	}
 }

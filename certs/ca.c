@@ -3,7 +3,6 @@
 
 #include <openssl/bn.h>
 #include <openssl/err.h>
-#include <openssl/provider.h>
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
@@ -276,8 +275,7 @@ ca_end(struct ca *ca)
 {
 	X509_free(ca->certificate);
 	EVP_PKEY_free(ca->key);
-	if (ca->provider != NULL)
-		OSSL_PROVIDER_unload(ca->provider); /* after its key */
+	OSSL_LIB_CTX_free(ca->libctx); /* after its key */
 	*ca = (struct ca){0};
 }
 
@@ -288,7 +286,8 @@ ca_sign_svid(OSSL_LIB_CTX *libctx, const struct ca *ca, const char *spiffe_id, E
 	uint8_t key_id[CA_KEY_ID];
 
 	ERR_set_mark();
-	X509 *certificate = X509_new_ex(libctx, NULL);
+	/* A certificate is signed in its own context: the provider's. */
+	X509 *certificate = X509_new_ex(ca->libctx != NULL ? ca->libctx : libctx, NULL);
 	bool done = certificate != NULL && X509_set_version(certificate, VERSION_3) &&
 		    X509_set_pubkey(certificate, key) && set_serial(certificate, libctx) &&
 		    set_time(certificate, not_before, not_after) &&

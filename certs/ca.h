@@ -33,10 +33,10 @@ enum {
 struct ca {
 	unsigned number; /* in its folder, from 1 */
 	X509 *certificate;
-	EVP_PKEY *key;             /* NULL: it is only published, its key isn't there or wasn't asked for */
-	OSSL_PROVIDER *provider;   /* that holds the key; NULL: it came from a file */
-	int64_t not_before;        /* Unix seconds: when it was made, less CA_BACKDATE_S */
-	int64_t not_after;         /* its end */
+	EVP_PKEY *key;        /* NULL: it is only published, its key isn't there or wasn't asked for */
+	OSSL_LIB_CTX *libctx; /* of the provider that holds the key, for all that is done with it; NULL: a file's */
+	int64_t not_before;   /* Unix seconds: when it was made, less CA_BACKDATE_S */
+	int64_t not_after;    /* its end */
 	uint8_t key_id[CA_KEY_ID]; /* subject key identifier */
 };
 

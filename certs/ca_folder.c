@@ -18,7 +18,7 @@
 #include "certs/pem_read.h"
 #include "platform/text.h"
 
-enum { FILE_NAME = 32, URI_FILE_MAX = 8192 };
+enum { FILE_NAME = 32, URI_FILE_MAX = 8192, PROVIDER_NAME_MAX = 64 };
 
 static const char *
 file_name(char *name, unsigned number, const char *suffix)
@@ -109,26 +109,28 @@ store_key(OSSL_LIB_CTX *libctx, const char *uri)
 	return key;
 }
 
-/* Loads the provider into libctx and opens the key. What isn't to be done in hardware stays with the default one. */
+/* A context for the provider alone, and the key in it. There the provider comes first: OpenSSL would else move the
+ * key's public half to the default provider and miss the private one. What isn't done with the key is done elsewhere.
+ */
 static EVP_PKEY *
-provider_key(OSSL_LIB_CTX *libctx, const char *name, const char *uri, OSSL_PROVIDER **provider,
-	     enum credential_error *error)
+provider_key(const char *name, const char *uri, OSSL_LIB_CTX **own, enum credential_error *error)
 {
+	char preference[PROVIDER_NAME_MAX + sizeof("?provider=")];
 	EVP_PKEY *key = NULL;
 
 	ERR_set_mark();
 	*error = CREDENTIAL_PROVIDER;
-	/* Once a provider is loaded by name, the default one no longer comes by itself. */
-	*provider = OSSL_PROVIDER_available(libctx, "default") || OSSL_PROVIDER_load(libctx, "default") != NULL
-			    ? OSSL_PROVIDER_load(libctx, name)
-			    : NULL;
-	if (*provider != NULL && EVP_set_default_properties(libctx, "?provider=default")) {
+	*own = OSSL_LIB_CTX_new();
+	snprintf(preference, sizeof(preference), "?provider=%s", name);
+	/* Once one is loaded by name, the default provider no longer comes by itself. */
+	if (*own != NULL && strlen(name) <= PROVIDER_NAME_MAX && OSSL_PROVIDER_load(*own, "default") != NULL &&
+	    OSSL_PROVIDER_load(*own, name) != NULL && EVP_set_default_properties(*own, preference)) {
 		*error = CREDENTIAL_KEY_UNREADABLE;
-		key = store_key(libctx, uri);
+		key = store_key(*own, uri);
 	}
-	if (key == NULL && *provider != NULL) {
-		OSSL_PROVIDER_unload(*provider);
-		*provider = NULL;
+	if (key == NULL) {
+		OSSL_LIB_CTX_free(*own);
+		*own = NULL;
 	}
 	ERR_pop_to_mark();
 	if (key != NULL)
@@ -161,7 +163,7 @@ load_key_file(OSSL_LIB_CTX *libctx, int fd, unsigned number, enum credential_err
 }
 
 static EVP_PKEY *
-load_key_uri(OSSL_LIB_CTX *libctx, int fd, unsigned number, OSSL_PROVIDER **provider, enum credential_error *error)
+load_key_uri(int fd, unsigned number, OSSL_LIB_CTX **own, enum credential_error *error)
 {
 	struct secret content;
 	char name[FILE_NAME];
@@ -173,10 +175,10 @@ load_key_uri(OSSL_LIB_CTX *libctx, int fd, unsigned number, OSSL_PROVIDER **prov
 		return NULL;
 	}
 	char *save, *lines = (char *)content.bytes; /* there is a zero behind the content */
-	const char *provider_name = strtok_r(lines, "\n", &save), *uri = strtok_r(NULL, "\n", &save);
+	const char *provider = strtok_r(lines, "\n", &save), *uri = strtok_r(NULL, "\n", &save);
 	*error = CREDENTIAL_KEY_UNREADABLE;
 	if (uri != NULL)
-		key = provider_key(libctx, provider_name, uri, provider, error);
+		key = provider_key(provider, uri, own, error);
 	secret_free(&content);
 	return key;
 }
@@ -204,7 +206,7 @@ load_certificate(OSSL_LIB_CTX *libctx, int fd, unsigned number, enum credential_
 static enum credential_error
 load_ca(OSSL_LIB_CTX *libctx, int fd, unsigned number, const char *trust_domain, bool with_keys, struct ca *ca)
 {
-	OSSL_PROVIDER *provider = NULL;
+	OSSL_LIB_CTX *own = NULL;
 	enum credential_error error;
 	EVP_PKEY *key = NULL;
 
@@ -212,19 +214,18 @@ load_ca(OSSL_LIB_CTX *libctx, int fd, unsigned number, const char *trust_domain,
 	if (certificate != NULL && with_keys) {
 		key = load_key_file(libctx, fd, number, &error);
 		if (key == NULL && error == CREDENTIAL_NONE)
-			key = load_key_uri(libctx, fd, number, &provider, &error);
+			key = load_key_uri(fd, number, &own, &error);
 	}
 	if (error == CREDENTIAL_NONE)
 		error = ca_begin(ca, certificate, key, trust_domain);
 	if (error == CREDENTIAL_NONE) {
 		ca->number = number;
-		ca->provider = provider;
+		ca->libctx = own;
 		return CREDENTIAL_NONE;
 	}
 	X509_free(certificate);
 	EVP_PKEY_free(key);
-	if (provider != NULL)
-		OSSL_PROVIDER_unload(provider);
+	OSSL_LIB_CTX_free(own);
 	return error;
 }
 
@@ -385,12 +386,12 @@ make_folder(const char *directory)
 	return mkdir(directory, S_IRWXU) == 0 || errno == EEXIST;
 }
 
-/* The key that the CA is to have; generated, or the provider's. */
+/* The key that the CA is to have: generated, or the provider's, and then in a context of its own. */
 static EVP_PKEY *
-obtain_key(OSSL_LIB_CTX *libctx, const struct ca_spec *spec, OSSL_PROVIDER **provider, enum credential_error *error)
+obtain_key(OSSL_LIB_CTX *libctx, const struct ca_spec *spec, OSSL_LIB_CTX **own, enum credential_error *error)
 {
 	*error = CREDENTIAL_SIGNING;
-	return spec->provider != NULL ? provider_key(libctx, spec->provider, spec->key_uri, provider, error)
+	return spec->provider != NULL ? provider_key(spec->provider, spec->key_uri, own, error)
 				      : key_generate(libctx, spec->key, spec->rsa_bits);
 }
 
@@ -398,7 +399,7 @@ bool
 ca_folder_add(OSSL_LIB_CTX *libctx, const char *directory, const struct ca_spec *spec, int64_t now, unsigned *number,
 	      struct text *message)
 {
-	OSSL_PROVIDER *provider = NULL;
+	OSSL_LIB_CTX *own = NULL;
 	enum credential_error error;
 	X509 *certificate = NULL;
 	EVP_PKEY *key = NULL;
@@ -413,10 +414,10 @@ ca_folder_add(OSSL_LIB_CTX *libctx, const char *directory, const struct ca_spec 
 		return false;
 	}
 	*number = greatest + 1;
-	key = obtain_key(libctx, spec, &provider, &error);
+	key = obtain_key(libctx, spec, &own, &error);
 	if (key != NULL)
-		certificate =
-			ca_certificate_make(libctx, key, spec->trust_domain, spec->days, spec->name_constraint, now);
+		certificate = ca_certificate_make(own != NULL ? own : libctx, key, spec->trust_domain, spec->days,
+						  spec->name_constraint, now);
 	if (certificate == NULL || *number > CA_NUMBER_MAX) {
 		error = key == NULL ? error : CREDENTIAL_SIGNING;
 		text_print(message, "%s: %s: %s", directory, credential_error_text(error),
@@ -440,7 +441,6 @@ Exit:
 	close(fd);
 	X509_free(certificate);
 	EVP_PKEY_free(key);
-	if (provider != NULL)
-		OSSL_PROVIDER_unload(provider);
+	OSSL_LIB_CTX_free(own);
 	return done;
 }

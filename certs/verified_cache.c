@@ -37,7 +37,7 @@ verified_cache_free(struct verified_cache *cache)
 static struct verified_entry *
 find_set(struct verified_cache *cache, const struct verified_key *key)
 {
-	uint32_t word;
+	size_t word;
 
 	memcpy(&word, key->chain_sha256, sizeof(word));
 	return &cache->entries[(word & (SETS - 1)) * VERIFIED_CACHE_WAYS];

@@ -318,6 +318,7 @@ void
 bridge_step_join(struct bridge_step *step)
 {
 	step->bridge->phase = BRIDGE_JOINED;
+	step->flow->owes = 0;
 	step->bridge->flags &= (uint8_t)~BRIDGE_HAS_DEADLINE;
 	flow_count_opened(step->worker, step->flow);
 	syn_shed_learn(step->worker, &step->flow->leg[LEG_CLIENT].peer);
@@ -333,10 +334,13 @@ happened(struct bridge_step *step, unsigned leg, unsigned events)
 		   {TCP_READABLE, BRIDGE_READABLE},
 		   {TCP_WRITABLE, BRIDGE_WRITABLE},
 		   {TCP_PEER_CLOSED, BRIDGE_PEER_CLOSED}};
+	const struct tcp *tcp = &step->bridge->tcp[leg];
 	bool connecting = leg == LEG_ENDPOINT && step->bridge->phase == BRIDGE_CONNECTING;
 	bool broken = (events & (TCP_RESET | TCP_TIMED_OUT)) != 0;
 	unsigned told = 0;
 
+	if (connecting && (events & TCP_CONNECTED) != 0) /* its numbers begin here; bytes may have come with the SYN */
+		step->flow->leg[leg].seq_end = tcp->rcv_nxt - tcp->received.bytes - (tcp->peer_closed ? 1 : 0);
 	bridge_step_note(step, leg);
 	if (step->flow->state == FLOW_CLOSING) {
 		if (broken)
@@ -396,12 +400,22 @@ bridge_input(struct worker *worker, uint32_t index, unsigned leg, const struct p
 	struct bridge_step step;
 
 	begin(&step, worker, index);
-	step.flow->leg[leg].flags |= LEG_ACTIVE;
-	if (unlikely(step.bridge->tcp[leg].state == TCP_STATE_CLOSED)) { /* it has said all, and heard all */
+	struct tcp *tcp = &step.bridge->tcp[leg];
+	if (unlikely(tcp->state == TCP_STATE_CLOSED)) { /* it has said all, and heard all */
 		worker_drop(worker, mbuf, REASON_TCP_STATE);
 		return;
 	}
-	happened(&step, leg, tcp_input(&step.bridge->tcp[leg], &step.env, packet, mbuf));
+	/* Simultaneous open has no place here; and a stranger could ask for it, who knows addresses and ports alone. */
+	if (unlikely(tcp->state == TCP_STATE_SYN_SENT && (packet->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)) {
+		worker_drop(worker, mbuf, REASON_TCP_STATE);
+		return;
+	}
+	/* A keep-alive is out of the window on purpose; a stranger doesn't know where that begins. */
+	bool keeps_alive = packet->seq + 1 == tcp->rcv_nxt;
+	unsigned events = tcp_input(tcp, &step.env, packet, mbuf);
+	if (keeps_alive || tcp->heard_ms == worker->clock_ms)
+		step.flow->leg[leg].flags |= LEG_ACTIVE;
+	happened(&step, leg, events);
 	bridge_step_arm(&step);
 	bridge_settle(worker);
 }

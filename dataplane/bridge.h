@@ -85,7 +85,7 @@ struct bridge_ends {
 void bridge_describe(const struct worker *worker, const struct bridge *bridge, struct bridge_ends *ends);
 
 /* Opens the endpoint leg. The outcome is an event on LEG_ENDPOINT, also where it is known at once (no route, no local
- * port): then as soon as this hook returns. Bytes may be sent before it is established. */
+ * port): then as soon as this hook returns. Bytes may be sent before it is established; they are lost when it isn't. */
 void bridge_dial(struct worker *worker, struct bridge *bridge, const struct dial *dial);
 
 /* What came in order from the peer of a leg, to be taken from its head; bridge_took afterwards lets the peer know of

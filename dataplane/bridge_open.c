@@ -57,6 +57,7 @@ open_client(struct worker *worker, uint32_t index, struct bridge_step *step)
 	client->seq_end = hold->client_isn + 1;
 	client->seq_delta = 0;
 	flow->retries = 0;
+	flow->owes = 1;
 	flow->bridge = bridge_index;
 	bridge->idle_ms = worker->clock_ms + flow_idle_tick_ms(worker, flow);
 	bridge->port = hold->port;

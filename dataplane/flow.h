@@ -96,7 +96,9 @@ struct flow {
 	uint32_t timer_next, timer_prev; /* neighbours in the wheel slot; also the link of the free list */
 	uint32_t timer_at;               /* expiry, ms of the worker's clock; meaningful while timer_armed */
 	uint8_t timer_armed : 1;
-	uint8_t owes : 1; /* before SPLICED: the client was told that bytes have arrived, and only the hold has them */
+	uint8_t owes : 1; /* before SPLICED: the client was told that bytes have arrived, and only the hold has them; or
+			     may have none that it would repeat (a plain listener). BRIDGED: there is no endpoint yet
+			     that could have them */
 	uint8_t syn_acks_due : 1; /* that a SYN sent twice will bring, and nobody waits for (dial.h) */
 	uint8_t challenged;       /* when it was last challenged, FLOW_CHALLENGE_SHIFT, modulo 256 */
 	uint16_t idle_ticks;      /* of the idle watch that passed without a packet (flow_close.c) */

@@ -218,7 +218,8 @@ say_farewells(const struct adopter *adopter, struct worker *worker, const struct
 
 /* Bytes that a side was told have arrived are gone, or all that a connection was: legs 0..n hear of it. */
 static void
-lose(const struct adopter *adopter, struct worker *worker, const struct flow *record, unsigned n, enum reason reason)
+lose(const struct adopter *adopter, struct worker *worker, const struct flow *record, unsigned n,
+     enum flow_event_kind kind, enum reason reason)
 {
 	struct flow copy = {0};
 
@@ -226,7 +227,7 @@ lose(const struct adopter *adopter, struct worker *worker, const struct flow *re
 		say_farewells(adopter, worker, record, i);
 	take_over(adopter, &copy, record);
 	worker_count(worker, reason);
-	flow_send_event(worker, &copy, n == LEG_COUNT ? FLOW_ENDED : FLOW_REFUSED, reason, NULL);
+	flow_send_event(worker, &copy, kind, reason, NULL);
 }
 
 /* PEEKING or CONNECTING: of no use but to tell the client, if that is needed. The endpoint's leg may be anything. */
@@ -246,7 +247,7 @@ adopt_early(struct adopter *adopter, const struct flow *record)
 	} else {
 		alone.listener = record->listener;
 		adopter->adoption->held++;
-		lose(adopter, adopter->workers[0], &alone, 1, REASON_ADOPT_HELD);
+		lose(adopter, adopter->workers[0], &alone, 1, FLOW_REFUSED, REASON_ADOPT_HELD);
 	}
 }
 
@@ -271,7 +272,8 @@ adopt_bridged(struct adopter *adopter, const struct flow *record)
 			copy.endpoint = copy.service = 0;
 		}
 		adopter->adoption->bridged++;
-		lose(adopter, adopter->workers[0], &copy, dialled ? LEG_COUNT : 1, REASON_ADOPT_BRIDGED);
+		lose(adopter, adopter->workers[0], &copy, dialled ? LEG_COUNT : 1,
+		     record->owes != 0 ? FLOW_REFUSED : FLOW_ENDED, REASON_ADOPT_BRIDGED);
 	}
 }
 
@@ -351,7 +353,7 @@ adopt_splice(struct adopter *adopter, const struct flow *record)
 		worker_count(worker, REASON_ADOPT_ADDRESS);
 	} else if (record->state == FLOW_SPLICED && (endpoint->flags & LEG_HELD) != 0 && !was_ending(record)) {
 		adoption->held++;
-		lose(adopter, worker, record, LEG_COUNT, REASON_ADOPT_HELD);
+		lose(adopter, worker, record, LEG_COUNT, FLOW_ENDED, REASON_ADOPT_HELD);
 	} else if (is_taken_leg(adopter, worker, client) || is_taken_leg(adopter, worker, endpoint)) {
 		damaged(adopter);
 	} else {

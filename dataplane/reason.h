@@ -132,6 +132,7 @@ enum reason_class {
 	X(HALF_CLOSED_TIMEOUT, END, "half_closed_timeout", "one side closed and nothing passed since")                 \
 	X(TLS_RECORD_BAD, END, "tls_record_bad", "a TLS record that can't be decrypted, or that has no place there")   \
 	X(TLS_RECORD_TRUNCATED, END, "tls_record_truncated", "the peer closed TCP without close_notify before it")     \
+	X(TLS_CHATTER, END, "tls_chatter", "more TLS messages beside the data than make sense, such as key updates")   \
 	X(TLS_RENEGOTIATION, END, "tls_renegotiation", "the peer asked for a TLS renegotiation")                       \
 	X(HANDSHAKE_RECLAIMED, END, "handshake_reclaimed",                                                             \
 	  "the table was full, and the client had sent nothing since its ClientHello")                                 \

@@ -26,7 +26,7 @@ give_up(struct worker *worker, uint32_t hold_index)
 
 	if (hold->queue == HOLD_QUEUE_ENDPOINT)
 		dial_abandon(worker, index);
-	if (hold->acked != 0)
+	if (hold->acked != 0 || hold->plain)
 		emit_reset_peer(worker, client, client->ack, hold->client_isn + 1 + hold->acked);
 	worker_count(worker, REASON_RECLAIMED);
 	worker->stats->refused++;

@@ -19,8 +19,8 @@
  *
  * What is given up before we acknowledged a byte is given up in silence. It was soft state: the client repeats its
  * bytes, they carry the cookie still, and the connection begins where it was. Only who took longer than a cookie lasts
- * gets a RST then. For the same reason a bare ACK gets no room when it is short: if data follow, they bring the cookie
- * as well.
+ * gets a RST then. Behind a plain listener it may have no bytes, and is told. For the same reason a bare ACK gets no
+ * room when it is short: if data follow, they bring the cookie as well.
  */
 #ifndef POSTERN_DATAPLANE_RECLAIM_H
 #define POSTERN_DATAPLANE_RECLAIM_H

@@ -8,11 +8,14 @@
 #include <string.h>
 
 #include "federation/check.h"
+#include "federation/syntax.h"
 #include "platform/text.h"
 
 struct trust {
 	struct check *check;
-	struct name_map pkis;    /* name ─▶ index in the federation's */
+	const struct legacy_pki_spec *list; /* the federation's, none without one */
+	uint32_t n_list;
+	struct name_map pkis;    /* name ─▶ index in list */
 	struct name_map domains; /* of others, federated with or not ─▶ line */
 	struct name_map maps;    /* trust domain ─▶ line of its IdentityMap */
 	struct name_map rules;   /* what a rule takes ─▶ index in taken */
@@ -32,12 +35,44 @@ check_needs_identity(struct check *check, struct origin at, const char *what)
 		     "ISTIO_MUTUAL for \"%s\" needs an SVID of our own, and the Federation has no spec.identity", what);
 }
 
+/* Who the embedded CA makes us, in our own trust domain. */
+static void
+check_own_id(struct check *check)
+{
+	struct model_federation *federation = check->model->federation;
+	struct identity_spec *identity = &federation->identity;
+	struct text id = {0};
+	size_t length;
+
+	if (identity->kind != OWN_IDENTITY_EMBEDDED || federation->trust_domain.length == 0 ||
+	    federation->cluster_id.length == 0)
+		return;
+	if (identity->spiffe_id.length == 0) {
+		text_print(&id, "spiffe://%s/gateway/%s", federation->trust_domain.bytes, federation->cluster_id.bytes);
+		const char *wrong = syntax_spiffe_id(id.bytes, id.length);
+		if (wrong != NULL)
+			report_error(check->report, identity->origin, PN_BAD_SPIFFE_ID,
+				     "the gateway would be \"%s\", which %s; say who by spiffeID",
+				     quote(id.bytes, id.length).text, wrong);
+		identity->spiffe_id = text_pool_add(&check->model->names, id.bytes, id.length);
+		text_free(&id);
+		return;
+	}
+	const char *domain = syntax_spiffe_domain(identity->spiffe_id.bytes, &length);
+	if (length != federation->trust_domain.length || memcmp(domain, federation->trust_domain.bytes, length) != 0)
+		report_error(check->report, identity->origin, PN_FOREIGN_DOMAIN,
+			     "spiffeID \"%s\" is outside our own trust domain \"%s\"", QUOTE(identity->spiffe_id),
+			     federation->trust_domain.bytes);
+}
+
 static void
 index_federation(struct trust *trust)
 {
 	const struct model_federation *federation = trust->check->model->federation;
 	uint32_t *value;
 
+	trust->list = federation->pkis;
+	trust->n_list = federation->n_pkis;
 	for (uint32_t i = 0; i < federation->n_pkis; i++) {
 		name_map_add(&trust->pkis, federation->pkis[i].name.bytes, federation->pkis[i].name.length, NULL,
 			     &value);
@@ -65,9 +100,7 @@ find_pki(const struct trust *trust, const char *name, size_t length)
 {
 	uint32_t index;
 
-	if (!name_map_find(&trust->pkis, name, length, &index))
-		return NULL;
-	return &trust->check->model->federation->pkis[index];
+	return name_map_find(&trust->pkis, name, length, &index) ? &trust->list[index] : NULL;
 }
 
 /* A name means the legacy PKI of that name, or of that name with "-cacert" behind it, as Istio names a secret's
@@ -143,12 +176,13 @@ resolve_all(struct trust *trust)
 static struct quoted
 suggest_pki(const struct trust *trust, struct name name)
 {
-	const struct model_federation *federation = trust->check->model->federation;
 	struct quoted suggestion = {""};
 	const char *nearest = NULL;
 
-	for (uint32_t i = 0; i < federation->n_pkis && nearest == NULL && trust->check->suggest_budget > 0; i++) {
-		const char *const names[] = {federation->pkis[i].name.bytes, NULL};
+	if (trust->list == NULL)
+		return suggestion;
+	for (uint32_t i = 0; i < trust->n_list && nearest == NULL && trust->check->suggest_budget > 0; i++) {
+		const char *const names[] = {trust->list[i].name.bytes, NULL};
 		trust->check->suggest_budget--;
 		nearest = text_closest(name.bytes, names);
 	}
@@ -298,8 +332,10 @@ check_trust(struct check *check)
 {
 	struct trust trust = {.check = check};
 
-	if (check->model->federation != NULL)
+	if (check->model->federation != NULL) {
+		check_own_id(check);
 		index_federation(&trust);
+	}
 	resolve_all(&trust);
 	check_maps(&trust);
 	name_map_free(&trust.pkis);

@@ -381,13 +381,13 @@ make_routes(struct compiler *compiler)
 
 /* An endpoint that expects a PROXY header can't be reached by who brings none. */
 static void
-check_no_proxy(struct compiler *compiler, const struct backend *backend, const struct origin *origin)
+check_no_proxy(struct compiler *compiler, const struct backend *backend, const struct model_service *service)
 {
 	if (backend->proxy_protocol)
-		report_error(compiler->report, *origin, PN_NOT_BRIDGED,
+		report_error(compiler->report, service->rule->host.origin, PN_NOT_BRIDGED,
 			     "clients of an AUTO_PASSTHROUGH Gateway are passed through to port %u of \"%s\", and its "
 			     "DestinationRule wants a PROXY header before them",
-			     backend->port, backend->service->host.bytes);
+			     backend->port, service->host.bytes);
 }
 
 static bool
@@ -425,7 +425,7 @@ admit_services(struct compiler *compiler, const struct model_listener *from, str
 			if (!is_tls(backend))
 				continue;
 			tls = true;
-			check_no_proxy(compiler, backend, &service->rule->host.origin);
+			check_no_proxy(compiler, backend, service);
 			listener->any_ipv6_endpoint = listener->any_ipv6_endpoint || has_ipv6(backend);
 		}
 		if (!tls)

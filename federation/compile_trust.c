@@ -5,25 +5,6 @@
 #include <string.h>
 
 #include "federation/compile.h"
-#include "platform/text.h"
-
-static void
-compile_identity(struct model *model, struct identity_spec *identity)
-{
-	const struct model_federation *federation = model->federation;
-	struct text id = {0};
-
-	*identity = federation->identity;
-	identity->folder = name_or_empty(identity->folder);
-	identity->ca_certificate = name_or_empty(identity->ca_certificate);
-	identity->ca_key = name_or_empty(identity->ca_key);
-	if (identity->kind == OWN_IDENTITY_EMBEDDED && identity->spiffe_id.length == 0) {
-		text_print(&id, "spiffe://%s/gateway/%s", federation->trust_domain.bytes, federation->cluster_id.bytes);
-		identity->spiffe_id = text_pool_add(&model->names, id.bytes, id.length);
-		text_free(&id);
-	}
-	identity->spiffe_id = name_or_empty(identity->spiffe_id);
-}
 
 static int
 compare_domains(const void *left, const void *right)
@@ -81,7 +62,9 @@ compile_trust(struct model *model, struct snapshot *snapshot, struct arena *aren
 	const struct credential_spec **credentials =
 		arena_array(arena, model->n_credentials, sizeof(struct credential_spec *));
 
-	compile_identity(model, &snapshot->identity);
+	snapshot->identity = model->federation->identity;
+	snapshot->identity.folder = name_or_empty(snapshot->identity.folder);
+	snapshot->identity.spiffe_id = name_or_empty(snapshot->identity.spiffe_id);
 	compile_domains(model->federation, snapshot);
 	snapshot->pkis = model->federation->pkis;
 	snapshot->n_pkis = model->federation->n_pkis;

@@ -14,10 +14,10 @@ static const char *const identity_unsupported[] = {"workloadAPI", NULL};
 static const struct schema identity_schema = {"Federation spec.identity", identity_fields, IDENTITY_FIELDS,
 					      identity_unsupported};
 
-enum { EMBEDDED_ID, EMBEDDED_CERTIFICATE, EMBEDDED_KEY, EMBEDDED_KEY_TYPE, EMBEDDED_TTL, EMBEDDED_FIELDS };
+enum { EMBEDDED_FOLDER, EMBEDDED_ID, EMBEDDED_TTL, EMBEDDED_FIELDS };
 static const struct schema_field embedded_fields[] = {
-	[EMBEDDED_ID] = {"spiffeID", SHAPE_TEXT, false}, [EMBEDDED_CERTIFICATE] = {"caCertificate", SHAPE_TEXT, true},
-	[EMBEDDED_KEY] = {"caKey", SHAPE_TEXT, true},    [EMBEDDED_KEY_TYPE] = {"keyType", SHAPE_TEXT, false},
+	[EMBEDDED_FOLDER] = {"directory", SHAPE_TEXT, true},
+	[EMBEDDED_ID] = {"spiffeID", SHAPE_TEXT, false},
 	[EMBEDDED_TTL] = {"svidTTL", SHAPE_TEXT, false},
 };
 static const struct schema embedded_schema = {"Federation spec.identity.embedded", embedded_fields, EMBEDDED_FIELDS,
@@ -53,27 +53,14 @@ static const struct schema_field pki_fields[] = {
 };
 static const struct schema pki_schema = {"Federation spec.legacyPKIs[]", pki_fields, PKI_FIELDS, NULL};
 
-/* SPIRE's names. */
-static const char *const key_types[] = {[KEY_EC_P256] = "ec-p256",
-					[KEY_EC_P384] = "ec-p384",
-					[KEY_RSA_2048] = "rsa-2048",
-					[KEY_RSA_4096] = "rsa-4096",
-					NULL};
-enum { KEY_TYPES = KEY_RSA_4096 + 1 };
 static const char *const profiles[] = {
 	[BUNDLE_NOT_FETCHED] = "none", [BUNDLE_HTTPS_WEB] = "https_web", [BUNDLE_HTTPS_SPIFFE] = "https_spiffe", NULL};
 static const char *const expiries[] = {"keep", "distrust", NULL};
 static const char *const revocations[] = {"accept", "refuse", NULL};
 enum { TWO_CHOICES = 2 };
 
-enum { SVID_TTL_DEFAULT_MS = 3600 * 1000, SVID_TTL_LEAST_MS = 60 * 1000 };
-
-/* A key in a token or a TPM is named by a URI of its provider's scheme. */
-static bool
-is_key_uri(const char *text)
-{
-	return strncmp(text, "pkcs11:", 7) == 0 || strncmp(text, "handle:", 7) == 0;
-}
+/* What the embedded CA can do, in milliseconds: a minute to a week. */
+enum { SVID_TTL_DEFAULT_MS = 3600 * 1000, SVID_TTL_LEAST_MS = 60 * 1000, SVID_TTL_MOST_MS = 7 * 24 * 3600 * 1000 };
 
 static bool
 read_spiffe_id(struct reader *reader, const struct yaml_node *node, const char *what, struct name *id)
@@ -85,30 +72,19 @@ static void
 read_embedded(struct reader *reader, const struct yaml_node *node, struct identity_spec *identity)
 {
 	const struct yaml_node *values[EMBEDDED_FIELDS];
-	unsigned key_type = KEY_EC_P256;
 
 	identity->kind = OWN_IDENTITY_EMBEDDED;
 	identity->svid_ttl_ms = SVID_TTL_DEFAULT_MS;
 	schema_read(reader, node, &embedded_schema, values);
+	if (values[EMBEDDED_FOLDER] != NULL)
+		schema_path(reader, values[EMBEDDED_FOLDER], "directory", &identity->folder);
 	if (values[EMBEDDED_ID] != NULL)
 		read_spiffe_id(reader, values[EMBEDDED_ID], "spiffeID", &identity->spiffe_id);
-	if (values[EMBEDDED_CERTIFICATE] != NULL)
-		schema_path(reader, values[EMBEDDED_CERTIFICATE], "caCertificate", &identity->ca_certificate);
-	const struct yaml_node *key = values[EMBEDDED_KEY];
-	identity->ca_key_is_uri = key != NULL && is_key_uri(key->text);
-	if (identity->ca_key_is_uri)
-		identity->ca_key = text_pool_add(&reader->model->names, key->text, key->length);
-	else if (key != NULL)
-		schema_path(reader, key, "caKey", &identity->ca_key);
-	if (values[EMBEDDED_KEY_TYPE] != NULL)
-		schema_choice(reader, values[EMBEDDED_KEY_TYPE], key_types, KEY_TYPES, "keyType", &key_type);
-	identity->key_type = (enum key_type)key_type;
-	if (values[EMBEDDED_TTL] != NULL &&
-	    schema_duration(reader, values[EMBEDDED_TTL], "svidTTL", &identity->svid_ttl_ms) &&
-	    identity->svid_ttl_ms < SVID_TTL_LEAST_MS)
-		report_error(reader->report, reader_origin(reader, values[EMBEDDED_TTL]), PN_BAD_DURATION,
-			     "svidTTL \"%s\" is shorter than a minute",
-			     quote(values[EMBEDDED_TTL]->text, values[EMBEDDED_TTL]->length).text);
+	const struct yaml_node *ttl = values[EMBEDDED_TTL];
+	if (ttl != NULL && schema_duration(reader, ttl, "svidTTL", &identity->svid_ttl_ms) &&
+	    (identity->svid_ttl_ms < SVID_TTL_LEAST_MS || identity->svid_ttl_ms > SVID_TTL_MOST_MS))
+		report_error(reader->report, reader_origin(reader, ttl), PN_BAD_DURATION,
+			     "svidTTL \"%s\" is not from 1m to 168h", quote(ttl->text, ttl->length).text);
 }
 
 bool

@@ -95,18 +95,13 @@ struct backend_tls {
 };
 
 enum own_identity { OWN_IDENTITY_NONE, OWN_IDENTITY_FILES, OWN_IDENTITY_EMBEDDED };
-enum key_type { KEY_EC_P256, KEY_EC_P384, KEY_RSA_2048, KEY_RSA_4096 };
-
 /* The gateway's own SVID and its trust domain's bundle. */
 struct identity_spec {
 	enum own_identity kind;
-	struct name folder; /* FILES: tls.crt, tls.key and ca.crt, our trust domain's authorities */
-	/* EMBEDDED: a CA of ours issues it, and those of mapped identities. */
-	struct name spiffe_id;      /* unless the file says: spiffe://<trust domain>/gateway/<clusterID> */
-	struct name ca_certificate; /* path */
-	struct name ca_key;         /* path, or a pkcs11: or handle: URI */
-	bool ca_key_is_uri;
-	enum key_type key_type;
+	struct name folder; /* FILES: of tls.crt, tls.key and ca.crt, our trust domain's authorities */
+	/* EMBEDDED: CAs of ours issue it, and those of mapped identities. folder has a folder for each trust domain
+	 * that is ours (certs/ca_folder.h): our own, and those of the identity maps. */
+	struct name spiffe_id; /* unless the file says: spiffe://<trust domain>/gateway/<clusterID> */
 	uint32_t svid_ttl_ms;
 	struct origin origin;
 };

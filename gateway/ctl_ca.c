@@ -212,7 +212,7 @@ ca_json(const struct ca *ca, bool signs)
 	print_time(to, ca->not_after);
 	return json_pack("{s:i, s:s, s:i, s:s, s:b, s:s, s:s, s:s}", "number", (int)ca->number, "key",
 			 credential_key_text(kind), "bits", (int)bits, "key_in",
-			 ca->key == NULL ? "none" : (ca->provider != NULL ? "provider" : "file"), "signs", (int)signs,
+			 ca->key == NULL ? "none" : (ca->libctx != NULL ? "provider" : "file"), "signs", (int)signs,
 			 "made", from, "not_after", to, "sha256", fingerprint);
 }
 

@@ -32,7 +32,7 @@ take_from_head(struct tls_bio *bio, uint8_t *to, size_t n)
 {
 	struct mbuf_queue *in = &bio->in;
 
-	while (n != 0) {
+	while (n != 0 && in->head != NULL) {
 		struct rte_mbuf *head = in->head;
 		uint16_t piece = (uint16_t)least(n, head->data_len);
 		memcpy(to, rte_pktmbuf_mtod(head, const uint8_t *), piece);

@@ -51,6 +51,7 @@ context_set_up(SSL_CTX *context, const struct tls_terms *terms)
 	SSL_CTX_set_security_level(context, SECURITY_LEVEL);
 	SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
 	SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	SSL_CTX_clear_mode(context, SSL_MODE_AUTO_RETRY); /* tls_record.c counts what isn't data */
 	SSL_CTX_set_read_ahead(context, 0);
 	SSL_CTX_set_max_cert_list(context, TLS_HANDSHAKE_MAX);
 	SSL_CTX_set_verify(context, verify[terms->verify], NULL);

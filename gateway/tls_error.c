@@ -5,6 +5,8 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
+enum { ALERTS = 256 /* AlertDescription is a byte */ };
+
 static const struct {
 	int theirs;
 	enum reason ours;
@@ -40,7 +42,8 @@ translate(unsigned long error, enum reason otherwise)
 	for (unsigned i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
 		if (reasons[i].theirs == theirs)
 			return reasons[i].ours;
-	return theirs >= SSL_AD_REASON_OFFSET ? REASON_TLS_ALERT_RECEIVED : otherwise;
+	return theirs >= SSL_AD_REASON_OFFSET && theirs < SSL_AD_REASON_OFFSET + ALERTS ? REASON_TLS_ALERT_RECEIVED
+											: otherwise;
 }
 
 enum reason

@@ -41,13 +41,21 @@ nothing_to_read(const struct tls_session *session)
 	return session->bio.in.bytes == 0 && !session->bio.in_ended && SSL_pending(session->ssl) == 0;
 }
 
+/* Each message that isn't data ends a call, and may have cost a computation or two, on a worker: they are counted. One
+ * that came as the last of the input doesn't show; it cost its sender a segment. */
 static enum tls_progress
 read_some(struct tls_session *session, void *to, size_t room, size_t *got)
 {
 	*got = 0;
 	if (SSL_read_ex(session->ssl, to, room, got) == 1)
-		return session->asked_renegotiation ? stopped(session, SSL_ERROR_WANT_READ) : TLS_DONE;
-	return stopped(session, SSL_get_error(session->ssl, 0));
+		return TLS_DONE;
+	enum tls_progress progress = stopped(session, SSL_get_error(session->ssl, 0));
+	if (progress != TLS_WANT_INPUT || session->bio.in.bytes == 0)
+		return progress;
+	if (++session->chatter < TLS_CHATTER_MAX)
+		return TLS_DONE;
+	session->reason = REASON_TLS_CHATTER;
+	return TLS_FAILED;
 }
 
 /* Room behind the last byte of a queue, or NULL: then a fresh buffer is needed. */
@@ -99,7 +107,7 @@ tls_session_read(struct tls_session *session, struct tls_io *io, struct mbuf_que
 	while (progress == TLS_DONE) {
 		if (nothing_to_read(session))
 			return TLS_WANT_INPUT;
-		if (plain->bytes >= limit)
+		if (plain->bytes >= limit || session->bio.out.bytes >= TLS_OUT_MAX)
 			return TLS_WANT_ROOM;
 		progress = read_to_queue(session, io, plain, limit - plain->bytes);
 	}
@@ -160,7 +168,8 @@ tls_session_relay(struct tls_session *from, struct tls_session *to, struct tls_i
 			break;
 		}
 		tls_bio_lend(&to->bio, io->pool, RECORD_SENT_MAX);
-		if (passed >= limit || !tls_bio_has_room(&to->bio, RECORD_SENT_MAX)) {
+		if (passed >= limit || from->bio.out.bytes >= TLS_OUT_MAX ||
+		    !tls_bio_has_room(&to->bio, RECORD_SENT_MAX)) {
 			progress = TLS_WANT_ROOM;
 			break;
 		}

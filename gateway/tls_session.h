@@ -24,8 +24,9 @@
  * Both carry what hooks.save says of the peer and the generation of trust that it was verified under, and are worth
  * nothing once that has changed. Then hooks.restore is asked in place of hooks.verify.
  *
- * Memory. Besides its record buffers, which it has only while a record is being read or written, an idle session has
- * about 10 kB on OpenSSL's heap. The peer's chain is dropped once it is verified.
+ * Memory. An idle session has no record buffers and no packet buffers; OpenSSL keeps about 17.5 kB for it (P-256
+ * certificates; tests/unit/tls_memory_test.c). Of the peer's chain only its own certificate is kept once it is
+ * verified.
  */
 #ifndef POSTERN_GATEWAY_TLS_SESSION_H
 #define POSTERN_GATEWAY_TLS_SESSION_H
@@ -45,12 +46,14 @@ enum {
 	TLS_HANDSHAKE_MAX = 65536, /* bytes of handshake that a peer may send */
 	TLS_RECORD_MAX = 16384,    /* bytes of plaintext in a record */
 	TLS_SAVED_MAX = 8192,      /* bytes that hooks.save may write; more: no ticket */
-	TLS_SERVER_NAME_MAX = 255
+	TLS_SERVER_NAME_MAX = 255,
+	TLS_CHATTER_MAX = 512, /* messages beside the data in a session's life: tickets, key updates, warnings */
+	TLS_OUT_MAX = 65536    /* bytes in bio.out from which on nothing is read: reading may have to answer */
 };
 
 enum tls_progress {
 	TLS_WANT_INPUT, /* everything there was is done: more of the peer's bytes are needed */
-	TLS_WANT_ROOM,  /* no packet buffers; reading: limit is reached */
+	TLS_WANT_ROOM,  /* no packet buffers; reading: limit is reached, or too much waits in bio.out */
 	TLS_DONE,       /* handshake: established. Writing: all of it */
 	TLS_CLOSED,     /* reading: the peer's close_notify; nothing more comes */
 	TLS_FAILED      /* session->reason; send what is in bio.out and close */
@@ -99,6 +102,7 @@ struct tls_session {
 	bool restored; /* hooks.restore said yes; counts if resumed */
 	bool read_closed, write_closed; /* close_notify was received, was sent */
 	bool asked_renegotiation;
+	uint16_t chatter;       /* of TLS_CHATTER_MAX */
 	uint16_t write_pending; /* bytes of plaintext that are encrypted already, and must be offered again */
 };
 

@@ -11,7 +11,15 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-enum { HOLDS = 1024, BRIDGES = 1024, NEIGHBOURS = 4096, INBOX = 1024, EVENTS = 1024, TAKEN_MAX = 65536, NOBODY = RIG_WORKERS_MAX };
+enum {
+	HOLDS = 1024,
+	BRIDGES = 1024,
+	NEIGHBOURS = 4096,
+	INBOX = 1024,
+	EVENTS = 1024,
+	TAKEN_MAX = 65536,
+	NOBODY = RIG_WORKERS_MAX
+};
 
 static struct rte_mempool *pool;
 static struct rte_mbuf *taken[TAKEN_MAX];
@@ -233,8 +241,7 @@ open_worker(struct rig *rig, uint16_t id)
 	rig->table_memory[id] = memory;
 	flow_table_init(&worker->flows, memory, options->flows, (const uint64_t[3]){9, 10, 11});
 	timer_wheel_init(&worker->wheel, worker->clock_ms);
-	if (!hold_pool_init(&worker->holds, options->holds) ||
-	    !bridge_pool_init(&worker->bridges, options->bridges) ||
+	if (!hold_pool_init(&worker->holds, options->holds) || !bridge_pool_init(&worker->bridges, options->bridges) ||
 	    !neighbour_table_init(&worker->neighbours, options->neighbours))
 		die("no memory");
 	for (uint32_t i = 0; i < options->holds_taken; i++)

@@ -89,7 +89,7 @@ struct rig {
 	};
 	struct rte_ring *inboxes[RIG_WORKERS_MAX], *events;
 	struct dataplane_hooks hooks;
-	void *bridging; /* of whoever has put the hooks for bridges there, whose context is the rig */
+	void *bridging;              /* of whoever has put the hooks for bridges there, whose context is the rig */
 	struct listener_offer offer; /* what the listener hook offers; port 0 of listen_port: none */
 	uint16_t listen_port;
 	/* What the decide hook answers once a stream is hello_length bytes long. */
@@ -131,8 +131,8 @@ void rig_restart(struct rig *rig, unsigned n_workers);
 void rig_restart_from(struct rig *rig, unsigned n_workers, const struct ip_addr *addresses, unsigned n_addresses);
 /* Right after rig_restart: whether every table is as it must be, whatever was adopted. */
 bool rig_adopted_well(struct rig *rig);
-/* Whether no worker has a flow, a timer, held bytes or a bridge left, its counts by state say so as well, and no live slot counts
- * a connection. */
+/* Whether no worker has a flow, a timer, held bytes or a bridge left, its counts by state say so as well, and no live
+ * slot counts a connection. */
 bool rig_is_empty(const struct rig *rig);
 /* Frees all; the number of packet buffers that were lost on the way, 0 when all is well. */
 unsigned rig_close(struct rig *rig);

@@ -43,7 +43,8 @@ hear_all(unsigned leg)
 	for (uint32_t before = talk.side[leg].ack; talk_hear(&talk, leg); before = talk.side[leg].ack) {
 		const struct segment *heard = &talk.heard;
 		flags |= heard->flags;
-		CU_ASSERT_EQUAL(talk_option(heard, 8) != NULL || (heard->flags & TCP_RST) != 0, leg == LEG_CLIENT);
+		if ((heard->flags & TCP_RST) == 0)
+			CU_ASSERT_EQUAL(talk_option(heard, 8) != NULL, leg == LEG_CLIENT);
 		if (heard->seq != before || heard->payload_length == 0)
 			continue;
 		talk_pattern(begins_at[leg_other(leg)] + n_got[leg], expected, heard->payload_length);
@@ -150,7 +151,7 @@ test_back_pressure(void)
 		talk_say(&talk, other, TCP_ACK, NULL, 0);
 		for (; sent < GREED; sent += 1000) {
 			talk_say(&talk, leg, TCP_ACK | TCP_PSH, NULL, 1000);
-			rig_advance(&rig, 20);
+			rig_advance(&rig, SOON);
 			hear_all(leg);
 			if (talk.heard.ack != talk.side[leg].seq)
 				break;

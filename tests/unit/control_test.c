@@ -518,7 +518,7 @@ refusals_client(struct world *world)
 		{"flows", "{\"limit\":\"7\"}", "\"limit\" is a whole number, 0 or more"},
 		{"drops", "{\"all\":1}", "\"all\" is true or false"},
 		{"flows", "{\"state\":\"open\"}",
-		 "no flow is ever \"open\"; states are peeking, connecting, spliced, closing, probing"},
+		 "no flow is ever \"open\"; states are peeking, connecting, spliced, closing, probing, bridged"},
 		{"flows", "[]", "a request is {\"command\":\"NAME\",\"arguments\":{…}}"},
 	};
 

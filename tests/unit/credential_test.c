@@ -32,7 +32,7 @@ tear_down(void)
 static struct credential *
 load(X509 *const *chain, unsigned n, EVP_PKEY *key, int64_t now, enum credential_error *error)
 {
-	char *chain_pem = test_pem(chain, n), *key_pem = test_key_pem(key);
+	char *chain_pem = n == 0 ? strdup("") : test_pem(chain, n), *key_pem = test_key_pem(key);
 	const struct credential_source source = {.chain_pem = chain_pem,
 						 .chain_length = strlen(chain_pem),
 						 .key_pem = key_pem,

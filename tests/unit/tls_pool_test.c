@@ -67,7 +67,7 @@ open_pair(struct kit_side *client, struct kit_side *server)
 static bool
 submit(unsigned worker, struct kit_side *side)
 {
-	return tls_pool_submit(pool, worker, &side->session, &side->io);
+	return tls_pool_submit(pool, worker, &side->session, &kit_io);
 }
 
 static unsigned

@@ -109,7 +109,7 @@ test_client_without_certificate(void)
 			CU_ASSERT_EQUAL(client.session.reason, REASON_TLS_ALERT_RECEIVED);
 			CU_ASSERT_STRING_EQUAL(tls_alert_text(client.session.alert_received), "handshake_failure");
 		} else { /* it has finished, and hears of it when it reads */
-			CU_ASSERT_EQUAL(tls_session_read(&client.session, &client.io, &client.plain, 1000), TLS_FAILED);
+			CU_ASSERT_EQUAL(tls_session_read(&client.session, &kit_io, &client.plain, 1000), TLS_FAILED);
 			CU_ASSERT_EQUAL(client.session.reason, REASON_TLS_ALERT_RECEIVED);
 			CU_ASSERT_STRING_EQUAL(tls_alert_text(client.session.alert_received), "certificate_required");
 		}
@@ -280,16 +280,16 @@ test_half_close(void)
 		begin();
 		open_both(&servers[KIT_P256], TLS_VERIFY_NONE, version, version, NULL);
 		CU_ASSERT_TRUE(kit_handshake(&client, &server, engine, UINT32_MAX));
-		CU_ASSERT_EQUAL(tls_session_finish(&client.session, &client.io), TLS_DONE);
-		CU_ASSERT_EQUAL(tls_session_finish(&client.session, &client.io), TLS_DONE);
+		CU_ASSERT_EQUAL(tls_session_finish(&client.session, &kit_io), TLS_DONE);
+		CU_ASSERT_EQUAL(tls_session_finish(&client.session, &kit_io), TLS_DONE);
 		kit_carry(&client, &server, UINT32_MAX);
 		server.session.bio.in_ended = true; /* FIN right behind it */
-		CU_ASSERT_EQUAL(tls_session_read(&server.session, &server.io, &server.plain, 1000), TLS_CLOSED);
-		CU_ASSERT_EQUAL(tls_session_read(&server.session, &server.io, &server.plain, 1000), TLS_CLOSED);
+		CU_ASSERT_EQUAL(tls_session_read(&server.session, &kit_io, &server.plain, 1000), TLS_CLOSED);
+		CU_ASSERT_EQUAL(tls_session_read(&server.session, &kit_io, &server.plain, 1000), TLS_CLOSED);
 		CU_ASSERT_TRUE(kit_talk(&server, &client, 50000, 1448));
-		CU_ASSERT_EQUAL(tls_session_finish(&server.session, &server.io), TLS_DONE);
+		CU_ASSERT_EQUAL(tls_session_finish(&server.session, &kit_io), TLS_DONE);
 		kit_carry(&server, &client, UINT32_MAX);
-		CU_ASSERT_EQUAL(tls_session_read(&client.session, &client.io, &client.plain, 1000), TLS_CLOSED);
+		CU_ASSERT_EQUAL(tls_session_read(&client.session, &kit_io, &client.plain, 1000), TLS_CLOSED);
 		end();
 	}
 }
@@ -305,10 +305,10 @@ test_truncation(void)
 			CU_ASSERT_TRUE(kit_handshake(&client, &server, engine, UINT32_MAX));
 			uint8_t bytes[500] = {1};
 			mbuf_queue_write(&client.plain, kit_pool, bytes, sizeof(bytes));
-			CU_ASSERT_EQUAL(tls_session_write(&client.session, &client.io, &client.plain), TLS_DONE);
+			CU_ASSERT_EQUAL(tls_session_write(&client.session, &kit_io, &client.plain), TLS_DONE);
 			kit_carry(&client, &server, cut);
 			server.session.bio.in_ended = true;
-			CU_ASSERT_EQUAL(tls_session_read(&server.session, &server.io, &server.plain, 1000), TLS_FAILED);
+			CU_ASSERT_EQUAL(tls_session_read(&server.session, &kit_io, &server.plain, 1000), TLS_FAILED);
 			CU_ASSERT_EQUAL(server.session.reason, REASON_TLS_RECORD_TRUNCATED);
 			CU_ASSERT_EQUAL(server.plain.bytes, 0);
 			end();
@@ -356,14 +356,14 @@ test_damaged_record(void)
 			CU_ASSERT_TRUE(kit_handshake(&client, &server, engine, UINT32_MAX));
 			uint8_t bytes[100] = {1};
 			mbuf_queue_write(&client.plain, kit_pool, bytes, sizeof(bytes));
-			CU_ASSERT_EQUAL(tls_session_write(&client.session, &client.io, &client.plain), TLS_DONE);
+			CU_ASSERT_EQUAL(tls_session_write(&client.session, &kit_io, &client.plain), TLS_DONE);
 			rte_pktmbuf_mtod(client.session.bio.out.head, uint8_t *)[at] ^= 4;
 			kit_carry(&client, &server, UINT32_MAX);
-			CU_ASSERT_EQUAL(tls_session_read(&server.session, &server.io, &server.plain, 1000), TLS_FAILED);
+			CU_ASSERT_EQUAL(tls_session_read(&server.session, &kit_io, &server.plain, 1000), TLS_FAILED);
 			CU_ASSERT_EQUAL(server.session.reason, REASON_TLS_RECORD_BAD);
 			CU_ASSERT_STRING_EQUAL(tls_alert_text(server.session.alert_sent), "bad_record_mac");
 			kit_carry(&server, &client, UINT32_MAX);
-			CU_ASSERT_EQUAL(tls_session_read(&client.session, &client.io, &client.plain, 1000), TLS_FAILED);
+			CU_ASSERT_EQUAL(tls_session_read(&client.session, &kit_io, &client.plain, 1000), TLS_FAILED);
 			CU_ASSERT_EQUAL(client.session.reason, REASON_TLS_ALERT_RECEIVED);
 			end();
 		}
@@ -431,21 +431,21 @@ test_no_room(void)
 	mbuf_queue_write(&client.plain, kit_pool, bytes, sizeof(bytes));
 	for (n = 0; (taken[n] = rte_pktmbuf_alloc(kit_pool)) != NULL; n++)
 		;
-	CU_ASSERT_EQUAL(tls_session_write(&client.session, &client.io, &client.plain), TLS_WANT_ROOM);
+	CU_ASSERT_EQUAL(tls_session_write(&client.session, &kit_io, &client.plain), TLS_WANT_ROOM);
 	CU_ASSERT_EQUAL(client.plain.bytes, sizeof(bytes));
 	/* A few at a time. */
 	while (n > 0) {
 		unsigned some = n < 3 ? n : 3;
 		for (; some > 0; some--)
 			rte_pktmbuf_free(taken[--n]);
-		if (tls_session_write(&client.session, &client.io, &client.plain) == TLS_DONE)
+		if (tls_session_write(&client.session, &kit_io, &client.plain) == TLS_DONE)
 			break;
 	}
 	CU_ASSERT_EQUAL(client.plain.bytes, 0);
 	while (n > 0)
 		rte_pktmbuf_free(taken[--n]);
 	kit_carry(&client, &server, UINT32_MAX);
-	CU_ASSERT_EQUAL(tls_session_read(&server.session, &server.io, &server.plain, 40000), TLS_WANT_INPUT);
+	CU_ASSERT_EQUAL(tls_session_read(&server.session, &kit_io, &server.plain, 40000), TLS_WANT_INPUT);
 	CU_ASSERT_EQUAL(server.plain.bytes, sizeof(bytes));
 	end();
 }
@@ -459,13 +459,13 @@ test_limit(void)
 	CU_ASSERT_TRUE(kit_handshake(&client, &server, engine, UINT32_MAX));
 	uint8_t bytes[30000] = {1};
 	mbuf_queue_write(&client.plain, kit_pool, bytes, sizeof(bytes));
-	CU_ASSERT_EQUAL(tls_session_write(&client.session, &client.io, &client.plain), TLS_DONE);
+	CU_ASSERT_EQUAL(tls_session_write(&client.session, &kit_io, &client.plain), TLS_DONE);
 	kit_carry(&client, &server, UINT32_MAX);
-	CU_ASSERT_EQUAL(tls_session_read(&server.session, &server.io, &server.plain, 100), TLS_WANT_ROOM);
+	CU_ASSERT_EQUAL(tls_session_read(&server.session, &kit_io, &server.plain, 100), TLS_WANT_ROOM);
 	CU_ASSERT_EQUAL(server.plain.bytes, 100);
-	CU_ASSERT_EQUAL(tls_session_read(&server.session, &server.io, &server.plain, 20001), TLS_WANT_ROOM);
+	CU_ASSERT_EQUAL(tls_session_read(&server.session, &kit_io, &server.plain, 20001), TLS_WANT_ROOM);
 	CU_ASSERT_EQUAL(server.plain.bytes, 20001);
-	CU_ASSERT_EQUAL(tls_session_read(&server.session, &server.io, &server.plain, 30001), TLS_WANT_INPUT);
+	CU_ASSERT_EQUAL(tls_session_read(&server.session, &kit_io, &server.plain, 30001), TLS_WANT_INPUT);
 	CU_ASSERT_EQUAL(server.plain.bytes, 30000);
 	end();
 }
@@ -491,18 +491,18 @@ test_relay(void)
 	for (unsigned i = 0; i < sizeof(sent); i++)
 		sent[i] = (uint8_t)(i ^ (i >> 7));
 	mbuf_queue_write(&client.plain, kit_pool, sent, sizeof(sent));
-	CU_ASSERT_EQUAL(tls_session_write(&client.session, &client.io, &client.plain), TLS_DONE);
-	CU_ASSERT_EQUAL(tls_session_finish(&client.session, &client.io), TLS_DONE);
+	CU_ASSERT_EQUAL(tls_session_write(&client.session, &kit_io, &client.plain), TLS_DONE);
+	CU_ASSERT_EQUAL(tls_session_finish(&client.session, &kit_io), TLS_DONE);
 	enum tls_progress progress = TLS_WANT_INPUT;
 	while (kit_carry(&client, &server, 5000) != 0) {
 		do {
-			progress = tls_session_relay(&server.session, &next.session, &server.io, 16384);
+			progress = tls_session_relay(&server.session, &next.session, &kit_io, 16384);
 		} while (progress == TLS_WANT_ROOM);
 	}
 	CU_ASSERT_EQUAL(progress, TLS_CLOSED);
-	CU_ASSERT_EQUAL(tls_session_finish(&next.session, &next.io), TLS_DONE);
+	CU_ASSERT_EQUAL(tls_session_finish(&next.session, &kit_io), TLS_DONE);
 	kit_carry(&next, &last, UINT32_MAX);
-	CU_ASSERT_EQUAL(tls_session_read(&last.session, &last.io, &last.plain, 200000), TLS_CLOSED);
+	CU_ASSERT_EQUAL(tls_session_read(&last.session, &kit_io, &last.plain, 200000), TLS_CLOSED);
 	CU_ASSERT_EQUAL(mbuf_queue_read(&last.plain, got, sizeof(got)), sizeof(got));
 	CU_ASSERT_EQUAL(memcmp(sent, got, sizeof(got)), 0);
 	kit_close(&next);
