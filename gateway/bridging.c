@@ -67,13 +67,13 @@ start(struct bridging *bridging, struct text *error)
 	if (bridging->view == NULL)
 		abort();
 	bridging->sessions = sessions_create(&(struct sessions_options){.decide = options->decide,
-									 .live = options->live,
-									 .peers = bridging->peers,
-									 .pool = bridging->pool,
-									 .packets = options->packets,
-									 .net = options->net,
-									 .n_workers = options->n_workers,
-									 .expiry_grace_s = conf->tls.expiry_grace_s});
+									.live = options->live,
+									.peers = bridging->peers,
+									.pool = bridging->pool,
+									.packets = options->packets,
+									.net = options->net,
+									.n_workers = options->n_workers,
+									.expiry_grace_s = conf->tls.expiry_grace_s});
 	decide_set_sessions(options->decide, bridging->sessions);
 	log_info("gateway", "ending connections from now on", LOG_U64("handshake_threads", pool.n_threads));
 	return true;

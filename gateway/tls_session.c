@@ -28,7 +28,8 @@ tls_session_close(struct tls_session *session)
 	*session = (struct tls_session){.thread = TLS_NO_THREAD};
 }
 
-/* Sessions may be resumed where this is the same: on the same terms, by the same policy, under the same server's name. */
+/* Sessions may be resumed where this is the same: on the same terms, by the same policy, under the same server's name.
+ */
 static bool
 resume_key(const struct tls_engine *engine, const struct tls_session *session, uint8_t key[TLS_DIGEST])
 {

@@ -94,8 +94,10 @@ struct conf {
 
 	struct {
 		uint32_t threads; /* for handshakes, on main_core; 1..8; default 1 */
-		uint16_t queue;   /* handshakes of each worker that may wait at each, a power of two, 4..32768; default 1024 */
-		uint32_t expiry_grace_s; /* connections of an expired certificate go on so long, 0..604800; default 300 */
+		uint16_t queue;   /* handshakes of each worker that may wait at each, a power of two, 4..32768; default
+				     1024 */
+		uint32_t expiry_grace_s; /* connections of an expired certificate go on so long, 0..604800; default 300
+					  */
 	} tls;
 
 	char *state_directory; /* absolute; flow records live here; default /run/postern */
