@@ -233,7 +233,7 @@ begins_as(const struct connection *connection, const struct decide_input *input)
 static enum decision
 haunt(struct connection *connection, enum reason *reason)
 {
-	connection->haunted = true;
+	connection->haunted = world.haunted = true;
 	*reason = REASON_NO_ENDPOINT;
 	return DECISION_REFUSE;
 }
