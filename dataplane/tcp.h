@@ -63,7 +63,8 @@ enum tcp_state {
 	TCP_STATE_TIME_WAIT
 };
 
-/* What a call has brought about, several at a time. After CLOSED, RESET or TIMED_OUT only tcp_free may follow. */
+/* What a call has brought about, several at a time. After CLOSED, RESET or TIMED_OUT nothing more happens: what
+ * tcp_received has may still be taken, then tcp_free. */
 enum tcp_event {
 	TCP_CONNECTED = 1 << 0,   /* of tcp_open_connect: established */
 	TCP_READABLE = 1 << 1,    /* tcp_received has more */

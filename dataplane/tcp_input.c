@@ -251,7 +251,7 @@ time_round_trip(struct tcp *tcp, const struct tcp_env *env, const struct tcp_ack
 	enum { RTT_SANE_MS = 600000 };
 	uint32_t ms = env->now_ms + tcp->ts_offset - acked->tsecr;
 
-	if (acked->news.once)
+	if (acked->news.once && !acked->news.repaired)
 		ms = env->now_ms - acked->news.once_ms;
 	else if (!acked->timestamps || acked->tsecr == 0 || ms > RTT_SANE_MS)
 		return;

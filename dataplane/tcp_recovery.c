@@ -223,7 +223,7 @@ tcp_recovery_acked(struct tcp *tcp, const struct tcp_env *env, const struct tcp_
 		if (delivered != 0 || lost)
 			tcp_congestion_recover(&tcp->congestion, tcp->mss, delivered, tcp_flight(tcp));
 	} else if (delivered != 0) {
-		uint32_t rtt = news->once ? env->now_ms - news->once_ms : UINT32_MAX;
+		uint32_t rtt = news->once && !news->repaired ? env->now_ms - news->once_ms : UINT32_MAX;
 		tcp_congestion_acked(&tcp->congestion, tcp->mss, delivered, tcp->una, tcp->nxt, rtt,
 				     tcp_rtt_smooth(&tcp->rtt), is_limited(tcp, acked->flight), env->now_ms);
 	}

@@ -75,10 +75,8 @@ static void
 merge(struct tcp_scoreboard *board, unsigned i, uint32_t nxt)
 {
 	struct tcp_run *a = run_at(board, i - 1), *b = run_at(board, i);
-	uint8_t kind = a->state & b->state & TCP_RUN_SACKED;
+	uint8_t kind = a->state & b->state & KIND;
 
-	if (kind == 0)
-		kind = (a->state | b->state) & TCP_RUN_LOST;
 	set_kind(board, i - 1, nxt, kind);
 	set_kind(board, i, nxt, kind);
 	a->state |= b->state & TCP_RUN_AGAIN;
@@ -96,9 +94,10 @@ merge_cost(const struct tcp_scoreboard *board, unsigned i, uint32_t nxt)
 
 	if (((a->state ^ b->state) & KIND) == 0)
 		return apart < 1 << 20 ? apart : 1 << 20;
-	uint32_t changed = (a->state & TCP_RUN_SACKED) != 0   ? length_of(board, i - 1, nxt)
-			   : (b->state & TCP_RUN_SACKED) != 0 ? length_of(board, i, nxt)
-							      : 0;
+	/* The smaller of the two changes its state, at a guess. */
+	uint32_t changed = length_of(board, i - 1, nxt);
+	if (length_of(board, i, nxt) < changed)
+		changed = length_of(board, i, nxt);
 	return (1 << 21) + (changed < 1 << 28 ? changed : 1 << 28);
 }
 
@@ -253,10 +252,12 @@ tcp_scoreboard_acked(struct tcp_scoreboard *board, uint32_t una, uint32_t nxt, u
 			if ((run->state & TCP_RUN_LOST) != 0)
 				board->lost -= length;
 		}
-		if ((run->state & (TCP_RUN_AGAIN | TCP_RUN_SACKED)) == 0 && !news->once) {
+		if (run->state == 0 && !news->once) {
 			news->once = true;
 			news->once_ms = run->sent_ms;
 		}
+		/* What fills a gap acknowledges with it what arrived long ago. */
+		news->repaired = news->repaired || (run->state & (TCP_RUN_AGAIN | TCP_RUN_LOST)) != 0;
 		if (!whole) {
 			run->begin = una;
 			break;

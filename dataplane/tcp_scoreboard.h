@@ -13,9 +13,9 @@
  * hole that the receiver tells of adds two.
  *
  * Four runs have their place here; where more are needed, an mbuf is taken from the pool to hold them, until all is
- * acknowledged. Where that isn't enough, or there is none, what is told apart becomes less: two neighbours of one state
- * become one with the later time, or a SACK is taken for not given, which RFC 2018 section 8 allows. So a poor
- * scoreboard costs a needless retransmission, never a byte.
+ * acknowledged. Where that isn't enough, or there is none, less is told apart: two neighbours become one with the later
+ * time, and with what is true of both. That a SACK is forgotten RFC 2018 section 8 allows, and what was lost is found
+ * to be lost again. So a poor scoreboard costs time and a needless retransmission, never a byte.
  */
 #ifndef POSTERN_DATAPLANE_TCP_SCOREBOARD_H
 #define POSTERN_DATAPLANE_TCP_SCOREBOARD_H
@@ -64,6 +64,7 @@ struct tcp_news {
 	bool again;       /* … and whether it was sent more than once */
 	bool once;        /* una passed something that was sent only once, */
 	uint32_t once_ms; /* … the first of which then: what the round trip is timed by (RFC 6298) */
+	bool repaired;    /* … but also something that was sent again, or lost: then it can't be timed by it */
 	bool reordered;   /* what was sent only once arrived behind what lies beyond it */
 };
 
