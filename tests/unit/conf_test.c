@@ -75,8 +75,7 @@ test_broken(void)
 		 "F:5: 4294967297 is too large a number\nF:5: 0x80000000 is too large a number\n"
 		 "F:5: @include is not for this file: one box, one file\n"},
 		{PORT "tables = { holds = -1; };\n", "F:2: tables.holds is -1, which is outside 64..1048576\n"},
-		{PORT "tables = { bridges = 63; };\n",
-		 "F:2: tables.bridges is 63, which is outside 64..4194304\n"},
+		{PORT "tables = { bridges = 63; };\n", "F:2: tables.bridges is 63, which is outside 64..4194304\n"},
 		{PORT "log = { access = 1; };\n", "F:2: log.access must be true or false, not a whole number\n"},
 		{PORT "log = { level = \"loud\"; format = \"xml\"; };\n",
 		 "F:2: log.level must be one of debug, info, warn, error, not \"loud\"\n"
