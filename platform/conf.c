@@ -35,6 +35,7 @@ static const struct conf_rule top_rules[] = {
 	{.name = "memory", .kind = KIND_OTHER},
 	{.name = "tables", .kind = KIND_OTHER},
 	{.name = "flow", .kind = KIND_OTHER},
+	{.name = "tls", .kind = KIND_OTHER},
 	{.name = "control", .kind = KIND_OTHER},
 	{.name = "metrics", .kind = KIND_OTHER},
 	{.name = "log", .kind = KIND_OTHER},
@@ -90,6 +91,13 @@ static const struct conf_rule flow_rules[] = {
 	{"close_linger_ms", KIND_U32, CONF(flow.close_linger_ms), 0, 240000, 4000, NULL},
 	{"drain_timeout_s", KIND_U32, CONF(flow.drain_timeout_s), 0, 86400, 10, NULL},
 	{"rst_per_second", KIND_U32, CONF(flow.rst_per_second), 0, 1000000, 1000, NULL},
+	{0},
+};
+
+static const struct conf_rule tls_rules[] = {
+	{"handshake_threads", KIND_U16, CONF(tls.handshake_threads), 1, CONF_HANDSHAKE_THREADS_MAX, 1, NULL},
+	{"handshake_queue", KIND_POWER, CONF(tls.handshake_queue), 16, 16384, 512, NULL},
+	{"handshake_timeout_ms", KIND_U32, CONF(tls.handshake_timeout_ms), 100, 60000, 10000, NULL},
 	{0},
 };
 
@@ -377,6 +385,7 @@ read_settings(struct reader *reader, const config_setting_t *root)
 	read_top_group(reader, root, "memory", memory_rules, &lines->memory);
 	read_top_group(reader, root, "tables", table_rules, &unused);
 	read_top_group(reader, root, "flow", flow_rules, &lines->flow);
+	read_top_group(reader, root, "tls", tls_rules, &unused);
 	read_top_group(reader, root, "control", control_rules, &unused);
 	read_top_group(reader, root, "metrics", metrics_rules, &lines->metrics);
 	read_top_group(reader, root, "log", log_rules, &unused);
