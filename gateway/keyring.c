@@ -456,6 +456,7 @@ load_trust(struct loading *loading)
 	set->trust = trust_new(++loading->keyring->generation);
 	if (set->trust == NULL)
 		abort();
+	trust_set_local(set->trust, snapshot->trust_domain.bytes, snapshot->trust_domain.length);
 	trust_own_domain(loading);
 	for (uint32_t i = 0; i < snapshot->n_domains; i++)
 		trust_federated_domain(loading, &snapshot->domains[i]);

@@ -467,7 +467,7 @@ open_client(struct session *session, const struct decide_now *now, const struct 
 	leg->speaks_tls = true;
 	leg->proof.demand = peer_demand_take(use->demand);
 	tls_session_open(&leg->tls, use->terms, &ask, &leg->proof);
-	bridge_alarm(home->worker, session->bridge, SESSION_HANDSHAKE_MS);
+	bridge_alarm(home->worker, session->bridge, home->sessions->options.handshake_ms);
 	step(session, LEG_CLIENT, true);
 	return REASON_NONE;
 }
@@ -518,7 +518,7 @@ hook_opened(void *context, struct worker *worker, struct bridge *bridge, enum re
 	if (listener->mode != LISTENER_TERMINATE) {
 		set_state(session, SESSION_DIALLING);
 		place_client(session, &now);
-		bridge_alarm(worker, bridge, SESSION_HANDSHAKE_MS);
+		bridge_alarm(worker, bridge, home->sessions->options.handshake_ms);
 		dial(session, REASON_NONE);
 	}
 	return true;

@@ -41,7 +41,6 @@
 #include "gateway/tls_pool.h"
 
 enum {
-	SESSION_HANDSHAKE_MS = 10000, /* from the ClientHello until both sides are joined */
 	SESSION_SWEEP_MS = 1000       /* within which each session is looked at again */
 };
 
@@ -55,6 +54,7 @@ struct sessions_options {
 	struct rte_mempool *packets;
 	const struct net *net; /* names of ports, for identities by place */
 	unsigned n_workers;
+	uint32_t handshake_ms;   /* from the ClientHello until both sides are joined */
 	uint32_t expiry_grace_s; /* how long an expired certificate's connections may go on */
 };
 

@@ -285,6 +285,9 @@ test_defaults(void)
 	CU_ASSERT_EQUAL(conf->flow.close_linger_ms, 4000);
 	CU_ASSERT_EQUAL(conf->flow.drain_timeout_s, 10);
 	CU_ASSERT_EQUAL(conf->flow.rst_per_second, 1000);
+	CU_ASSERT_EQUAL(conf->tls.handshake_threads, 1);
+	CU_ASSERT_EQUAL(conf->tls.handshake_queue, 512);
+	CU_ASSERT_EQUAL(conf->tls.handshake_timeout_ms, 10000);
 	CU_ASSERT_EQUAL(conf->log.level, LOG_INFO);
 	CU_ASSERT_EQUAL(conf->log.format, LOG_JSON);
 	CU_ASSERT(conf->log.access);
@@ -307,6 +310,7 @@ test_values(void)
 		"flow = { local_port_first = 1024; local_port_last = 2047; idle_timeout_s = 60; half_closed_timeout_s "
 		"= 61;\n"
 		"hello_timeout_ms = 100; close_linger_ms = 0; rst_per_second = 0; };\n"
+		"tls = { handshake_threads = 8; handshake_queue = 16; handshake_timeout_ms = 100; };\n"
 		"log = { level = \"debug\"; format = \"text\"; access = false; };\n";
 	struct text errors = {0};
 	struct conf *conf = load(file, sizeof(file) - 1, &errors);
@@ -342,6 +346,9 @@ test_values(void)
 	CU_ASSERT_EQUAL(conf->flow.hello_timeout_ms, 100);
 	CU_ASSERT_EQUAL(conf->flow.close_linger_ms, 0);
 	CU_ASSERT_EQUAL(conf->flow.rst_per_second, 0);
+	CU_ASSERT_EQUAL(conf->tls.handshake_threads, 8);
+	CU_ASSERT_EQUAL(conf->tls.handshake_queue, 16);
+	CU_ASSERT_EQUAL(conf->tls.handshake_timeout_ms, 100);
 	CU_ASSERT_EQUAL(conf->log.level, LOG_DEBUG);
 	CU_ASSERT_EQUAL(conf->log.format, LOG_TEXT);
 	CU_ASSERT(!conf->log.access);
