@@ -425,6 +425,36 @@ test_l15_chains(void)
 		test_free(&cas[i]);
 }
 
+/* Large certificates: by names that nobody needs. */
+static void
+test_l15_large(void)
+{
+	static char name[20000];
+	struct test_ca cas[4] = {root_a};
+	struct test_san san = {TEST_DNS, name, 0};
+
+	memset(name, 'x', sizeof(name) - 1);
+	for (unsigned i = 1; i < 4; i++)
+		cas[i] = test_make(&(struct test_spec){
+			.cn = "large", .issuer = &cas[i - 1], .constraints = TEST_CA, .sans = {san}});
+	struct test_ca leaf = test_make(&(struct test_spec){.issuer = &cas[3], .sans = {{TEST_URI, ID_A, 0}, san}});
+	struct test_ca alone = test_make(&(struct test_spec){.issuer = &root_a, .sans = {{TEST_URI, ID_A, 0}, san}});
+	struct test_ca large =
+		test_make(&(struct test_spec){.issuer = &root_a, .sans = {{TEST_URI, ID_A, 0}, san, san}});
+
+	expect("L15 a large leaf", verify(view, TEST_CHAIN(alone.cert), PEER_CLIENT, TEST_NOW, ID_A), CERT_NONE);
+	expect("L15 too large a leaf", verify(view, TEST_CHAIN(large.cert), PEER_CLIENT, TEST_NOW, ID_A),
+	       CERT_CERT_LARGE);
+	expect("L15 too large together",
+	       verify(view, TEST_CHAIN(leaf.cert, cas[3].cert, cas[2].cert, cas[1].cert), PEER_CLIENT, TEST_NOW, ID_A),
+	       CERT_CHAIN_LARGE);
+	for (unsigned i = 1; i < 4; i++)
+		test_free(&cas[i]);
+	test_free(&leaf);
+	test_free(&alone);
+	test_free(&large);
+}
+
 static void
 test_l16_authorities(void)
 {
@@ -759,6 +789,7 @@ main(void)
 		{"L14: a curve spelled out", test_l14_explicit_curve},
 		{"L14: signatures", test_l14_signatures},
 		{"L15: chains", test_l15_chains},
+		{"L15: large ones", test_l15_large},
 		{"L16: authorities between", test_l16_authorities},
 		{"L17: name constraints", test_l17_name_constraints},
 		{"L18: lengths", test_l18_lengths},
