@@ -4,6 +4,7 @@
 
 #include <openssl/param_build.h>
 
+#include "certs/cert_rules.h"
 #include "tests/unit/test_jwks.h"
 #include "tests/unit/unit.h"
 
@@ -319,6 +320,7 @@ test_l14_explicit_curve(void)
 	CU_ASSERT_EQUAL_FATAL(verify_parse(NULL, &(struct peer_bytes){(char *)der, (uint32_t)length}, 1, &chain),
 			      CERT_NONE);
 	struct peer_identity *identity;
+	CU_ASSERT_EQUAL(cert_rules_key(sk_X509_value(chain, 0)), CERT_KEY_TYPE);
 	expect("L14 explicit curve", verify_spiffe(view, chain, PEER_CLIENT, TEST_NOW, &identity), CERT_KEY_TYPE);
 	sk_X509_pop_free(chain, X509_free);
 	OPENSSL_free(der);
@@ -523,6 +525,7 @@ test_l17_name_constraints(void)
 		const struct test_san *raw;
 		struct test_san second;
 		enum cert_error expected;
+		bool permitted; /* of raw */
 	} CASES[] = {
 		{"L17 URI permitted", "critical,permitted;URI:a.example", NULL, {0}, CERT_NONE},
 		{"L17 URI: another permitted", "critical,permitted;URI:b.example", NULL, {0}, CERT_NAME_CONSTRAINTS},
@@ -551,6 +554,7 @@ test_l17_name_constraints(void)
 		{"L17 not critical counts too", "permitted;URI:b.example", NULL, {0}, CERT_NAME_CONSTRAINTS},
 		{"L17 a NUL in a DNS constraint", NULL, &NUL_DNS, {0}, CERT_NAME_CONSTRAINT_NUL},
 		{"L17 a NUL in a URI constraint", NULL, &NUL_URI, {0}, CERT_NAME_CONSTRAINT_NUL},
+		{"L17 a NUL in what is permitted", NULL, &NUL_URI, {0}, CERT_NAME_CONSTRAINT_NUL, true},
 		{"L17 a NUL in the name",
 		 "critical,permitted;DNS:a.example",
 		 NULL,
@@ -563,7 +567,8 @@ test_l17_name_constraints(void)
 								      .issuer = &root_a,
 								      .constraints = TEST_CA,
 								      .name_constraints = CASES[i].constraints,
-								      .excluded_raw = CASES[i].raw});
+								      .constraint_raw = CASES[i].raw,
+								      .permitted = CASES[i].permitted});
 		struct test_ca leaf = test_make(
 			&(struct test_spec){.issuer = &middle, .sans = {{TEST_URI, ID_A, 0}, CASES[i].second}});
 		expect(CASES[i].code, verify(view, TEST_CHAIN(leaf.cert, middle.cert), PEER_CLIENT, TEST_NOW, ID_A),
@@ -574,7 +579,7 @@ test_l17_name_constraints(void)
 
 	/* The same in a root, which no peer sends. */
 	struct test_ca root =
-		test_make(&(struct test_spec){.cn = "root", .constraints = TEST_CA, .excluded_raw = &NUL_DNS});
+		test_make(&(struct test_spec){.cn = "root", .constraints = TEST_CA, .constraint_raw = &NUL_DNS});
 	struct test_ca leaf = test_leaf(&root, TEST_URI, ID_A);
 	struct trust *own = trust_new(5);
 	struct trust_view *own_view = trust_view_new(NULL);
@@ -644,6 +649,7 @@ test_l18_lengths(void)
 		CU_ASSERT_EQUAL(parse(der, n), CERT_DER_LENGTH);
 
 	/* The same number in a longer form: BER, not DER. */
+	expect("L18 not minimal, short", parse((const unsigned char *)"\x30\x81\x03\x02\x01\x01", 6), CERT_DER_LENGTH);
 	memcpy(copy, "\x30\x83\x00", 3);
 	memcpy(copy + 3, der + 2, length - 2);
 	expect("L18 not minimal", parse(copy, length + 1), CERT_DER_LENGTH);
