@@ -520,12 +520,12 @@ test_l17_name_constraints(void)
 {
 	static const struct test_san NUL_DNS = {TEST_DNS, COUNTED("evil.example\0.a.example")};
 	static const struct test_san NUL_URI = {TEST_URI, COUNTED("evil.example\0.a.example")};
+	static const struct test_san NUL_PERMITTED = {TEST_URI, COUNTED("evil.example\0.a.example")};
 	static const struct {
 		const char *code, *constraints;
 		const struct test_san *raw;
 		struct test_san second;
 		enum cert_error expected;
-		bool permitted; /* of raw */
 	} CASES[] = {
 		{"L17 URI permitted", "critical,permitted;URI:a.example", NULL, {0}, CERT_NONE},
 		{"L17 URI: another permitted", "critical,permitted;URI:b.example", NULL, {0}, CERT_NAME_CONSTRAINTS},
@@ -554,7 +554,7 @@ test_l17_name_constraints(void)
 		{"L17 not critical counts too", "permitted;URI:b.example", NULL, {0}, CERT_NAME_CONSTRAINTS},
 		{"L17 a NUL in a DNS constraint", NULL, &NUL_DNS, {0}, CERT_NAME_CONSTRAINT_NUL},
 		{"L17 a NUL in a URI constraint", NULL, &NUL_URI, {0}, CERT_NAME_CONSTRAINT_NUL},
-		{"L17 a NUL in what is permitted", NULL, &NUL_URI, {0}, CERT_NAME_CONSTRAINT_NUL, true},
+		{"L17 a NUL in what is permitted", NULL, &NUL_PERMITTED, {0}, CERT_NAME_CONSTRAINT_NUL},
 		{"L17 a NUL in the name",
 		 "critical,permitted;DNS:a.example",
 		 NULL,
@@ -568,7 +568,7 @@ test_l17_name_constraints(void)
 								      .constraints = TEST_CA,
 								      .name_constraints = CASES[i].constraints,
 								      .constraint_raw = CASES[i].raw,
-								      .permitted = CASES[i].permitted});
+								      .permitted = CASES[i].raw == &NUL_PERMITTED});
 		struct test_ca leaf = test_make(
 			&(struct test_spec){.issuer = &middle, .sans = {{TEST_URI, ID_A, 0}, CASES[i].second}});
 		expect(CASES[i].code, verify(view, TEST_CHAIN(leaf.cert, middle.cert), PEER_CLIENT, TEST_NOW, ID_A),
