@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0
+# Identities bridged: a legacy client calls a mesh service that wants SPIFFE mTLS, a mesh client calls a legacy server, a
+# workload of another trust domain calls ours. Every peer says whom it saw, and each refusal has its own reason.
+#
+#   the box is of edge.example, whose CA is its own, as is that of ids.example, where mapped clients live
+#   443    legacy clients, by certificates of corp → vault (mesh, at a:9001); TYPE.web.corp.example shows a key of that TYPE
+#   15444  mesh clients, of edge.example and b.example → vault, or old.corp.example (nginx, at a:9002)
+
+BRIDGE_TYPES="p256 p384 ed25519 rsa2048 rsa4096 chain large"
+VAULT=vault.shop.svc.cluster.local
+
+# bridge_legacy_server NAME HOST CREDENTIAL: one of those on 443.
+bridge_legacy_server() {
+	cat <<-EOF
+		  - port: { number: 443, name: $1, protocol: TLS }
+		    tls: { mode: MUTUAL, credentialName: $3, caCertCredentialName: corp }
+		    hosts: [ $2 ]
+	EOF
+}
+
+bridge_federation() {
+	local type
+	cat <<-EOF
+		apiVersion: postern.dev/v1alpha1
+		kind: Federation
+		metadata: { name: bridge }
+		spec:
+		  trustDomain: edge.example
+		  clusterID: edge-1
+		  network: lan
+		  identity: { embedded: { directory: ca } }
+		  federatesWith:
+		  - trustDomain: b.example
+		    bootstrapBundle: $PKI/b.example/bundle.jwks
+		  legacyPKIs:
+		  - name: corp
+		    anchors: [ $PKI/corp/ca.crt ]
+		    crls: [ $PKI/corp/corp.crl ]
+		---
+		apiVersion: networking.istio.io/v1
+		kind: Gateway
+		metadata: { name: legacy, namespace: shop }
+		spec:
+		  servers:
+	EOF
+	bridge_legacy_server web web.corp.example web-p256
+	for type in $BRIDGE_TYPES; do bridge_legacy_server "$type" "$type.web.corp.example" "web-$type"; done
+	cat <<-EOF
+		---
+		apiVersion: networking.istio.io/v1
+		kind: Gateway
+		metadata: { name: mesh, namespace: shop }
+		spec:
+		  servers:
+		  - port: { number: 15444, name: mesh, protocol: TLS }
+		    tls: { mode: ISTIO_MUTUAL }
+		    hosts: [ "*" ]
+		---
+		apiVersion: networking.istio.io/v1
+		kind: ServiceEntry
+		metadata: { name: vault, namespace: shop }
+		spec:
+		  hosts: [ $VAULT ]
+		  location: MESH_INTERNAL
+		  resolution: STATIC
+		  ports: [ { number: 9001, name: tls, protocol: TLS } ]
+		  endpoints: [ { address: $A_V4, serviceAccount: vault } ]
+		---
+		apiVersion: networking.istio.io/v1
+		kind: DestinationRule
+		metadata: { name: vault, namespace: shop }
+		spec:
+		  host: $VAULT
+		  trafficPolicy: { tls: { mode: ISTIO_MUTUAL } }
+		---
+		apiVersion: networking.istio.io/v1
+		kind: ServiceEntry
+		metadata: { name: old, namespace: shop }
+		spec:
+		  hosts: [ old.web.corp.example ]
+		  location: MESH_EXTERNAL
+		  resolution: STATIC
+		  ports: [ { number: 9002, name: tls, protocol: TLS } ]
+		  endpoints: [ { address: $A_V4 } ]
+		---
+		apiVersion: networking.istio.io/v1
+		kind: DestinationRule
+		metadata: { name: old, namespace: shop }
+		spec:
+		  host: old.web.corp.example
+		  trafficPolicy: { tls: { mode: MUTUAL, credentialName: us } }
+		---
+		apiVersion: networking.istio.io/v1
+		kind: VirtualService
+		metadata: { name: to-vault, namespace: shop }
+		spec:
+		  gateways: [ legacy, mesh ]
+		  hosts: [ "*" ]
+		  tcp: [ { route: [ { destination: { host: $VAULT, port: { number: 9001 } } } ] } ]
+		---
+		apiVersion: networking.istio.io/v1
+		kind: VirtualService
+		metadata: { name: to-old, namespace: shop }
+		spec:
+		  gateways: [ mesh ]
+		  hosts: [ old.web.corp.example ]
+		  tcp: [ { route: [ { destination: { host: old.web.corp.example, port: { number: 9002 } } } ] } ]
+		---
+		apiVersion: postern.dev/v1alpha1
+		kind: IdentityMap
+		metadata: { name: corp }
+		spec:
+		  trustDomain: ids.example
+		  rules:
+		  - { from: { legacyPKI: corp, dns: billing.corp.example }, spiffeID: spiffe://ids.example/vm/billing }
+		  - { from: { legacyPKI: corp, dns: "*.meters.corp.example" }, spiffeID: "spiffe://ids.example/meter/{dns.label}" }
+		---
+		apiVersion: security.istio.io/v1
+		kind: AuthorizationPolicy
+		metadata: { name: vault, namespace: shop }
+		spec:
+		  targetRefs: [ { kind: ServiceEntry, group: networking.istio.io, name: vault } ]
+		  action: ALLOW
+		  rules:
+		  - from:
+		    - source: { principals: [ ids.example/vm/billing, edge.example/ns/shop/sa/client, b.example/ns/shop/sa/client ] }
+		---
+		apiVersion: security.istio.io/v1
+		kind: AuthorizationPolicy
+		metadata: { name: old, namespace: shop }
+		spec:
+		  targetRefs: [ { kind: ServiceEntry, group: networking.istio.io, name: old } ]
+		  action: ALLOW
+		  rules: [ { from: [ { source: { principals: [ edge.example/ns/shop/sa/client ] } } ] } ]
+	EOF
+}
+
+# The CAs of the box, what its credentials are, and SVIDs of its own trust domain for the mesh's workloads.
+bridge_identities() {
+	local dir=$TOPOLOGY_DIR/postern domain name
+	mkdir -p "$dir/credentials" "$PKI/edge.example"
+	for domain in edge.example ids.example; do
+		"$BUILD/posternctl" ca init --dir "$dir/ca" --trust-domain $domain >/dev/null || return 1
+		mkdir -p "$PKI/$domain"
+		"$BUILD/posternctl" ca bundle --dir "$dir/ca" --trust-domain $domain >"$PKI/$domain/bundle.jwks"
+		"$BUILD/posternctl" ca bundle --dir "$dir/ca" --trust-domain $domain --format pem >"$PKI/$domain/ca.crt"
+	done
+	for name in client vault stranger; do
+		mkdir -p "$PKI/edge.example/$name"
+		"$BUILD/tests/e2e/issue" "$dir/ca" edge.example "spiffe://edge.example/ns/shop/sa/$name" "$PKI/edge.example/$name" || return 1
+	done
+	for name in $BRIDGE_TYPES; do cp -r "$PKI/corp/server-$name" "$dir/credentials/web-$name" || return 1; done
+	cp -r "$PKI/corp/billing-p256" "$dir/credentials/us"
+}
+
+# bridge_sees NAME WANT GET CREDENTIAL CA SERVER PORT [OPTION…]: the service behind the box must see WANT.
+bridge_sees() {
+	local name=$1 want=$2 get=$3 credential=$4 ca=$5 server=$6 port=$7 seen
+	shift 7
+	seen=$("get_$get" client "$credential" "$ca" "$server" $BOX_V4 "$port" /whoami "$@" 2>"$TOPOLOGY_DIR/client.log") ||
+		{ fails "$name" "$(tail -n 3 "$TOPOLOGY_DIR/client.log" "$POSTERN_DIR/log")"; return; }
+	check_is "$name" "$want" "$(saw <<<"$seen")"
+}
+
+# bridge_refuses NAME REASON GET …, as above: nothing may be seen, and REASON is counted.
+bridge_refuses() {
+	local name=$1 reason=$2 get=$3 credential=$4 ca=$5 server=$6 port=$7
+	shift 7
+	refused "$name" "no answer" "$reason" bridge_ask "$get" client "$credential" "$ca" "$server" $BOX_V4 "$port" /whoami "$@"
+}
+
+# What the service saw, or "no answer".
+bridge_ask() {
+	local get=$1
+	shift
+	"get_$get" "$@" 2>/dev/null | saw
+}
+
+scenario_bridge() {
+	local corp type client mesh=spiffe://edge.example/gateway/edge-1 GO=
+	if have_go; then GO=yes; fi
+	[ -n "${PKI:-}" ] && [ -d "$PKI" ] || pki_make "$TOPOLOGY_DIR/pki" || return 1
+	corp=$PKI/corp
+	bridge_identities || return 1
+	if [ -n "$GO" ]; then
+		serve_go a 9001 "$PKI/edge.example/vault" edge.example,ids.example || return 1
+	else
+		cat "$PKI/edge.example/ca.crt" "$PKI/ids.example/ca.crt" >"$PKI/vault-ca.crt"
+		serve_python a 9001 "$PKI/edge.example/vault" "$PKI/vault-ca.crt" || return 1
+	fi
+	serve_nginx a 9002 "$corp/server-p256" "$corp/ca.crt" || return 1
+	FEDERATION_FROM=bridge_federation postern_start || return 1
+
+	for client in curl python openssl ${GO:+go}; do
+		bridge_sees "legacy to mesh: $client" spiffe://ids.example/vm/billing $client "$corp/billing-p256" "$corp/ca.crt" \
+			web.corp.example 443
+	done
+	for type in $BRIDGE_TYPES; do
+		bridge_sees "legacy to mesh: $type on both sides" spiffe://ids.example/vm/billing curl "$corp/billing-$type" \
+			"$corp/ca.crt" "$type.web.corp.example" 443
+	done
+	for type in --tlsv1.3 "--tls-max 1.2"; do
+		# shellcheck disable=SC2086 # an option and its value
+		bridge_sees "legacy to mesh: ${type#--}" spiffe://ids.example/vm/billing curl "$corp/billing-p256" "$corp/ca.crt" \
+			web.corp.example 443 $type
+	done
+	bridge_refuses "legacy: nobody's rule" tls_peer_identity curl "$corp/guest" "$corp/ca.crt" web.corp.example 443
+	bridge_refuses "legacy: mapped, and no policy allows it" authz_default_deny curl "$corp/meter-7" "$corp/ca.crt" web.corp.example 443
+	bridge_refuses "legacy: revoked" tls_peer_revoked curl "$corp/billing-revoked" "$corp/ca.crt" web.corp.example 443
+	bridge_refuses "legacy: expired" tls_peer_expired curl "$corp/billing-expired" "$corp/ca.crt" web.corp.example 443
+	bridge_refuses "legacy: the same name by another CA" tls_peer_untrusted curl "$PKI/impostor/billing" "$corp/ca.crt" web.corp.example 443
+
+	for client in python openssl ${GO:+go}; do
+		local edge=$PKI/edge.example/ca.crt b=$PKI/edge.example/ca.crt sni=(--sni)
+		[ $client != openssl ] || sni=(-servername)
+		[ $client != go ] || { edge=edge.example b=edge.example; sni=(-sni); }
+		bridge_sees "mesh to legacy: $client" DNS:billing.corp.example $client "$PKI/edge.example/client" "$edge" $mesh 15444 \
+			"${sni[@]}" old.web.corp.example
+		bridge_sees "from b.example to ours: $client" $mesh $client "$PKI/b.example/client" "$b" $mesh 15444 "${sni[@]}" $VAULT
+	done
+	local edge=$PKI/edge.example/ca.crt
+	bridge_refuses "mesh: no policy allows it" authz_not_allowed openssl "$PKI/edge.example/stranger" "$edge" $mesh 15444 -servername $VAULT
+	bridge_refuses "mesh: a trust domain that isn't federated" tls_peer_untrusted openssl "$PKI/a.example/client" "$edge" $mesh 15444 -servername $VAULT
+	bridge_refuses "mesh: b's CA for a's name" tls_peer_untrusted openssl "$PKI/b.example/foreign" "$edge" $mesh 15444 -servername $VAULT
+	for type in two-uris no-uri is-ca root-path; do
+		bridge_refuses "mesh: an SVID that is wrong: $type" tls_peer_malformed openssl "$PKI/b.example/$type" "$edge" $mesh 15444 -servername $VAULT
+	done
+	bridge_refuses "mesh: expired" tls_peer_expired openssl "$PKI/b.example/expired" "$edge" $mesh 15444 -servername $VAULT
+	return 0
+}
