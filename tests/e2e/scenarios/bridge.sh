@@ -49,7 +49,7 @@ bridge_federation() {
 		---
 		apiVersion: networking.istio.io/v1
 		kind: Gateway
-		metadata: { name: mesh, namespace: shop }
+		metadata: { name: inner, namespace: shop }
 		spec:
 		  servers:
 		  - port: { number: 15444, name: mesh, protocol: TLS }
@@ -94,7 +94,7 @@ bridge_federation() {
 		kind: VirtualService
 		metadata: { name: to-vault, namespace: shop }
 		spec:
-		  gateways: [ legacy, mesh ]
+		  gateways: [ legacy, inner ]
 		  hosts: [ "*" ]
 		  tcp: [ { route: [ { destination: { host: $VAULT, port: { number: 9001 } } } ] } ]
 		---
@@ -102,7 +102,7 @@ bridge_federation() {
 		kind: VirtualService
 		metadata: { name: to-old, namespace: shop }
 		spec:
-		  gateways: [ mesh ]
+		  gateways: [ inner ]
 		  hosts: [ old.web.corp.example ]
 		  tcp: [ { route: [ { destination: { host: old.web.corp.example, port: { number: 9002 } } } ] } ]
 		---
