@@ -44,6 +44,7 @@ bridge_federation() {
 		  servers:
 	EOF
 	bridge_legacy_server web web.corp.example web-p256
+	bridge_legacy_server open open.web.corp.example web-p256
 	for type in $BRIDGE_TYPES; do bridge_legacy_server "$type" "$type.web.corp.example" "web-$type"; done
 	cat <<-EOF
 		---
@@ -89,6 +90,25 @@ bridge_federation() {
 		spec:
 		  host: old.web.corp.example
 		  trafficPolicy: { tls: { mode: MUTUAL, credentialName: us } }
+		---
+		# nobody says who may: those of our own trust domain, and no others
+		apiVersion: networking.istio.io/v1
+		kind: ServiceEntry
+		metadata: { name: open, namespace: shop }
+		spec:
+		  hosts: [ open.shop.svc.cluster.local ]
+		  location: MESH_INTERNAL
+		  resolution: STATIC
+		  ports: [ { number: 9001, name: tls, protocol: TLS } ]
+		  endpoints: [ { address: $A_V4, serviceAccount: vault } ]
+		---
+		apiVersion: networking.istio.io/v1
+		kind: VirtualService
+		metadata: { name: to-open, namespace: shop }
+		spec:
+		  gateways: [ legacy, inner ]
+		  hosts: [ open.web.corp.example ]
+		  tcp: [ { route: [ { destination: { host: open.shop.svc.cluster.local, port: { number: 9001 } } } ] } ]
 		---
 		apiVersion: networking.istio.io/v1
 		kind: VirtualService
@@ -205,7 +225,9 @@ scenario_bridge() {
 			web.corp.example 443 $type
 	done
 	bridge_refuses "legacy: nobody's rule" tls_peer_identity curl "$corp/guest" "$corp/ca.crt" web.corp.example 443
-	bridge_refuses "legacy: mapped, and no policy allows it" authz_default_deny curl "$corp/meter-7" "$corp/ca.crt" web.corp.example 443
+	bridge_refuses "legacy: mapped, and no policy allows it" authz_not_allowed curl "$corp/meter-7" "$corp/ca.crt" web.corp.example 443
+	bridge_refuses "legacy: another trust domain than the service's, which has no policy" authz_default_deny curl \
+		"$corp/billing-p256" "$corp/ca.crt" open.web.corp.example 443
 	bridge_refuses "legacy: revoked" tls_peer_revoked curl "$corp/billing-revoked" "$corp/ca.crt" web.corp.example 443
 	bridge_refuses "legacy: expired" tls_peer_expired curl "$corp/billing-expired" "$corp/ca.crt" web.corp.example 443
 	bridge_refuses "legacy: the same name by another CA" tls_peer_untrusted curl "$PKI/impostor/billing" "$corp/ca.crt" web.corp.example 443
@@ -219,6 +241,10 @@ scenario_bridge() {
 		bridge_sees "from b.example to ours: $client" $mesh $client "$PKI/b.example/client" "$b" $mesh 15444 "${sni[@]}" $VAULT
 	done
 	local edge=$PKI/edge.example/ca.crt
+	bridge_sees "mesh: a service without a policy, to one of its own trust domain" $mesh openssl "$PKI/edge.example/stranger" "$edge" $mesh \
+		15444 -servername open.web.corp.example
+	bridge_refuses "mesh: the same, to one of another" authz_default_deny openssl "$PKI/b.example/client" "$edge" $mesh 15444 \
+		-servername open.web.corp.example
 	bridge_refuses "mesh: no policy allows it" authz_not_allowed openssl "$PKI/edge.example/stranger" "$edge" $mesh 15444 -servername $VAULT
 	bridge_refuses "mesh: a trust domain that isn't federated" tls_peer_untrusted openssl "$PKI/a.example/client" "$edge" $mesh 15444 -servername $VAULT
 	bridge_refuses "mesh: b's CA for a's name" tls_peer_untrusted openssl "$PKI/b.example/foreign" "$edge" $mesh 15444 -servername $VAULT
