@@ -158,6 +158,7 @@ bridge_federation() {
 # The CAs of the box, what its credentials are, and SVIDs of its own trust domain for the mesh's workloads.
 bridge_identities() {
 	local dir=$TOPOLOGY_DIR/postern domain name
+	rm -rf "$dir"
 	mkdir -p "$dir/credentials" "$PKI/edge.example"
 	for domain in edge.example ids.example; do
 		"$BUILD/posternctl" ca init --dir "$dir/ca" --trust-domain $domain >/dev/null || return 1
@@ -196,11 +197,11 @@ bridge_ask() {
 	"get_$get" "$@" 2>/dev/null | saw
 }
 
-scenario_bridge() {
-	local corp type client mesh=spiffe://edge.example/gateway/edge-1 GO=
+# The world of the file's head. With Go its peer is the vault, else Python's.
+bridge_world() {
+	GO=
 	if have_go; then GO=yes; fi
-	[ -n "${PKI:-}" ] && [ -d "$PKI" ] || pki_make "$TOPOLOGY_DIR/pki" || return 1
-	corp=$PKI/corp
+	[ -d "${PKI:-/nonexistent}" ] || pki_make "$TOPOLOGY_DIR/pki" || return 1
 	bridge_identities || return 1
 	if [ -n "$GO" ]; then
 		serve_go a 9001 "$PKI/edge.example/vault" edge.example,ids.example || return 1
@@ -208,9 +209,21 @@ scenario_bridge() {
 		cat "$PKI/edge.example/ca.crt" "$PKI/ids.example/ca.crt" >"$PKI/vault-ca.crt"
 		serve_python a 9001 "$PKI/edge.example/vault" "$PKI/vault-ca.crt" || return 1
 	fi
-	serve_nginx a 9002 "$corp/server-p256" "$corp/ca.crt" || return 1
-	FEDERATION_FROM=bridge_federation postern_start || return 1
+	VAULT_PID=$STARTED_PID
+	serve_nginx a 9002 "$PKI/corp/server-p256" "$PKI/corp/ca.crt" || return 1
+	OLD_PID=$STARTED_PID
+	FEDERATION_FROM=bridge_federation postern_start
+}
 
+bridge_world_end() {
+	stop_bg "$VAULT_PID"
+	stop_bg "$OLD_PID"
+}
+
+scenario_bridge() {
+	local corp type client mesh=spiffe://edge.example/gateway/edge-1
+	bridge_world || return 1
+	corp=$PKI/corp
 	for client in curl python openssl ${GO:+go}; do
 		bridge_sees "legacy to mesh: $client" spiffe://ids.example/vm/billing $client "$corp/billing-p256" "$corp/ca.crt" \
 			web.corp.example 443
@@ -252,5 +265,5 @@ scenario_bridge() {
 		bridge_refuses "mesh: an SVID that is wrong: $type" tls_peer_malformed openssl "$PKI/b.example/$type" "$edge" $mesh 15444 -servername $VAULT
 	done
 	bridge_refuses "mesh: expired" tls_peer_expired openssl "$PKI/b.example/expired" "$edge" $mesh 15444 -servername $VAULT
-	return 0
+	bridge_world_end
 }
