@@ -16,7 +16,7 @@
 #   $PKI/impostor/        another PKI with the same names: billing, server
 #   $PKI/DOMAIN/          for the trust domains a.example and b.example
 #     ca.crt, ca.key, bundle.pem, bundle.jwks
-#     client, server, gateway       spiffe://DOMAIN/ns/shop/sa/client …; server has DNS:server.DOMAIN too
+#     client, server, gateway       spiffe://DOMAIN/client …; server has DNS:server.DOMAIN too
 #     server-p384, server-ed25519, server-rsa2048
 #     expired, two-uris, no-uri, is-ca, root-path     SVIDs that break a rule; foreign: for OTHER's client
 #
@@ -154,7 +154,7 @@ pki_impostor() {
 
 # pki_domain NAME OTHER
 pki_domain() {
-	local domain=$1 other=$2 dir=$PKI/$1 id="subjectAltName=critical,URI:spiffe://$1/ns/shop/sa" name type
+	local domain=$1 other=$2 dir=$PKI/$1 id="subjectAltName=critical,URI:spiffe://$1" name type
 	pki_ca "$dir" - "$domain" "subjectAltName=URI:spiffe://$domain" || return 1
 	for name in client gateway; do pki_leaf "$dir/$name" "$dir" p256 7 "$id/$name" || return 1; done
 	pki_leaf "$dir/server" "$dir" p256 7 "$id/server,DNS:server.$domain" || return 1
@@ -162,10 +162,10 @@ pki_domain() {
 		pki_leaf "$dir/server-$type" "$dir" $type 7 "$id/server,DNS:server.$domain" || return 1
 	done
 	pki_leaf "$dir/expired" "$dir" p256 -1 "$id/client" &&
-		pki_leaf "$dir/two-uris" "$dir" p256 7 "$id/client,URI:spiffe://$domain/ns/shop/sa/other" &&
+		pki_leaf "$dir/two-uris" "$dir" p256 7 "$id/client,URI:spiffe://$domain/other" &&
 		pki_leaf "$dir/no-uri" "$dir" p256 7 "subjectAltName=critical,DNS:client.$domain" &&
 		pki_leaf "$dir/root-path" "$dir" p256 7 "subjectAltName=critical,URI:spiffe://$domain" &&
-		pki_leaf "$dir/foreign" "$dir" p256 7 "subjectAltName=critical,URI:spiffe://$other/ns/shop/sa/client" || return 1
+		pki_leaf "$dir/foreign" "$dir" p256 7 "subjectAltName=critical,URI:spiffe://$other/client" || return 1
 	# A CA's certificate that is used as a workload's.
 	pki_ca_leaf "$dir/is-ca" "$dir" "$id/client" || return 1
 	cp "$dir/ca.crt" "$dir/bundle.pem"

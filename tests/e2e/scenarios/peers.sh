@@ -50,10 +50,10 @@ peers_spiffe() {
 				ca=$PKI/a.example/ca.crt
 				[ $client != go ] || ca=a.example
 				peers_meet "SPIFFE: $client to $server${type:+, ${type#-}}" $server $client "$PKI/a.example/server$type" \
-					"$PKI/a.example/client" "$ca" spiffe://a.example/ns/shop/sa/server spiffe://a.example/ns/shop/sa/client
+					"$PKI/a.example/client" "$ca" spiffe://a.example/server spiffe://a.example/client
 			done
 			[ -n "$type" ] || peers_refuse "SPIFFE: $server refuses one of a domain that it doesn't know" openssl \
-				"$PKI/impostor/billing" "$PKI/a.example/ca.crt" spiffe://a.example/ns/shop/sa/server
+				"$PKI/impostor/billing" "$PKI/a.example/ca.crt" spiffe://a.example/server
 			stop_bg "$STARTED_PID"
 		done
 	done
@@ -63,15 +63,15 @@ peers_spiffe() {
 peers_go() {
 	local port=$((PEER_PORT += 1)) name
 	serve_go a $port "$PKI/b.example/server" a.example,b.example || { fails "go server" "didn't start"; return; }
-	check_is "go: from one domain to the other" spiffe://a.example/ns/shop/sa/client \
-		"$(get_go b "$PKI/a.example/client" b.example spiffe://b.example/ns/shop/sa/server $A_V4 $port /whoami 2>/dev/null | saw)"
+	check_is "go: from one domain to the other" spiffe://a.example/client \
+		"$(get_go b "$PKI/a.example/client" b.example spiffe://b.example/server $A_V4 $port /whoami 2>/dev/null | saw)"
 	for name in expired two-uris no-uri is-ca foreign; do
-		peers_refuse "go: refuses $name" go "$PKI/a.example/$name" b.example spiffe://b.example/ns/shop/sa/server
+		peers_refuse "go: refuses $name" go "$PKI/a.example/$name" b.example spiffe://b.example/server
 	done
-	peers_refuse "go: refuses another server than expected" go "$PKI/a.example/client" b.example spiffe://b.example/ns/shop/sa/other
-	peers_refuse "go: refuses a server of an unknown domain" go "$PKI/a.example/client" a.example spiffe://b.example/ns/shop/sa/server
+	peers_refuse "go: refuses another server than expected" go "$PKI/a.example/client" b.example spiffe://b.example/other
+	peers_refuse "go: refuses a server of an unknown domain" go "$PKI/a.example/client" a.example spiffe://b.example/server
 	check_is "go: 1 MB" 1000000 \
-		"$(get_go b "$PKI/a.example/client" b.example spiffe://b.example/ns/shop/sa/server $A_V4 $port /noise/1000000 2>/dev/null | wc -c)"
+		"$(get_go b "$PKI/a.example/client" b.example spiffe://b.example/server $A_V4 $port /noise/1000000 2>/dev/null | wc -c)"
 	stop_bg "$STARTED_PID"
 }
 

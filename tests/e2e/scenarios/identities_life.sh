@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Life of a bridged connection after its handshake: bulk both ways, what a change of trust or policy ends, and that our
-# own rotation ends nothing. The world of bridge.sh.
-. tests/e2e/scenarios/bridge.sh
+# own rotation ends nothing. The world of identities.sh.
+. tests/e2e/scenarios/identities.sh
 
 # life_slow LOG: a download that takes long, over one legacy connection; SLOW_PID is curl's.
 life_slow() {
@@ -45,11 +45,11 @@ life_pardon() {
 }
 
 life_withdraw() {
-	bridge_federation | sed 's|ids.example/vm/billing, ||' | life_replace "$FEDERATION" && ctl reload >/dev/null
+	identities_federation | sed 's|ids.example/vm/billing, ||' | life_replace "$FEDERATION" && ctl reload >/dev/null
 }
 
 life_unmap() {
-	bridge_federation | sed '/dns: billing.corp.example/d' | life_replace "$FEDERATION" && ctl reload >/dev/null
+	identities_federation | sed '/dns: billing.corp.example/d' | life_replace "$FEDERATION" && ctl reload >/dev/null
 }
 
 # The web server's certificate and key are others; what curl is reading goes on, and who comes next sees the new ones.
@@ -85,9 +85,9 @@ life_alive() {
 	! process_gone "$SLOW_PID" && [ "$(stat -c %s "$TOPOLOGY_DIR/slow.body")" -gt "$before" ]
 }
 
-scenario_bridge_life() {
+scenario_identities_life() {
 	local corp bytes want
-	bridge_world || return 1
+	identities_world || return 1
 	corp=$PKI/corp
 	bytes=$(count 200000000)
 	check_is "$bytes bytes down" "$bytes" "$(get_curl client "$corp/billing-p256" "$corp/ca.crt" web.corp.example $BOX_V4 443 \
@@ -98,18 +98,18 @@ scenario_bridge_life() {
 		443 /upload -T "$TOPOLOGY_DIR/upload")"
 	life_rotate
 	life_ended "a policy that no longer allows it ends a connection" authz_withdrawn life_withdraw
-	bridge_federation | life_replace "$FEDERATION"
+	identities_federation | life_replace "$FEDERATION"
 	check "the policy is back" ctl reload
 	life_ended "a mapping that is gone ends a connection" peer_distrusted life_unmap
-	bridge_federation | life_replace "$FEDERATION"
+	identities_federation | life_replace "$FEDERATION"
 	check "the mapping is back" ctl reload
 	life_ended "a revocation ends a connection" peer_distrusted life_revoke
 	life_pardon
 	check "a revocation that is taken back" wait_for 5 life_serves
-	bridge_world_end
+	identities_world_end
 }
 
 life_serves() {
-	[ "$(bridge_ask curl client "$PKI/corp/billing-p256" "$PKI/corp/ca.crt" web.corp.example $BOX_V4 443 /whoami)" = \
+	[ "$(identities_ask curl client "$PKI/corp/billing-p256" "$PKI/corp/ca.crt" web.corp.example $BOX_V4 443 /whoami)" = \
 		spiffe://ids.example/vm/billing ]
 }
