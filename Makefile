@@ -9,9 +9,11 @@
 #                   the data plane and the gateway and expects the simulation to find them, "make sim-lwip" has lwIP as peers
 #   make lint       clang-format, clang-tidy, cppcheck, the one-way include rule
 #   make fuzz       each fuzz target over its kept corpus; FUZZ_SECONDS=60 for each
+#   make spiffe-oracle  SPIFFE IDs compared with go-spiffe, where there is a Go toolchain
 #   make e2e        the scenarios of tests/e2e in network namespaces, as root; E2E="name…" picks some, E2E_QUICK=1 shrinks them
 #   make bench-splice   what a spliced packet costs, in nanoseconds and cycles
 #   make bench-adopt    how long it takes to adopt a million flows of the process before
+#   make bench-tls  what handshakes and records of TLS cost, beside the raw operations by "openssl speed"
 #   make loadgen    the load generator, build/loadgen
 #   make bench-lossy    goodput over bad links, with Postern in the path and without it; half an hour
 #   make bench      Postern beside HAProxy, nginx, Envoy and testpmd, as root; BENCH=--quick shows that it works;
@@ -67,7 +69,7 @@ DPDK_CORE := ethdev net mbuf mempool rcu ring hash timer security cryptodev vhos
 # What platform/eal_quick.c and dataplane/xdp_socket.c take the place of.
 DPDK_LIBS = $(foreach f,get_tsc_freq eal_cpu_socket_id xsk_socket__create,-Wl,--wrap=$(f) -Wl,--undefined=__wrap_$(f)) -Wl,--whole-archive $(DPDK_DRIVERS:%=-l:librte_%.a) -Wl,--no-whole-archive \
 	-Wl,--start-group $(DPDK_CORE:%=-l:librte_%.a) -Wl,--end-group \
-	-Wl,--as-needed -lxdp -lbpf -lelf -lz -lpcap -lnuma -lbsd -lcrypto -lpthread -ldl -lm -latomic -Wl,--no-as-needed
+	-Wl,--as-needed -lxdp -lbpf -lelf -lz -lpcap -lnuma -lbsd -lssl -lcrypto -lpthread -ldl -lm -latomic -Wl,--no-as-needed
 
 MAINS := gateway/posternd.c gateway/posternctl.c
 SOURCES := $(filter-out $(MAINS),$(foreach room,$(ROOMS),$(sort $(wildcard $(room)/*.c))))
@@ -97,7 +99,7 @@ $(BUILD)/posternctl: $(BUILD)/gateway/posternctl.o $(LIBRARY)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(CTL_LIBS)
 
 # The simulated world around a worker, for unit tests and benchmarks as well.
-RIG := $(BUILD)/tests/sim/rig.o $(BUILD)/tests/sim/talk.o
+RIG := $(BUILD)/tests/sim/rig.o $(BUILD)/tests/sim/talk.o $(BUILD)/tests/sim/spy.o
 
 # The load generator: all of its folder. Its parts are a library too, for its unit tests.
 LOADGEN_MAIN := perf/loadgen/loadgen.c
@@ -118,7 +120,7 @@ $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(RIG) $(LIBRARY)
 SEEDS ?= 1..10000
 SIM_CHECK_SEEDS ?= 1..4000
 FAULT_SEEDS ?= 1..2000
-SIM := $(addprefix $(BUILD)/tests/sim/,sim.o scenario.o traffic.o incident.o decision.o operator.o hello.o world.o attacker.o audit.o situation.o \
+SIM := $(addprefix $(BUILD)/tests/sim/,sim.o scenario.o traffic.o incident.o decision.o operator.o hello.o world.o attacker.o audit.o audit_bridge.o session.o situation.o \
 	coverage.o peer.o peer_wire.o icmp_wire.o rig.o)
 $(BUILD)/tests/sim/sim: $(SIM) $(LIBRARY)
 	$(CC) $(LDFLAGS) -o $@ $^ $(DPDK_LIBS) $(LIB_LIBS)
@@ -141,7 +143,7 @@ sim-faults: $(BUILD)/tests/sim/sim tests/sim/faults
 	@tests/sim/faults.sh $(FAULT_SEEDS) $(BUILD)/sim-faults
 
 # What the C files of the house are, tests and benchmarks included.
-C_FILES := $(sort $(wildcard $(ROOMS:%=%/*.c) tests/unit/*.c tests/sim/*.c tests/fuzz/*.c tests/e2e/*.c perf/*.c perf/*/*.c))
+C_FILES := $(sort $(wildcard $(ROOMS:%=%/*.c) tests/unit/*.c tests/sim/*.c tests/fuzz/*.c tests/oracle/*.c tests/e2e/*.c perf/*.c perf/*/*.c))
 H_FILES := $(sort $(wildcard $(ROOMS:%=%/*.h) tests/*/*.h perf/*.h perf/*/*.h))
 
 .PRECIOUS: $(BUILD)/%.o
@@ -183,6 +185,11 @@ $(BUILD)/lint/tools: platform/dependencies.sh
 
 # --- fuzz: one libFuzzer program for each tests/fuzz/*_fuzz.c, from the sources listed here and no others ------------
 FUZZERS := $(patsubst tests/fuzz/%_fuzz.c,%,$(sort $(wildcard tests/fuzz/*_fuzz.c)))
+FUZZ_bundle_SOURCES := $(addprefix certs/,bundle.c bundle_jwks.c cert_error.c cert_names.c cert_rules.c crl.c der.c dns_name.c \
+	identity.c spiffe_id.c trust.c trust_view.c verified_cache.c verify.c verify_crl.c verify_ocsp.c verify_path.c) platform/ip_addr.c
+FUZZ_bundle_LIBS := -lcrypto -ljansson
+FUZZ_certificate_SOURCES := $(FUZZ_bundle_SOURCES)
+FUZZ_certificate_LIBS := $(FUZZ_bundle_LIBS)
 FUZZ_client_hello_SOURCES := gateway/client_hello.c gateway/istio_sni.c
 FUZZ_federation_SOURCES := $(wildcard federation/*.c) platform/text.c platform/ip_addr.c
 FUZZ_federation_LIBS := -lyaml
@@ -191,6 +198,7 @@ FUZZ_flow_map_LIBS := $(DPDK_LIBS) $(LIB_LIBS)
 FUZZ_icmp_quote_SOURCES := dataplane/icmp_quote.c dataplane/net.c platform/ip_addr.c
 FUZZ_neighbour_discovery_SOURCES := dataplane/arp_parse.c dataplane/nd_parse.c platform/ip_addr.c
 FUZZ_packet_SOURCES := dataplane/packet.c dataplane/checksum.c platform/ip_addr.c
+FUZZ_spiffe_id_SOURCES := certs/spiffe_id.c certs/cert_error.c
 FUZZ_tcp_options_SOURCES := dataplane/tcp_options.c dataplane/checksum.c
 FUZZ_FLAGS = $(filter-out -O2 -O1,$(ALL_CFLAGS)) -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined \
 	-fno-sanitize-recover=all
@@ -205,6 +213,16 @@ $(FUZZERS:%=$(BUILD)/fuzz/%.run): $(BUILD)/fuzz/%.run: $(BUILD)/fuzz/%_fuzz
 	@$(CHECK) "fuzz $*, $(FUZZ_SECONDS) s" $(BUILD)/fuzz/$*/log $< -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 \
 		-max_len=32768 -print_final_stats=1 -artifact_prefix=$(BUILD)/fuzz/$*/found/ $(BUILD)/fuzz/$*/corpus tests/fuzz/corpus/$*
 fuzz: $(FUZZERS:%=$(BUILD)/fuzz/%.run)
+
+# --- the same questions to go-spiffe, where there is a Go; not part of "make test" -----------------------------------
+ORACLE_IDS ?= 300000
+$(BUILD)/tests/oracle/spiffe_ids: $(BUILD)/tests/oracle/spiffe_ids.o $(LIBRARY)
+	@echo "  LINK $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^
+spiffe-oracle: $(BUILD)/tests/oracle/spiffe_ids
+	@cd tests/oracle/go && go build -buildvcs=false -o $(abspath $(BUILD))/tests/oracle/spiffe-oracle .
+	@$(CHECK) "oracle spiffe_id, $(ORACLE_IDS) random IDs" $<.log $(BUILD)/tests/oracle/spiffe-oracle -filter $< \
+		-corpus tests/fuzz/corpus/spiffe_id -n $(ORACLE_IDS)
 
 # --- end to end, demo, benchmarks -----------------------------------------------------------------------------------
 E2E_TOOLS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/e2e/*.c))
@@ -247,6 +265,8 @@ bench-lossy: all $(BUILD)/tests/e2e/shim | $(BUILD)/test-tools
 	@BUILD=$(BUILD) perf/lossy_bench.sh
 bench-adopt: $(BUILD)/perf/adopt_bench
 	$<
+bench-tls: $(BUILD)/perf/tls_bench
+	$<
 footprint: all | $(BUILD)/test-tools
 	@BUILD=$(BUILD) perf/footprint.sh
 
@@ -278,6 +298,6 @@ clean:
 help:
 	@sed -n '3,/^$$/s/^#   //p' Makefile
 
-.PHONY: all unit asan sim sim-check sim-faults sim-lwip lint fuzz e2e demo bench-splice bench-adopt bench-lossy footprint loadgen bench
-.PHONY: bench-check test install clean help $(UNIT_TESTS:%=%.run)
+.PHONY: all unit asan sim sim-check sim-faults sim-lwip lint fuzz e2e demo bench-splice bench-adopt bench-tls bench-lossy footprint loadgen bench
+.PHONY: bench-check spiffe-oracle test install clean help $(UNIT_TESTS:%=%.run)
 .PHONY: $(FUZZERS:%=$(BUILD)/fuzz/%.run)

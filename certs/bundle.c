@@ -123,9 +123,10 @@ bundle_draft_add(struct bundle_draft *draft, const uint8_t *der, size_t length)
 	} else if (draft->n == BUNDLE_AUTHORITIES_MAX) {
 		error = CERT_BUNDLE_MANY_AUTHORITIES;
 	} else {
-		error = take_authority(cert, der, length, &draft->authorities[draft->n]);
+		struct draft_authority authority;
+		error = take_authority(cert, der, length, &authority);
 		if (error == CERT_NONE)
-			draft->n++;
+			draft->authorities[draft->n++] = authority;
 	}
 	X509_free(cert);
 	ERR_clear_error();

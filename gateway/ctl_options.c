@@ -67,6 +67,16 @@ static const struct ctl_option ca_options[] = {
 	{0},
 };
 
+static const struct ctl_option explain_options[] = {
+	{"--from", "WHO", CTL_TEXT, "spiffe://…, LEGACY-PKI/DNS-NAME, or an address"},
+	{"--to", "HOST:PORT", CTL_TEXT, "what it asks for: a server name, a service, or an address of ours"},
+	{"--listener", "GATEWAY|PORT", CTL_TEXT, "only by this Gateway (namespace/name) or port"},
+	{"--address", "ADDR", CTL_TEXT, "where it comes from; without it, it is in no ipBlocks"},
+	{"--interface", "NAME", CTL_TEXT, "the port of postern.conf by which it comes in"},
+	{"--file", "FILE", CTL_FILE, "ask this federation file, not posternd; several are one federation"},
+	{0},
+};
+
 static const struct ctl_command commands[] = {
 	{"validate", "FILE…", "check federation files; needs no posternd",
 	 "All files together are one federation. Errors go to standard error, each with its position, the line and a\n"
@@ -78,6 +88,10 @@ static const struct ctl_command commands[] = {
 	 "none is ever overwritten. A new CA is in the bundle at once and signs 25 minutes later. bundle prints what\n"
 	 "others need to verify what the CAs sign.",
 	 ca_options, true},
+	{"explain", "", "who would decide about a connection, and how; sends nothing",
+	 "Shows each way there: listener, identity, route, policy and endpoint, and where they are written. For a\n"
+	 "refusal, the rule that comes nearest to allowing it. The exit code is 1 when there is no way.",
+	 explain_options, false},
 	{"status", "", "what posternd is doing: version, federation, workers, tables, ports",
 	 "Busy shares are of the last ten seconds.", no_options, false},
 	{"listeners", "", "doors: where connections are taken, and what their SYN-ACKs offer",
@@ -241,6 +255,10 @@ take_option(int argc, char **argv, int *i, struct ctl_request *request, struct t
 			text_print(error, "%s needs %s", option->name, option->value_name);
 			return false;
 		}
+	}
+	if (option->kind == CTL_FILE) {
+		request->files[request->n_files++] = value;
+		return true;
 	}
 	bool global = option >= global_options && option < global_options + sizeof(global_options) / sizeof(*option);
 	return global ? set_global(request, option, value, error)

@@ -22,9 +22,10 @@ enum {
 enum ctl_value {
 	CTL_FLAG,
 	CTL_TEXT,
-	CTL_NUMBER,  /* a whole number, 0 or more */
-	CTL_PREFIX,  /* ADDR or ADDR/LENGTH */
-	CTL_ENDPOINT /* ADDR:PORT as well */
+	CTL_NUMBER,   /* a whole number, 0 or more */
+	CTL_PREFIX,   /* ADDR or ADDR/LENGTH */
+	CTL_ENDPOINT, /* ADDR:PORT as well */
+	CTL_FILE      /* one of the request's files; no argument, and may come again */
 };
 
 struct ctl_option {
@@ -49,7 +50,8 @@ struct ctl_request {
 	const char *socket;                /* of the command line, $POSTERN_SOCKET, or CTL_SOCKET */
 	bool json, help, version;
 	json_t *arguments;  /* of the command; owned by the request */
-	const char **files; /* n_files; the array is owned by the request, the texts are argv's */
+	const char **files; /* n_files; words behind the command, or of CTL_FILE; the array is owned by the request, the
+			       texts are argv's */
 	size_t n_files;
 };
 

@@ -82,6 +82,8 @@ scenario_run() {
 	if [ "$FAILED" -gt "$failed_before" ] && [ -s "$POSTERN_DIR/log" ]; then
 		echo "    posternd's last words that are not its access log:"
 		grep -v '"scope":"access"' "$POSTERN_DIR/log" | tail -n 10 | sed 's/^/    /'
+		echo "    and the connections that failed last:"
+		grep '"message":"connection failed"' "$POSTERN_DIR/log" | tail -n 5 | sed 's/^/    /'
 	fi
 	check "posternd is still alive" alive
 	postern_stop
@@ -121,7 +123,7 @@ alive() {
 
 SCENARIOS=("$@")
 if [ "$#" = 0 ]; then
-	SCENARIOS=(passthrough concurrency versions istio hellos retry reload storm attack inject workers peers lossy matrix crash)
+	SCENARIOS=(passthrough concurrency versions istio hellos retry reload storm attack inject workers peers identities identities_life lossy matrix crash)
 fi
 for name in "${SCENARIOS[@]}"; do
 	[ -r "tests/e2e/scenarios/$name.sh" ] || { echo "run.sh: no scenario $name" >&2; exit 2; }
