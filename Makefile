@@ -28,7 +28,7 @@ SYSCONFDIR ?= /etc
 SANITIZE ?=
 FUZZ_SECONDS ?= 60
 CC ?= gcc
-ROOMS := platform dataplane federation gateway
+ROOMS := platform dataplane certs federation gateway
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -49,8 +49,8 @@ $(BUILD)/config.mk: platform/dependencies.sh
 	@sh platform/dependencies.sh build
 	@{ echo "DPDK_CFLAGS := $$(pkg-config --cflags libdpdk | sed 's/-I/-isystem /g')"; \
 	   echo "LIB_CFLAGS := $$(pkg-config --cflags yaml-0.1 libconfig libuv jansson libmicrohttpd)"; \
-	   echo "LIB_LIBS := $$(pkg-config --libs yaml-0.1 libconfig libuv jansson libmicrohttpd)"; \
-	   echo "CTL_LIBS := $$(pkg-config --libs yaml-0.1 libconfig jansson)"; \
+	   echo "LIB_LIBS := $$(pkg-config --libs yaml-0.1 libconfig libuv jansson libmicrohttpd libcrypto)"; \
+	   echo "CTL_LIBS := $$(pkg-config --libs yaml-0.1 libconfig jansson libcrypto)"; \
 	   echo "VERSION := $$(git describe --always --dirty 2>/dev/null || echo unknown)"; } > $@
 
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wwrite-strings -Wundef
@@ -67,7 +67,7 @@ DPDK_CORE := ethdev net mbuf mempool rcu ring hash timer security cryptodev vhos
 # What platform/eal_quick.c and dataplane/xdp_socket.c take the place of.
 DPDK_LIBS = $(foreach f,get_tsc_freq eal_cpu_socket_id xsk_socket__create,-Wl,--wrap=$(f) -Wl,--undefined=__wrap_$(f)) -Wl,--whole-archive $(DPDK_DRIVERS:%=-l:librte_%.a) -Wl,--no-whole-archive \
 	-Wl,--start-group $(DPDK_CORE:%=-l:librte_%.a) -Wl,--end-group \
-	-Wl,--as-needed -lxdp -lbpf -lelf -lz -lpcap -lnuma -lbsd -lcrypto -lpthread -ldl -lm -latomic -Wl,--no-as-needed
+	-Wl,--as-needed -lxdp -lbpf -lelf -lz -lpcap -lnuma -lbsd -lssl -lcrypto -lpthread -ldl -lm -latomic -Wl,--no-as-needed
 
 MAINS := gateway/posternd.c gateway/posternctl.c
 SOURCES := $(filter-out $(MAINS),$(foreach room,$(ROOMS),$(sort $(wildcard $(room)/*.c))))
@@ -97,7 +97,7 @@ $(BUILD)/posternctl: $(BUILD)/gateway/posternctl.o $(LIBRARY)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(CTL_LIBS)
 
 # The simulated world around a worker, for unit tests and benchmarks as well.
-RIG := $(BUILD)/tests/sim/rig.o $(BUILD)/tests/sim/talk.o
+RIG := $(BUILD)/tests/sim/rig.o $(BUILD)/tests/sim/talk.o $(BUILD)/tests/sim/spy.o
 
 # The load generator: all of its folder. Its parts are a library too, for its unit tests.
 LOADGEN_MAIN := perf/loadgen/loadgen.c

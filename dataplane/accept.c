@@ -115,6 +115,7 @@ open_flow(struct worker *worker, const struct packet *packet, const struct flow_
 	flow->hold = hold_index;
 	hold->client_isn = packet->seq - 1;
 	hold->flow = index;
+	hold->port = packet->port;
 	hold->source = reclaim_source(worker, &key->peer);
 	if (!flow_table_insert(&worker->flows, index, LEG_CLIENT)) {
 		flow->hold = 0;
@@ -128,6 +129,7 @@ open_flow(struct worker *worker, const struct packet *packet, const struct flow_
 	hold->far = !options.timestamps || accept_tsval(worker, client->hash) - options.tsecr >= DIAL_FAR_MS;
 	worker->table_version++;
 	worker->stats->syn_acks++;
+	hold->plain = offer->plain;
 	flow_set_state(worker, flow, FLOW_PEEKING);
 	peek_start(worker, index);
 	peek_input(worker, index, packet, mbuf);

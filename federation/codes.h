@@ -22,7 +22,7 @@
 	X(10, TOO_MANY_ERRORS, "more than 1000 errors or warnings; the rest is not shown", "")                         \
 	X(11, KEY_NOT_TEXT, "a mapping's key that isn't plain text", "? [ a ] : b")                                    \
 	X(101, UNKNOWN_KIND, "no such kind", "kind: Gatewy")                                                           \
-	X(102, UNSUPPORTED_KIND, "a kind that is not supported yet", "kind: AuthorizationPolicy")                      \
+	X(102, UNSUPPORTED_KIND, "a kind that is not supported yet", "kind: PeerAuthentication")                       \
 	X(103, API_VERSION, "an apiVersion that the kind doesn't have", "apiVersion: networking.istio.io/v2")          \
 	X(104, WRONG_TYPE, "a value of the wrong type", "number: \"443\"")                                             \
 	X(105, MISSING_FIELD, "a required field is missing", "a Gateway without servers")                              \
@@ -55,6 +55,8 @@
 	X(221, BAD_PREFIX, "not the prefix of a network", "sourceCIDR: 10.40.0.1/24")                                  \
 	X(222, BAD_TEMPLATE, "a template that nothing can fill in", "spiffeID: spiffe://a.example/{dns.name}")         \
 	X(223, EMPTY_RANGE, "a range that nothing is in", "warnAfter: 2h, maxAge: 1h")                                 \
+	X(251, BAD_PRINCIPAL, "not a principal, or a pattern of some", "principals: [ \"spiffe://a.example/b\" ]")     \
+	X(252, RULES_EMPTY, "a warning: a DENY policy without rules, which denies nobody", "")                         \
 	X(301, NO_SUCH_GATEWAY, "no Gateway of that name", "gateways: [ east ]")                                       \
 	X(302, NO_SUCH_HOST, "no ServiceEntry has that host", "destination: { host: paiments }")                       \
 	X(303, NO_SUCH_SUBSET, "no DestinationRule names that subset", "subset: v3")                                   \
@@ -77,6 +79,8 @@
 	X(320, NO_SUCH_PKI, "no legacy PKI of that name", "from: { legacyPKI: crop }")                                 \
 	X(321, FOREIGN_DOMAIN, "a mapped identity in somebody else's trust domain", "")                                \
 	X(322, UNREACHABLE_RULE, "a warning: an earlier rule takes all that this one would", "")                       \
+	X(351, NO_SUCH_TARGET, "targetRefs name nothing that is here", "targetRefs: [ { kind: Gateway, name: x } ]")   \
+	X(352, POLICY_UNUSED, "a warning: a policy for a namespace without services", "")                              \
 	X(401, SECOND_FEDERATION, "two Federation documents", "")                                                      \
 	X(402, DUPLICATE_OBJECT, "two documents of one kind, namespace and name", "")                                  \
 	X(403, DUPLICATE_HOST, "two services of one host", "")                                                         \

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "federation/check.h"
+#include "federation/policy_compile.h"
 #include "platform/text.h"
 
 struct compiler {
@@ -591,6 +592,7 @@ compile_model(struct model *model, struct snapshot_maps *maps, const struct snap
 	point_at_endpoints(&compiler);
 	make_routes(&compiler);
 	make_listeners(&compiler);
+	snapshot->policies = policy_compile(model, snapshot, &maps->arena);
 	maps->hosts = model->hosts;
 	model->hosts = (struct name_map){0};
 	snapshot->bytes = count_bytes(maps, &compiler);

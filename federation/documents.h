@@ -11,7 +11,7 @@ void documents_read(struct reader *reader, const struct yaml_node *document);
 /* A document of one kind: its metadata, read, and its spec. */
 typedef void documents_kind(struct reader *reader, const struct model_meta *meta, const struct yaml_node *spec);
 documents_kind federation_kind_read, gateway_read, service_entry_read, workload_entry_read, destination_rule_read,
-	virtual_service_read, identity_map_read;
+	virtual_service_read, identity_map_read, authorization_policy_read;
 
 /* federation_trust.c: parts of a Federation. False when the identity can't be relied on. */
 bool federation_identity_read(struct reader *reader, const struct yaml_node *node, struct identity_spec *identity);

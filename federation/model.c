@@ -19,6 +19,7 @@ model_init(struct model *model, struct arena *names)
 	model->rules_end = &model->rules;
 	model->virtual_services_end = &model->virtual_services;
 	model->identity_maps_end = &model->identity_maps;
+	model->authorizations_end = &model->authorizations;
 	model->listeners_end = &model->listeners;
 }
 

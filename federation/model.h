@@ -22,6 +22,7 @@ enum { MODEL_NONE = UINT32_MAX };
 struct model_meta {
 	struct name name, space; /* space: "default" when the document says none; name: empty when it was wrong */
 	struct origin origin;    /* of the name, or of the document */
+	struct origin dry_run;   /* of the annotation istio.io/dry-run when it isn't "false"; line 0: none */
 };
 
 struct model_label {
@@ -277,6 +278,8 @@ struct model_virtual_service {
 	struct model_virtual_service *next;
 };
 
+struct model_authorization; /* policy_model.h */
+
 /* One host of a ServiceEntry. */
 struct model_service {
 	struct name host;
@@ -297,6 +300,7 @@ struct model {
 	struct model_rule *rules, **rules_end;
 	struct model_virtual_service *virtual_services, **virtual_services_end;
 	struct model_identity_map *identity_maps, **identity_maps_end;
+	struct model_authorization *authorizations, **authorizations_end;
 
 	struct name_map claims; /* "Kind namespace/name" ─▶ index in claim_origins */
 	struct origin *claim_origins;

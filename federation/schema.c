@@ -70,8 +70,8 @@ scalar_of(const struct yaml_node *node)
 	return looks_like_number(node->text) ? SCALAR_NUMBER : SCALAR_TEXT;
 }
 
-static bool
-is_null(const struct yaml_node *node)
+bool
+schema_is_null(const struct yaml_node *node)
 {
 	return node->kind == TREE_SCALAR && scalar_of(node) == SCALAR_NULL;
 }
@@ -189,10 +189,10 @@ take_field(struct reader *reader, const struct yaml_node *value, const struct sc
 		present[i] = true;
 		snprintf(what, sizeof(what), "field \"%s\" of %s", field->name, schema->what);
 		/* An empty value is none, as in Kubernetes. */
-		if (is_null(value) && field->required)
+		if (schema_is_null(value) && field->required)
 			report_error(reader->report, reader_origin(reader, value->key), PN_MISSING_FIELD,
 				     "%s is required, and has no value", what);
-		if (is_null(value))
+		if (schema_is_null(value))
 			return !field->required;
 		if (!schema_shape(reader, value, field->shape, what))
 			return false;

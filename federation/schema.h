@@ -45,6 +45,9 @@ reader_origin(const struct reader *reader, const struct yaml_node *node)
 bool schema_read(struct reader *reader, const struct yaml_node *node, const struct schema *schema,
 		 const struct yaml_node **values);
 
+/* Whether a value is none: empty, "~" or "null". */
+bool schema_is_null(const struct yaml_node *node);
+
 /* Whether a value by itself, such as an element of a list, has a shape; reported otherwise. what: "hosts[]". */
 bool schema_shape(struct reader *reader, const struct yaml_node *node, enum schema_shape shape, const char *what);
 

@@ -81,6 +81,14 @@ listener_server(const struct snapshot *snapshot, const struct listener *listener
 }
 
 const struct service *
+snapshot_service(const struct snapshot *snapshot, const char *host, size_t length)
+{
+	uint32_t index;
+
+	return name_map_find(&snapshot->maps->hosts, host, length, &index) ? &snapshot->services[index] : NULL;
+}
+
+const struct service *
 listener_service(const struct snapshot *snapshot, const struct listener *listener, const char *host, size_t length)
 {
 	const uint64_t *admitted = snapshot->maps->listeners[listener->index].admitted;

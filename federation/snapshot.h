@@ -123,6 +123,8 @@ struct listener {
 	uint32_t n_tls;
 };
 
+struct policy_set;
+
 struct snapshot {
 	uint64_t generation; /* set by who installs it */
 	struct name trust_domain, cluster_id, network, locality, name;
@@ -145,7 +147,8 @@ struct snapshot {
 	uint32_t n_identity_maps;
 	const struct identity_rule_spec *identity_rules; /* of all maps, in the order in which they are asked */
 	uint32_t n_identity_rules;
-	size_t bytes; /* of the arena */
+	const struct policy_set *policies; /* policy.h */
+	size_t bytes;                      /* of the arena */
 	/* the maps and the arena: snapshot.c's own */
 	struct snapshot_maps *maps;
 };
@@ -200,6 +203,8 @@ const struct route *listener_route(const struct snapshot *snapshot, const struct
 const struct listener_tls *listener_server(const struct snapshot *snapshot, const struct listener *listener,
 					   const char *sni, size_t length);
 
+/* The service of that exact host (lower-case), or NULL. */
+const struct service *snapshot_service(const struct snapshot *snapshot, const char *host, size_t length);
 /* AUTO_PASSTHROUGH: the service of that exact host (lower-case) if the listener's hosts admit it, or NULL. */
 const struct service *listener_service(const struct snapshot *snapshot, const struct listener *listener,
 				       const char *host, size_t length);

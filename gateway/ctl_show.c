@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "gateway/ctl_explain.h"
+
 const char *
 ctl_text(const json_t *object, const char *name)
 {
@@ -238,6 +240,8 @@ ctl_show_document(const char *command, const json_t *document, FILE *out)
 		show_reload(document, out);
 	else if (strcmp(command, "upgrade") == 0)
 		show_upgrade(document, out);
+	else if (strcmp(command, "explain") == 0)
+		ctl_explain_show(document, out);
 	else
 		show_drain(document, out);
 }

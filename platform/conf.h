@@ -70,6 +70,7 @@ struct conf {
 	struct {
 		uint32_t flows;      /* records over all workers, 1024..16777216; default 262144 */
 		uint32_t holds;      /* connections that may be in PEEKING at a time, 64..1048576; default 4096 */
+		uint32_t bridges;    /* connections that end here at a time, 64..4194304; default 16384 */
 		uint32_t neighbours; /* 64..16384; default 1024 */
 	} tables;
 
@@ -90,6 +91,12 @@ struct conf {
 		/* RSTs to segments that belong to nothing, for each worker; 0..1000000; default 1000 */
 		uint32_t rst_per_second;
 	} flow;
+
+	struct {
+		uint32_t threads; /* for handshakes, on main_core; 1..8; default 1 */
+		uint16_t queue;   /* handshakes of each worker that may wait at each, a power of two, 4..32768; default 1024 */
+		uint32_t expiry_grace_s; /* connections of an expired certificate go on so long, 0..604800; default 300 */
+	} tls;
 
 	char *state_directory; /* absolute; flow records live here; default /run/postern */
 	char *control_socket;  /* absolute; UNIX socket of posternctl; default /run/postern/control.sock */
