@@ -61,6 +61,68 @@ list_spaces(const struct model *model, struct name_map *spaces)
 		name_map_add(spaces, entry->meta.space.bytes, entry->meta.space.length, NULL, &value);
 }
 
+/* Trust domains that a client can be of: ours, federated ones, and those of identity maps. */
+static void
+list_domains(const struct model *model, struct name_map *domains)
+{
+	const struct model_federation *federation = model->federation;
+	uint32_t *value;
+
+	name_map_add(domains, federation->trust_domain.bytes, federation->trust_domain.length, NULL, &value);
+	for (uint32_t i = 0; i < federation->n_domains; i++)
+		name_map_add(domains, federation->domains[i].trust_domain.bytes,
+			     federation->domains[i].trust_domain.length, NULL, &value);
+	for (const struct model_identity_map *map = model->identity_maps; map != NULL; map = map->next)
+		name_map_add(domains, map->trust_domain.name.bytes, map->trust_domain.name.length, NULL, &value);
+}
+
+static void
+check_condition(struct check *check, const struct model_policy_condition *condition, const struct name_map *domains)
+{
+	uint32_t value;
+
+	for (uint32_t i = 0; i < condition->n_patterns && condition->field == POLICY_PRINCIPAL; i++) {
+		const struct pattern *pattern = &condition->patterns[i];
+		const char *slash = memchr(pattern->bytes, '/', pattern->bits / 8);
+		if (pattern->shape == PATTERN_SUFFIX || slash == NULL)
+			continue;
+		size_t length = (size_t)(slash - pattern->bytes);
+		if (name_map_find(domains, pattern->bytes, length, &value))
+			continue;
+		report_warning(check->report, condition->origin, PN_STRANGE_DOMAIN,
+			       "%s: trust domain \"%s\" is neither ours nor federated with nor an IdentityMap's, so "
+			       "nobody is of it",
+			       condition->name, quote(pattern->bytes, length).text);
+	}
+}
+
+static void
+check_group(struct check *check, const struct model_policy_group *group, const struct name_map *domains)
+{
+	for (uint32_t i = 0; i < group->n; i++)
+		check_condition(check, &group->list[i], domains);
+}
+
+/* A DENY rule for a trust domain by a wrong name denies nobody. */
+static void
+check_domains(struct check *check)
+{
+	const struct model *model = check->model;
+	struct name_map domains = {0};
+
+	if (model->opaque || model->federation == NULL || check->report->n_raised > 0)
+		return;
+	list_domains(model, &domains);
+	for (const struct model_authorization *policy = model->authorizations; policy != NULL; policy = policy->next) {
+		for (const struct model_policy_rule *rule = policy->rules; rule != NULL; rule = rule->next) {
+			for (uint32_t i = 0; i < rule->n_sources; i++)
+				check_group(check, &rule->sources[i], &domains);
+			check_group(check, &rule->when, &domains);
+		}
+	}
+	name_map_free(&domains);
+}
+
 void
 check_policies(struct check *check)
 {
@@ -68,6 +130,7 @@ check_policies(struct check *check)
 	struct name_map spaces = {0};
 	uint32_t value;
 
+	check_domains(check);
 	list_spaces(model, &spaces);
 	for (const struct model_authorization *policy = model->authorizations; policy != NULL; policy = policy->next) {
 		struct name space = policy->meta.space;

@@ -81,6 +81,7 @@
 	X(322, UNREACHABLE_RULE, "a warning: an earlier rule takes all that this one would", "")                       \
 	X(351, NO_SUCH_TARGET, "targetRefs name nothing that is here", "targetRefs: [ { kind: Gateway, name: x } ]")   \
 	X(352, POLICY_UNUSED, "a warning: a policy for a namespace without services", "")                              \
+	X(353, STRANGE_DOMAIN, "a warning: a principal of a trust domain that nobody here can be of", "")              \
 	X(401, SECOND_FEDERATION, "two Federation documents", "")                                                      \
 	X(402, DUPLICATE_OBJECT, "two documents of one kind, namespace and name", "")                                  \
 	X(403, DUPLICATE_HOST, "two services of one host", "")                                                         \

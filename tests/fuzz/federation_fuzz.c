@@ -2,12 +2,13 @@
 /*
  * Any bytes as federation.yaml: either a snapshot or an error, never both or neither, and every diagnostic prints. A
  * snapshot is then asked for each of its own services, and for names that it doesn't have, and what it says of trust
- * must hold together.
+ * must hold together, and policies must let no stranger in by default.
  */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "federation/policy.h"
 #include "federation/snapshot.h"
 #include "platform/text.h"
 
@@ -101,6 +102,33 @@ check_trust(const struct snapshot *snapshot)
 		check(snapshot->pkis[i].n_anchors > 0);
 }
 
+/* Policies, asked about callers of our trust domain, of another one and of none: a stranger gets in by a rule, and
+ * never by default; who is denied or allowed is so by a rule of that action. */
+static void
+check_policies(const struct snapshot *snapshot, const struct listener *listener, const struct service *service,
+	       const char *principal)
+{
+	const struct policy_facts facts = {.principal = principal,
+					   .principal_length = (uint32_t)strlen(principal),
+					   .sni = "a.example",
+					   .sni_length = 9,
+					   .listener = listener,
+					   .service = service,
+					   .port = service->n_backends == 0 ? 1 : service->backends[0].port};
+	const struct name own = snapshot->trust_domain;
+	bool ours = strncmp(principal, own.bytes, own.length) == 0 && principal[own.length] == '/';
+	const struct policy_verdict verdict = policy_evaluate(snapshot->policies, &facts);
+	struct policy_gap gap;
+
+	check(verdict.outcome != POLICY_ALLOWED_BY_DEFAULT || ours);
+	check((verdict.outcome == POLICY_NOT_PROVED) <= (principal[0] == '\0'));
+	check((verdict.outcome == POLICY_ALLOWED || verdict.outcome == POLICY_NOT_ALLOWED) ==
+	      (verdict.rule != NULL && verdict.rule->action == POLICY_ALLOW));
+	check((verdict.outcome == POLICY_DENIED) == (verdict.rule != NULL && verdict.rule->action == POLICY_DENY));
+	policy_nearest(snapshot->policies, &facts, &gap);
+	check(gap.rule == NULL || gap.rule->action == POLICY_ALLOW);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 {
@@ -115,6 +143,12 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 			check_backend(snapshot->backends[i]);
 		for (uint32_t i = 0; i < snapshot->n_listeners; i++)
 			check_listener(snapshot, &snapshot->listeners[i]);
+		for (uint32_t i = 0; i < snapshot->n_services && snapshot->n_listeners > 0; i++) {
+			const struct listener *listener = &snapshot->listeners[i % snapshot->n_listeners];
+			check_policies(snapshot, listener, &snapshot->services[i], "here.example/ns/bank/sa/teller");
+			check_policies(snapshot, listener, &snapshot->services[i], "corp.telco.example/vm/billing");
+			check_policies(snapshot, listener, &snapshot->services[i], "");
+		}
 		check_trust(snapshot);
 	}
 	snapshot_free(snapshot);
