@@ -43,6 +43,7 @@
 	/* certificates: any peer's */                                                                                 \
 	X(CHAIN_EMPTY, "chain_empty", "the peer sent no certificate")                                                  \
 	X(CHAIN_LONG, "chain_long", "more certificates than a chain may have")                                         \
+	X(CHAIN_LARGE, "chain_large", "a chain of more than 64 KiB")                                                   \
 	X(KEY_WEAK, "key_weak", "an RSA key below 2048 bits, or an elliptic curve below P-256")                        \
 	X(KEY_LARGE, "key_large", "an RSA key above 8192 bits, slow enough to be an attack")                           \
 	X(KEY_TYPE, "key_type", "a key that is neither RSA, P-256, P-384, P-521, Ed25519 nor Ed448")                   \

@@ -44,7 +44,8 @@ enum trust_revocation {
 
 struct trust;
 
-/* With one reference, the caller's; NULL when there is no memory. generation is never 0. */
+/* With one reference, the caller's; NULL when there is no memory. generation: not 0, and another for each that is
+ * published; views tell them apart by it. */
 struct trust *trust_new(uint64_t generation);
 /* Both take a reference to what they are given, and copy names. Only before trust_seal. CERT_DOMAIN_TWICE,
  * CERT_PKI_TWICE, the errors of spiffe_domain_check, CERT_MEMORY. crls may be NULL. */

@@ -67,6 +67,7 @@ static enum cert_error
 encode(struct trust_view *view, struct examination *examination)
 {
 	int n = sk_X509_num(examination->certs);
+	size_t bytes = 0;
 
 	if (n <= 0)
 		return CERT_CHAIN_EMPTY;
@@ -78,9 +79,10 @@ encode(struct trust_view *view, struct examination *examination)
 		if (length <= 0)
 			return CERT_CERT_MALFORMED;
 		examination->der[examination->n] = (struct peer_bytes){(const char *)der, (uint32_t)length};
-		if (length > VERIFY_CERT_BYTES_MAX) {
+		bytes += (size_t)length;
+		if (length > VERIFY_CERT_BYTES_MAX || bytes > VERIFY_CHAIN_BYTES_MAX) {
 			examination->n++;
-			return CERT_CERT_LARGE;
+			return length > VERIFY_CERT_BYTES_MAX ? CERT_CERT_LARGE : CERT_CHAIN_LARGE;
 		}
 	}
 	return digest_chain(view, examination->der, examination->n, examination->chain_sha256);
@@ -395,7 +397,10 @@ verify_expected_id(const struct spiffe_id *id, const struct verify_expected *exp
 enum cert_error
 verify_again(struct trust_view *view, const struct peer_identity *identity, int64_t now)
 {
-	struct question question = {.kind = identity->kind, .role = identity->role, .again = true};
+	/* Only of a legacy server something is asked that isn't asked again. */
+	struct question question = {.kind = identity->kind,
+				    .role = identity->role,
+				    .again = identity->kind == PEER_LEGACY && identity->role == PEER_SERVER};
 	struct verified_key key;
 	STACK_OF(X509) *certs;
 

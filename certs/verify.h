@@ -36,9 +36,10 @@
 #include "certs/trust.h"
 
 enum {
-	VERIFY_CHAIN_MAX = 8,          /* certificates that a peer may send, its own included */
-	VERIFY_CERT_BYTES_MAX = 32768, /* each */
-	VERIFY_SANS_MAX = 256          /* subject alternative names of one certificate */
+	VERIFY_CHAIN_MAX = 8,           /* certificates that a peer may send, its own included */
+	VERIFY_CERT_BYTES_MAX = 32768,  /* each */
+	VERIFY_CHAIN_BYTES_MAX = 65536, /* all of them: what an identity keeps */
+	VERIFY_SANS_MAX = 256           /* subject alternative names of one certificate */
 };
 
 /* role: the peer's. */

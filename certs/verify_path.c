@@ -157,16 +157,6 @@ explain(enum cert_error otherwise, STACK_OF(X509) *certs)
 	return otherwise;
 }
 
-/* OpenSSL takes a certificate of version 1, or without basicConstraints, for a CA's in some cases. RFC 5280 doesn't. */
-static enum cert_error
-check_authorities(STACK_OF(X509) *path)
-{
-	for (int i = 1; i < sk_X509_num(path); i++)
-		if ((X509_get_extension_flags(sk_X509_value(path, i)) & EXFLAG_CA) == 0)
-			return CERT_CA_NOT_CA;
-	return CERT_NONE;
-}
-
 enum cert_error
 verify_path(struct trust_view *view, STACK_OF(X509) *anchors, STACK_OF(X509) *certs, enum peer_role role, int64_t now,
 	    STACK_OF(X509) **path)
@@ -181,12 +171,6 @@ verify_path(struct trust_view *view, STACK_OF(X509) *anchors, STACK_OF(X509) *ce
 			error = CERT_NONE;
 	if (error == CERT_CHAIN_UNTRUSTED || error == CERT_CA_NOT_CA)
 		error = explain(error, certs);
-	if (error == CERT_NONE)
-		error = check_authorities(*path);
-	if (error != CERT_NONE) {
-		sk_X509_pop_free(*path, X509_free);
-		*path = NULL;
-	}
 	return error;
 }
 

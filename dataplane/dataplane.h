@@ -132,8 +132,8 @@ struct flow_event {
 	uint32_t duration_ms;
 	uint64_t sent, received; /* payload bytes towards the endpoint, and from it */
 	char sni[SNI_TEXT_MAX];  /* FLOW_REFUSED and bridges only; else empty */
-	/* Bridges only: who the peer of a leg proved to be, cut where it is longer; and what else the gateway knows of the
-	 * reason, a text that lives for ever, or NULL. */
+	/* Bridges only: who the peer of a leg proved to be, cut where it is longer; and what else the gateway knows of
+	 * the reason, a text that lives for ever, or NULL. */
 	char identity[LEG_COUNT][FLOW_EVENT_IDENTITY];
 	const char *detail;
 };

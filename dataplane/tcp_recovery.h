@@ -64,7 +64,7 @@ struct tcp_acked {
 	uint32_t flight;         /* bytes on their way before */
 	uint32_t tsecr;          /* when timestamps */
 	bool timestamps;
-	bool advanced;  /* una moved */
+	uint32_t advance; /* una moved by so many */
 	bool duplicate; /* it says nothing new, and is one of those that count (RFC 5681 section 2) */
 };
 

@@ -51,9 +51,9 @@ start(struct bridging *bridging, struct text *error)
 {
 	const struct bridging_options *options = &bridging->options;
 	const struct conf *conf = options->conf;
-	const struct tls_pool_options pool = {.n_threads = conf->tls.threads,
+	const struct tls_pool_options pool = {.n_threads = conf->tls.handshake_threads,
 					      .n_workers = options->n_workers,
-					      .requests = conf->tls.queue,
+					      .requests = conf->tls.handshake_queue,
 					      .core = (int)conf->main_core,
 					      .nice = 5,
 					      .hooks = &bridging->hooks,
@@ -67,12 +67,13 @@ start(struct bridging *bridging, struct text *error)
 	if (bridging->view == NULL)
 		abort();
 	bridging->sessions = sessions_create(&(struct sessions_options){.decide = options->decide,
-									 .live = options->live,
-									 .peers = bridging->peers,
-									 .pool = bridging->pool,
-									 .packets = options->packets,
-									 .net = options->net,
-									 .n_workers = options->n_workers,
+									.live = options->live,
+									.peers = bridging->peers,
+									.pool = bridging->pool,
+									.packets = options->packets,
+									.net = options->net,
+									.n_workers = options->n_workers,
+									.handshake_ms = conf->tls.handshake_timeout_ms,
 									 .expiry_grace_s = conf->tls.expiry_grace_s});
 	decide_set_sessions(options->decide, bridging->sessions);
 	log_info("gateway", "ending connections from now on", LOG_U64("handshake_threads", pool.n_threads));

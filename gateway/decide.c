@@ -26,7 +26,7 @@ struct listener_view {
 
 struct decide_view {
 	struct snapshot *snapshot;
-	struct key_set *keys; /* atomic; NULL: none */
+	struct key_set *keys;            /* atomic; NULL: none */
 	struct listener_view *listeners; /* by listener.index */
 };
 
@@ -281,11 +281,12 @@ decide_endpoint(struct decide *decide, unsigned worker, uint8_t attempt, const u
 	choice->endpoint = balance_endpoint(backend, decide->live, worker, attempt, tried, random);
 	if (choice->endpoint == NULL)
 		return false;
-	choice->dial = (struct dial){.addr = choice->endpoint->addr,
-				     .port = choice->endpoint->port,
-				     .endpoint = choice->endpoint->live,
-				     .service = backend->live,
-				     .connect_timeout_ms = backend->connect_timeout_ms != 0 ? backend->connect_timeout_ms : 1};
+	choice->dial =
+		(struct dial){.addr = choice->endpoint->addr,
+			      .port = choice->endpoint->port,
+			      .endpoint = choice->endpoint->live,
+			      .service = backend->live,
+			      .connect_timeout_ms = backend->connect_timeout_ms != 0 ? backend->connect_timeout_ms : 1};
 	return true;
 }
 

@@ -53,8 +53,8 @@ void decide_view_free(struct decide_view *view);
 /* Main thread: the snapshot in force, or NULL. Good until the next decide_install. */
 const struct snapshot *decide_snapshot(const struct decide *decide);
 
-/* Puts other keys in force with the same snapshot. Returns those of before, for key_set_free once every worker has passed
- * a quiescent state. */
+/* Puts other keys in force with the same snapshot. Returns those of before, for key_set_free once every worker has
+ * passed a quiescent state. */
 struct key_set *decide_rekey(struct decide *decide, struct key_set *keys);
 
 /* Main thread, once a second: works out anew what listeners offer, from what was learned of the endpoints behind them.
@@ -66,8 +66,8 @@ struct key_set *decide_rekey(struct decide *decide, struct key_set *keys);
  */
 void decide_refresh_offers(struct decide *decide);
 
-/* What is in force, for a worker until its next quiescent state, and for the main thread until it replaces it. Both NULL
- * before the first decide_install. */
+/* What is in force, for a worker until its next quiescent state, and for the main thread until it replaces it. Both
+ * NULL before the first decide_install. */
 struct decide_now {
 	const struct snapshot *snapshot;
 	const struct key_set *keys;
@@ -88,7 +88,8 @@ bool decide_backend(const struct decide_now *now, const struct listener *listene
 bool decide_endpoint(struct decide *decide, unsigned worker, uint8_t attempt, const uint32_t tried[2], uint32_t random,
 		     struct decide_choice *choice);
 
-/* Who has what concerns bridges; the context of the hooks leads here. NULL: connections that TLS ends here are refused. */
+/* Who has what concerns bridges; the context of the hooks leads here. NULL: connections that TLS ends here are refused.
+ */
 void decide_set_sessions(struct decide *decide, struct sessions *sessions);
 struct sessions *decide_sessions(const struct decide *decide);
 

@@ -204,8 +204,7 @@ load_folder(struct loading *loading, const struct origin *origin, const char *fo
 	struct credential_stamp files;
 	enum credential_error error;
 	bool exposed = false;
-	struct credential *credential =
-		credential_file_load(NULL, folder, loading->now, &files, &exposed, &error);
+	struct credential *credential = credential_file_load(NULL, folder, loading->now, &files, &exposed, &error);
 
 	if (credential == NULL)
 		complain(loading, origin, "%s: %s (%s)", folder, credential_error_meaning(error),
@@ -241,7 +240,8 @@ find_issuer(struct loading *loading)
 	for (uint32_t i = 0; i < snapshot->n_identity_maps; i++) {
 		char path[4096];
 		struct stat status;
-		snprintf(path, sizeof(path), "%s/%s", spec->folder.bytes, snapshot->identity_maps[i].trust_domain.bytes);
+		snprintf(path, sizeof(path), "%s/%s", spec->folder.bytes,
+			 snapshot->identity_maps[i].trust_domain.bytes);
 		if (stat(path, &status) == 0 && S_ISDIR(status.st_mode))
 			owns[n++] = snapshot->identity_maps[i].trust_domain.bytes;
 	}
@@ -275,7 +275,8 @@ static struct credential *
 issue(struct loading *loading, const struct origin *origin, const char *spiffe_id)
 {
 	enum credential_error error;
-	struct credential *credential = issuer_get(loading->issuer->issuer, spiffe_id, strlen(spiffe_id), loading->now, &error);
+	struct credential *credential =
+		issuer_get(loading->issuer->issuer, spiffe_id, strlen(spiffe_id), loading->now, &error);
 
 	if (credential == NULL)
 		complain(loading, origin, "the embedded CA can't issue %s: %s (%s)", spiffe_id,
@@ -323,7 +324,8 @@ add_pki(struct loading *loading, const struct origin *origin, const char *name, 
 	if (error == CERT_NONE)
 		error = trust_add_pki(loading->set->trust, name, anchors, crls, revocation);
 	if (error != CERT_NONE)
-		complain(loading, origin, "the PKI %s: %s (%s)", name, cert_error_meaning(error), cert_error_text(error));
+		complain(loading, origin, "the PKI %s: %s (%s)", name, cert_error_meaning(error),
+			 cert_error_text(error));
 	bundle_drop(anchors);
 	crl_drop(crls);
 }
@@ -454,6 +456,7 @@ load_trust(struct loading *loading)
 	set->trust = trust_new(++loading->keyring->generation);
 	if (set->trust == NULL)
 		abort();
+	trust_set_local(set->trust, snapshot->trust_domain.bytes, snapshot->trust_domain.length);
 	trust_own_domain(loading);
 	for (uint32_t i = 0; i < snapshot->n_domains; i++)
 		trust_federated_domain(loading, &snapshot->domains[i]);
@@ -506,7 +509,8 @@ server_terms(struct loading *loading, const struct listener_tls *tls, const stru
 	struct tls_terms *terms = tls_terms_new(&source);
 	if (terms != NULL && tls_terms_check(terms, why, sizeof(why)))
 		return terms;
-	complain(loading, &tls->origin, "TLS can't be spoken with that certificate: %s", terms == NULL ? "too many" : why);
+	complain(loading, &tls->origin, "TLS can't be spoken with that certificate: %s",
+		 terms == NULL ? "too many" : why);
 	tls_terms_drop(terms);
 	return NULL;
 }
@@ -651,8 +655,7 @@ keyring_poll(struct keyring *keyring, const struct snapshot *snapshot)
 
 	struct key_set *set = keyring_load(keyring, snapshot, &message);
 	keyring->failing = set == NULL;
-	if (set == NULL &&
-	    (keyring->last_error.length == 0 || strcmp(message.bytes, keyring->last_error.bytes) != 0)) {
+	if (set == NULL && (keyring->last_error.length == 0 || strcmp(message.bytes, keyring->last_error.bytes) != 0)) {
 		log_error("gateway", "certificates or keys that changed can't be used; those of before stay in force",
 			  LOG_STR("detail", message.bytes));
 		text_free(&keyring->last_error);

@@ -6,7 +6,8 @@
  *                                    │            in force with its snapshot (decide_install), immutable
  *                                    └ trust ──▶ trust_slot: every thread's view follows it
  *
- *   once a second: keyring_poll ── files changed, or an SVID is half through its life ──▶ a new key_set for the same snapshot
+ *   once a second: keyring_poll ── files changed, or an SVID is half through its life ──▶ a new key_set for the same
+ * snapshot
  *
  * A file that is missing or wrong when a federation is loaded refuses it, as any other error in it does. One that goes
  * wrong later changes nothing: what was read last stays in force, and the log says so once.
@@ -33,7 +34,8 @@ struct keyring;
 /* How one server of a listener, or one way to endpoints, speaks TLS. */
 struct key_use {
 	struct tls_terms *terms;
-	struct peer_demand *demand; /* servers: of their clients; NULL: none. Of a way to endpoints: see key_set_demand */
+	struct peer_demand
+		*demand; /* servers: of their clients; NULL: none. Of a way to endpoints: see key_set_demand */
 };
 
 struct key_set {

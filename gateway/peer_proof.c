@@ -98,8 +98,8 @@ struct peer_demand *
 peer_demand_new(const struct peer_demand_source *source)
 {
 	struct peer_demand *demand = allocate(sizeof(*demand));
-	size_t texts = room_for(source->pki) + room_for(source->domain) + room_for(source->space) +
-		       room_for(source->account);
+	size_t texts =
+		room_for(source->pki) + room_for(source->domain) + room_for(source->space) + room_for(source->account);
 	unsigned n_owns = 0;
 
 	for (unsigned i = 0; i < source->n_names; i++)
@@ -238,7 +238,7 @@ has_name(const struct peer_identity *identity, const struct peer_demand *demand)
 }
 
 static enum cert_error
-verify_chain(struct trust_view *view, const struct peer_demand *demand, STACK_OF(X509) * chain,
+verify_chain(struct trust_view *view, const struct peer_demand *demand, STACK_OF(X509) *chain,
 	     const struct peer_bytes *staple, int64_t now, struct peer_identity **identity)
 {
 	enum cert_error error;
@@ -308,7 +308,7 @@ conclude(struct peer_proof *proof, struct peer_register *peers, struct peer_iden
 }
 
 static enum reason
-prove(struct proof_thread *thread, struct peer_proof *proof, STACK_OF(X509) * chain, const struct peer_bytes *staple,
+prove(struct proof_thread *thread, struct peer_proof *proof, STACK_OF(X509) *chain, const struct peer_bytes *staple,
       int64_t now)
 {
 	struct peer_identity *identity = NULL;
@@ -362,7 +362,7 @@ generation(void *opaque)
 }
 
 static enum reason
-verify(void *opaque, struct tls_session *session, STACK_OF(X509) * chain, int64_t now)
+verify(void *opaque, struct tls_session *session, STACK_OF(X509) *chain, int64_t now)
 {
 	const unsigned char *staple = NULL;
 	long length = session->ssl == NULL ? 0 : SSL_get_tlsext_status_ocsp_resp(session->ssl, &staple);

@@ -145,7 +145,8 @@ judge(struct trust_view *view, const struct peer_record *record, const struct pe
 /* The records of a bucket are held while they are judged, one at a time: a verification may take long, and handshake
  * threads mustn't wait for it. */
 static unsigned
-check_bucket(struct peer_register *peers, unsigned i, struct trust_view *view, const struct peer_book *book, int64_t now)
+check_bucket(struct peer_register *peers, unsigned i, struct trust_view *view, const struct peer_book *book,
+	     int64_t now)
 {
 	unsigned fell = 0;
 	struct peer_record *record, *held = NULL;

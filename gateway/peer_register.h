@@ -6,8 +6,8 @@
  *   handshake thread: peer_register_enter ─▶ record ◀─ peer_register_check: main thread, when the trust has changed
  *   worker, once a second for each of its sessions: record->verdict
  *
- * So a chain is verified again once, however many connections it has, and never on a worker. Entering and leaving take a
- * mutex for a hash look-up; reading a verdict takes nothing.
+ * So a chain is verified again once, however many connections it has, and never on a worker. Entering and leaving take
+ * a mutex for a hash look-up; reading a verdict takes nothing.
  */
 #ifndef POSTERN_GATEWAY_PEER_REGISTER_H
 #define POSTERN_GATEWAY_PEER_REGISTER_H
@@ -19,7 +19,7 @@
 
 struct peer_record {
 	struct peer_record *next;
-	uint32_t refs; /* under the register's mutex */
+	uint32_t refs;                  /* under the register's mutex */
 	struct peer_identity *identity; /* as it was verified, a reference */
 	struct peer_demand *demand;     /* that it satisfied, a reference */
 	struct spiffe_id mapped;        /* the ID that the map gave, of the block behind; length 0: none */

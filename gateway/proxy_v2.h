@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The PROXY protocol's binary header, version 2 (haproxy.org, proxy-protocol.txt section 2.2), as an endpoint gets it that
- * asked for it: who the client is by address, and in TLV 0xD0, as ztunnel has it, who it has proved to be.
+ * The PROXY protocol's binary header, version 2 (haproxy.org, proxy-protocol.txt section 2.2), as an endpoint gets it
+ * that asked for it: who the client is by address, and in TLV 0xD0, as ztunnel has it, who it has proved to be.
  *
  * Only written, never read: what a client says of itself decides nothing here.
  */

@@ -24,8 +24,7 @@ allocate(size_t n, size_t size)
 struct sessions *
 sessions_create(const struct sessions_options *options)
 {
-	struct sessions *sessions =
-		allocate(1, sizeof(*sessions) + options->n_workers * sizeof(struct session_worker));
+	struct sessions *sessions = allocate(1, sizeof(*sessions) + options->n_workers * sizeof(struct session_worker));
 
 	sessions->options = *options;
 	sessions->refused = allocate(LIVE_SLOTS_MAX, 1);
@@ -140,8 +139,7 @@ step(struct session *session, unsigned index, bool first)
 		leg->tls.bio.in_ended = true;
 		news = true;
 	}
-	if ((news || first) &&
-	    !tls_pool_submit(home->sessions->options.pool, home->worker->id, &leg->tls, &home->io))
+	if ((news || first) && !tls_pool_submit(home->sessions->options.pool, home->worker->id, &leg->tls, &home->io))
 		session_fail(session, index, REASON_TLS_SHED);
 }
 
@@ -309,7 +307,8 @@ offered(const struct session *session, const char *protocol)
 	       memcmp(session->protocols.bytes + 1, protocol, length) == 0;
 }
 
-/* The endpoint doesn't speak what the client was promised: the next client of the service is promised something else. */
+/* The endpoint doesn't speak what the client was promised: the next client of the service is promised something else.
+ */
 static void
 note_refusal(struct session *session)
 {
@@ -427,9 +426,10 @@ choose_protocols(struct session *session, const struct snapshot *snapshot, const
 {
 	const struct route *route = listener_route(snapshot, listener, session->sni, session->sni_length);
 	const struct backend *backend = route == NULL || route->n_backends == 0 ? NULL : route->backends[0].backend;
-	uint8_t refused = backend == NULL ? 0
-					  : __atomic_load_n(&session->home->sessions->refused[backend->live % LIVE_SLOTS_MAX],
-							    __ATOMIC_RELAXED);
+	uint8_t refused = backend == NULL
+				  ? 0
+				  : __atomic_load_n(&session->home->sessions->refused[backend->live % LIVE_SLOTS_MAX],
+						    __ATOMIC_RELAXED);
 	struct session_protocols *protocols = &session->protocols;
 
 	for (unsigned i = 0; i < hello->n_alpn; i++) {
@@ -467,7 +467,7 @@ open_client(struct session *session, const struct decide_now *now, const struct 
 	leg->speaks_tls = true;
 	leg->proof.demand = peer_demand_take(use->demand);
 	tls_session_open(&leg->tls, use->terms, &ask, &leg->proof);
-	bridge_alarm(home->worker, session->bridge, SESSION_HANDSHAKE_MS);
+	bridge_alarm(home->worker, session->bridge, home->sessions->options.handshake_ms);
 	step(session, LEG_CLIENT, true);
 	return REASON_NONE;
 }
@@ -518,7 +518,7 @@ hook_opened(void *context, struct worker *worker, struct bridge *bridge, enum re
 	if (listener->mode != LISTENER_TERMINATE) {
 		set_state(session, SESSION_DIALLING);
 		place_client(session, &now);
-		bridge_alarm(worker, bridge, SESSION_HANDSHAKE_MS);
+		bridge_alarm(worker, bridge, home->sessions->options.handshake_ms);
 		dial(session, REASON_NONE);
 	}
 	return true;

@@ -19,8 +19,8 @@
  * credential that the DestinationRule names. Whom we expect to answer: keyring.h.
  *
  * ALPN. A server must choose before the client has proved anything, and so before an endpoint is asked. What is chosen
- * is the first of the client's protocols that the service's port admits (GRPC and HTTP2: h2; HTTP: http/1.1; else all of
- * them) and that no endpoint of the service was seen to refuse; the endpoint is then offered that one and no other.
+ * is the first of the client's protocols that the service's port admits (GRPC and HTTP2: h2; HTTP: http/1.1; else all
+ * of them) and that no endpoint of the service was seen to refuse; the endpoint is then offered that one and no other.
  *
  * Life after the handshake. Once a second each worker looks at some of its sessions: a peer that fell out of trust
  * (peer_register.h), whose certificate has expired and is past the grace period, or that policies no longer admit loses
@@ -41,7 +41,6 @@
 #include "gateway/tls_pool.h"
 
 enum {
-	SESSION_HANDSHAKE_MS = 10000, /* from the ClientHello until both sides are joined */
 	SESSION_SWEEP_MS = 1000       /* within which each session is looked at again */
 };
 
@@ -55,6 +54,7 @@ struct sessions_options {
 	struct rte_mempool *packets;
 	const struct net *net; /* names of ports, for identities by place */
 	unsigned n_workers;
+	uint32_t handshake_ms;   /* from the ClientHello until both sides are joined */
 	uint32_t expiry_grace_s; /* how long an expired certificate's connections may go on */
 };
 
@@ -67,7 +67,7 @@ void sessions_hooks(struct dataplane_hooks *hooks);
 
 /* Any thread; relaxed. */
 struct sessions_stats {
-	uint32_t now[4]; /* in CLIENT, DIALLING, ENDPOINT, JOINED */
+	uint32_t now[4];                                    /* in CLIENT, DIALLING, ENDPOINT, JOINED */
 	uint64_t joined, distrusted, expired, unauthorized; /* so far; the last three: ended after they were joined */
 };
 void sessions_stats(const struct sessions *sessions, struct sessions_stats *stats);

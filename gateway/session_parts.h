@@ -30,11 +30,11 @@ struct session {
 	struct bridge *bridge; /* NULL: the connection is gone, and one of the legs still away */
 	struct session_leg leg[LEG_COUNT];
 	enum session_state state;
-	bool ending;          /* the bridge is told to end: nothing more is done */
-	uint8_t attempts;     /* endpoints tried */
-	uint32_t tried[2];    /* that failed, most recent first */
-	uint32_t place;       /* in the worker's list */
-	uint64_t federation;  /* generation of the snapshot that authorized it */
+	bool ending;           /* the bridge is told to end: nothing more is done */
+	uint8_t attempts;      /* endpoints tried */
+	uint32_t tried[2];     /* that failed, most recent first */
+	uint32_t place;        /* in the worker's list */
+	uint64_t federation;   /* generation of the snapshot that authorized it */
 	uint32_t network_rule; /* LISTENER_PLAIN: index of the rule that said who it is */
 	struct bridge_ends ends;
 	struct session_protocols protocols; /* that the client is offered; then the one for the endpoint */
@@ -54,8 +54,8 @@ struct session_worker {
 	struct tls_io io;
 	struct session **list;
 	uint32_t n, capacity;
-	uint32_t hand;        /* the next one to look at */
-	uint64_t sweep_ms;    /* when the round began */
+	uint32_t hand;     /* the next one to look at */
+	uint64_t sweep_ms; /* when the round began */
 	struct sessions_stats stats;
 };
 
@@ -74,7 +74,8 @@ void session_fail(struct session *session, unsigned leg, enum reason reason);
 void session_relay(struct session *session, unsigned from);
 
 /* Authorizes the session by what is in force: REASON_NONE, or why not. */
-enum reason session_authorize(const struct session *session, const struct decide_now *now, const struct service *service);
+enum reason session_authorize(const struct session *session, const struct decide_now *now,
+			      const struct service *service);
 
 /* Looks at some sessions again. Returns how many it ended. */
 unsigned session_watch(struct session_worker *home);

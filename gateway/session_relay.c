@@ -2,7 +2,8 @@
 /*
  * Bytes between the two legs of a joined session.
  *
- *   TCP received ─▶ bio.in ─▶ decrypt ─▶ encrypt ─▶ bio.out ─▶ TCP sending         (either step is left out in plaintext)
+ *   TCP received ─▶ bio.in ─▶ decrypt ─▶ encrypt ─▶ bio.out ─▶ TCP sending         (either step is left out in
+ * plaintext)
  *
  * Back-pressure: nothing is decrypted for a leg whose sending side has no room, and nothing is taken from TCP while
  * bio.in has a record's worth of bytes, so the peer's window closes. What was taken and couldn't be encrypted for
@@ -15,7 +16,8 @@
 #include "gateway/session_parts.h"
 
 enum {
-	FEED = TLS_RECORD_MAX + 512, /* bytes in bio.in from which on no more are taken: a record and what is around it */
+	FEED = TLS_RECORD_MAX +
+	       512, /* bytes in bio.in from which on no more are taken: a record and what is around it */
 	RETRY_MS = 10
 };
 

@@ -35,8 +35,9 @@ tls_engine_new(const struct tls_hooks *hooks, const uint8_t seed[TLS_TICKET_SEED
 		return NULL;
 	engine->hooks = hooks;
 	engine->now = now;
-	engine->libctx = OSSL_LIB_CTX_new();
 	engine->arrived = ring_new();
+	if (tls_library_open(&engine->library))
+		engine->libctx = engine->library.libctx;
 	engine->sha256 = engine->libctx == NULL ? NULL : EVP_MD_fetch(engine->libctx, "SHA256", NULL);
 	if (engine->sha256 == NULL || engine->arrived == NULL ||
 	    !tls_ticket_keys_open(&engine->tickets, engine->libctx, seed, now)) {
@@ -76,7 +77,7 @@ tls_engine_free(struct tls_engine *engine)
 	if (engine->thread != NULL && engine->hooks->thread_close != NULL)
 		engine->hooks->thread_close(engine->thread);
 	EVP_MD_free(engine->sha256);
-	OSSL_LIB_CTX_free(engine->libctx);
+	tls_library_close(&engine->library);
 	free(engine->arrived);
 	free(engine);
 }

@@ -19,6 +19,7 @@
 
 #include "dataplane/reason.h"
 #include "gateway/tls_context.h"
+#include "gateway/tls_library.h"
 #include "gateway/tls_resume.h"
 #include "gateway/tls_terms.h"
 #include "gateway/tls_ticket.h"
@@ -56,7 +57,8 @@ struct tls_engine_stats {
 };
 
 struct tls_engine {
-	OSSL_LIB_CTX *libctx;
+	struct tls_library library;
+	OSSL_LIB_CTX *libctx; /* of library */
 	EVP_MD *sha256;
 	const struct tls_hooks *hooks;
 	void *thread;

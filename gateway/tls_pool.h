@@ -28,12 +28,13 @@
 
 #include "gateway/tls_engine.h"
 #include "gateway/tls_session.h"
+#include "platform/conf.h"
 
 struct tls_pool;
 struct rte_mempool;
 struct text;
 
-enum { TLS_THREADS_MAX = 8, TLS_POOL_WORKERS_MAX = 16 };
+enum { TLS_THREADS_MAX = CONF_HANDSHAKE_THREADS_MAX, TLS_POOL_WORKERS_MAX = CONF_WORKERS_MAX };
 
 struct tls_pool_options {
 	unsigned n_threads; /* 1..TLS_THREADS_MAX */

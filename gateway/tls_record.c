@@ -150,12 +150,26 @@ tls_session_write(struct tls_session *session, struct tls_io *io, struct mbuf_qu
 	return TLS_DONE;
 }
 
+/* Decrypts into scratch until it is full or there is nothing more: a peer's small records become few large ones.
+ * Returns how many bytes. */
+static size_t
+read_to_scratch(struct tls_session *session, struct tls_io *io, enum tls_progress *progress)
+{
+	size_t total = 0, got;
+
+	do {
+		*progress = read_some(session, io->scratch + total, sizeof(io->scratch) - total, &got);
+		total += got;
+	} while (*progress == TLS_DONE && total < sizeof(io->scratch) && !nothing_to_read(session));
+	io->bytes_read += total;
+	return total;
+}
+
 enum tls_progress
 tls_session_relay(struct tls_session *from, struct tls_session *to, struct tls_io *io, uint32_t limit)
 {
 	enum tls_progress progress = TLS_DONE;
 	uint32_t passed = 0;
-	size_t got;
 
 	if (from->read_closed)
 		return TLS_CLOSED;
@@ -173,14 +187,14 @@ tls_session_relay(struct tls_session *from, struct tls_session *to, struct tls_i
 			progress = TLS_WANT_ROOM;
 			break;
 		}
-		progress = read_some(from, io->scratch, sizeof(io->scratch), &got);
-		io->bytes_read += got;
+		size_t got = read_to_scratch(from, io, &progress);
 		passed += (uint32_t)got;
 		if (got == 0)
 			continue;
-		enum tls_progress written = write_some(to, io->scratch, got);
-		io->bytes_written += written == TLS_DONE ? got : 0;
-		progress = written == TLS_DONE ? progress : TLS_FAILED;
+		if (write_some(to, io->scratch, got) != TLS_DONE)
+			progress = TLS_FAILED;
+		else
+			io->bytes_written += got;
 	}
 	tls_bio_reclaim(&to->bio);
 	return progress;

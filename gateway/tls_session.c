@@ -28,7 +28,8 @@ tls_session_close(struct tls_session *session)
 	*session = (struct tls_session){.thread = TLS_NO_THREAD};
 }
 
-/* Sessions may be resumed where this is the same: on the same terms, by the same policy, under the same server's name. */
+/* Sessions may be resumed where this is the same: on the same terms, by the same policy, under the same server's name.
+ */
 static bool
 resume_key(const struct tls_engine *engine, const struct tls_session *session, uint8_t key[TLS_DIGEST])
 {
@@ -124,8 +125,8 @@ establish(struct tls_session *session, struct tls_engine *engine)
 	return TLS_DONE;
 }
 
-enum tls_progress
-tls_session_handshake(struct tls_session *session, struct tls_engine *engine)
+static enum tls_progress
+handshake(struct tls_session *session, struct tls_engine *engine)
 {
 	ERR_clear_error();
 	if (session->ssl == NULL && !set_up(session, engine)) {
@@ -150,6 +151,18 @@ tls_session_handshake(struct tls_session *session, struct tls_engine *engine)
 	else if (reason == REASON_TLS_RECORD_TRUNCATED)
 		reason = REASON_TLS_HANDSHAKE_CLOSED;
 	return fail(session, engine, reason);
+}
+
+enum tls_progress
+tls_session_handshake(struct tls_session *session, struct tls_engine *engine)
+{
+	/* Where OpenSSL asks for no context, as when it reads a ticket, it takes the thread's default one: by itself
+	 * the process's, which all threads share, and which has the long lists (tls_library.h). */
+	OSSL_LIB_CTX *before = OSSL_LIB_CTX_set0_default(engine->libctx);
+	enum tls_progress progress = handshake(session, engine);
+
+	OSSL_LIB_CTX_set0_default(before);
+	return progress;
 }
 
 const char *

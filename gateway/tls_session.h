@@ -69,8 +69,8 @@ struct tls_ask {
 	 * ignores what is offered. A client offers them. */
 	const uint8_t *alpn;
 	uint16_t alpn_length;
-	/* A client: what else must be the same for a session to be resumed, besides terms and name: whom it expects. NULL:
-	 * nothing. */
+	/* A client: what else must be the same for a session to be resumed, besides terms and name: whom it expects.
+	 * NULL: nothing. */
 	const char *policy;
 };
 

@@ -22,8 +22,8 @@
 
 enum {
 	HANDSHAKES = 600,
-	BULK_BYTES = 1 << 20, /* at a time */
-	BULK_ROUNDS = 200,
+	BULK_BYTES = 1 << 17, /* at a time, as a window is */
+	BULK_ROUNDS = 2000,
 	SHARING_ROUNDS = 20,
 	TRIPS = 3000
 };
@@ -333,7 +333,7 @@ report_sharing(void)
 		if (how != 0)
 			kit_check(pthread_create(&thread, NULL, busy_run, &busy) == 0, "thread");
 		getrusage(RUSAGE_THREAD, &before);
-		ns[how] += measure_bulk(&line, &io, 1400, true, 20) / SHARING_ROUNDS;
+		ns[how] += measure_bulk(&line, &io, 1400, true, 160) / SHARING_ROUNDS;
 		getrusage(RUSAGE_THREAD, &after);
 		waits[how] += after.ru_nvcsw - before.ru_nvcsw;
 		atomic_store(&busy.stop, true);

@@ -96,8 +96,9 @@ static const struct conf_rule flow_rules[] = {
 };
 
 static const struct conf_rule tls_rules[] = {
-	{"threads", KIND_U32, CONF(tls.threads), 1, 8, 1, NULL},
-	{"queue", KIND_POWER, CONF(tls.queue), 4, 32768, 1024, NULL},
+	{"handshake_threads", KIND_U16, CONF(tls.handshake_threads), 1, CONF_HANDSHAKE_THREADS_MAX, 1, NULL},
+	{"handshake_queue", KIND_POWER, CONF(tls.handshake_queue), 16, 16384, 512, NULL},
+	{"handshake_timeout_ms", KIND_U32, CONF(tls.handshake_timeout_ms), 100, 60000, 10000, NULL},
 	{"expiry_grace_s", KIND_U32, CONF(tls.expiry_grace_s), 0, 604800, 300, NULL},
 	{0},
 };

@@ -20,6 +20,7 @@ enum {
 	CONF_ADDRESSES_MAX = 32, /* over all ports */
 	CONF_ROUTES_MAX = 256,
 	CONF_WORKERS_MAX = 16,
+	CONF_HANDSHAKE_THREADS_MAX = 8,
 	CONF_CORE_MAX = 1023,  /* highest number of a core: CPU_SETSIZE - 1 */
 	CONF_NAME_MAX = 32,    /* bytes of a port's or device's name, the NUL included */
 	CONF_TAP_NAME_MAX = 13 /* bytes of a tap port's name, the NUL included: with "pt-" it fits Linux's IFNAMSIZ */
@@ -93,9 +94,13 @@ struct conf {
 	} flow;
 
 	struct {
-		uint32_t threads; /* for handshakes, on main_core; 1..8; default 1 */
-		uint16_t queue;   /* handshakes of each worker that may wait at each, a power of two, 4..32768; default 1024 */
-		uint32_t expiry_grace_s; /* connections of an expired certificate go on so long, 0..604800; default 300 */
+		uint16_t handshake_threads; /* on main_core, 1..CONF_HANDSHAKE_THREADS_MAX; default 1 */
+		/* Handshakes of each worker that may wait at each thread: a power of two, 16..16384; default 512 */
+		uint16_t handshake_queue;
+		/* From the ClientHello until both sides of a bridge are joined, 100..60000; default 10000 */
+		uint32_t handshake_timeout_ms;
+		/* Connections of an expired certificate go on for so long, 0..604800; default 300 */
+		uint32_t expiry_grace_s;
 	} tls;
 
 	char *state_directory; /* absolute; flow records live here; default /run/postern */

@@ -18,7 +18,7 @@
 #     ca.crt, ca.key, bundle.pem, bundle.jwks
 #     client, server, gateway       spiffe://DOMAIN/client …; server has DNS:server.DOMAIN too
 #     server-p384, server-ed25519, server-rsa2048
-#     expired, two-uris, no-uri, is-ca, root-path     SVIDs that break a rule; foreign: for spiffe://OTHER/client
+#     expired, two-uris, no-uri, is-ca, root-path     SVIDs that break a rule; foreign: for OTHER's client
 #
 #   pki_make DIR          makes all of it in DIR, which $PKI then is
 #   pki_leaf OUT CA KEY-TYPE DAYS EXTENSIONS…    one more: CA is the folder of a CA, EXTENSIONS lines of openssl's
@@ -164,7 +164,7 @@ pki_domain() {
 	pki_leaf "$dir/expired" "$dir" p256 -1 "$id/client" &&
 		pki_leaf "$dir/two-uris" "$dir" p256 7 "$id/client,URI:spiffe://$domain/other" &&
 		pki_leaf "$dir/no-uri" "$dir" p256 7 "subjectAltName=critical,DNS:client.$domain" &&
-		pki_leaf "$dir/root-path" "$dir" p256 7 "$id" &&
+		pki_leaf "$dir/root-path" "$dir" p256 7 "subjectAltName=critical,URI:spiffe://$domain" &&
 		pki_leaf "$dir/foreign" "$dir" p256 7 "subjectAltName=critical,URI:spiffe://$other/client" || return 1
 	# A CA's certificate that is used as a workload's.
 	pki_ca_leaf "$dir/is-ca" "$dir" "$id/client" || return 1

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The SPIFFE ID parser as a filter, for tests/oracle/go/main.go: a line of hexadecimal digits in, the name of the verdict
- * out, and behind "none" the trust domain's length.
+ * The SPIFFE ID parser as a filter, for tests/oracle/go/main.go: a line of hexadecimal digits in, the name of the
+ * verdict out, and behind "none" the trust domain's length.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -458,7 +458,7 @@ note_turned_away(struct connection *connection, const struct segment *rst)
 	/* Not one to the connection that had the port before. */
 	bool obeys = client->state == PEER_SYN_SENT
 			     ? rst->ack - (client->traits.isn + 1) <= client->traits.length /* data may have come with it */
-			     : offset_of(rst->seq, client->irs, client->expected) == client->expected;
+			     : audit_offset_of(rst->seq, client->irs, client->expected) == client->expected;
 
 	if (connection->spliced || !world.operated || !obeys)
 		return;

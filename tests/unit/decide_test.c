@@ -145,7 +145,7 @@ world_init(struct world *world)
 	decide_hooks(world->decide, &world->hooks);
 	struct snapshot *snapshot = load(world->live);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(snapshot);
-	CU_ASSERT_PTR_NULL(decide_install(world->decide, snapshot));
+	CU_ASSERT_PTR_NULL(decide_install(world->decide, snapshot, NULL));
 	live_commit(world->live, snapshot);
 }
 
@@ -438,7 +438,7 @@ test_install(void)
 	learn(&world, 8443, NULL, (struct tcp_profile){.mss = 1220, .sack = true, .timestamps = true});
 	struct snapshot *snapshot = load(world.live);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(snapshot);
-	struct decide_view *old = decide_install(world.decide, snapshot);
+	struct decide_view *old = decide_install(world.decide, snapshot, NULL);
 	CU_ASSERT_PTR_NOT_NULL(old);
 	decide_view_free(old);
 	live_commit(world.live, snapshot);

@@ -62,8 +62,9 @@ struct test_spec {
 	const char *key_usage;      /* OpenSSL's configuration syntax; NULL: usual; "" for none */
 	const char *extended_usage; /* the same */
 	const char *name_constraints;
-	const struct test_san *excluded_raw; /* a name constraint, counted */
-	const char *must_staple;             /* "status_request" */
+	const struct test_san *constraint_raw; /* a name constraint, counted: excluded, or permitted */
+	bool permitted;
+	const char *must_staple; /* "status_request" */
 	bool no_key_ids, unknown_critical, version_1;
 	int64_t from, until; /* seconds from TEST_NOW; both 0: usual */
 	const EVP_MD *hash;  /* NULL: SHA-256, or none for Ed25519 */
@@ -136,15 +137,16 @@ test_add_sans(X509 *cert, const struct test_spec *spec)
 }
 
 static inline void
-test_add_excluded(X509 *cert, const struct test_san *san)
+test_add_constraint(X509 *cert, const struct test_san *san, bool permitted)
 {
 	NAME_CONSTRAINTS *constraints = NAME_CONSTRAINTS_new();
 	GENERAL_SUBTREE *subtree = GENERAL_SUBTREE_new();
+	STACK_OF(GENERAL_SUBTREE) *subtrees = sk_GENERAL_SUBTREE_new_null();
 
 	GENERAL_NAME_free(subtree->base);
 	subtree->base = test_general_name(san);
-	constraints->excludedSubtrees = sk_GENERAL_SUBTREE_new_null();
-	sk_GENERAL_SUBTREE_push(constraints->excludedSubtrees, subtree);
+	sk_GENERAL_SUBTREE_push(subtrees, subtree);
+	*(permitted ? &constraints->permittedSubtrees : &constraints->excludedSubtrees) = subtrees;
 	TEST_NEED(X509_add1_ext_i2d(cert, NID_name_constraints, constraints, 1, 0) == 1);
 	NAME_CONSTRAINTS_free(constraints);
 }
@@ -171,8 +173,8 @@ test_add_extensions(X509 *cert, X509 *issuer, const struct test_spec *spec)
 						   : "serverAuth,clientAuth");
 	test_add_conf(cert, issuer, NID_name_constraints, spec->name_constraints);
 	test_add_conf(cert, issuer, NID_tlsfeature, spec->must_staple);
-	if (spec->excluded_raw != NULL)
-		test_add_excluded(cert, spec->excluded_raw);
+	if (spec->constraint_raw != NULL)
+		test_add_constraint(cert, spec->constraint_raw, spec->permitted);
 	if (!spec->no_key_ids) {
 		test_add_conf(cert, issuer, NID_subject_key_identifier, "hash");
 		if (spec->issuer != NULL && X509_get0_subject_key_id(issuer) != NULL)

@@ -74,7 +74,7 @@ kit_start(void)
 	if (kit_pool != NULL)
 		return;
 	kit_check(rig_start_eal(128), "EAL");
-	kit_pool = rte_pktmbuf_pool_create("tls", KIT_PACKETS, 64, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+	kit_pool = rte_pktmbuf_pool_create("tls", KIT_PACKETS, 256, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
 	kit_check(kit_pool != NULL, "pool");
 	kit_io.pool = kit_pool;
 }

@@ -4,6 +4,7 @@
 
 #include <openssl/param_build.h>
 
+#include "certs/cert_rules.h"
 #include "tests/unit/test_jwks.h"
 #include "tests/unit/unit.h"
 
@@ -319,6 +320,7 @@ test_l14_explicit_curve(void)
 	CU_ASSERT_EQUAL_FATAL(verify_parse(NULL, &(struct peer_bytes){(char *)der, (uint32_t)length}, 1, &chain),
 			      CERT_NONE);
 	struct peer_identity *identity;
+	CU_ASSERT_EQUAL(cert_rules_key(sk_X509_value(chain, 0)), CERT_KEY_TYPE);
 	expect("L14 explicit curve", verify_spiffe(view, chain, PEER_CLIENT, TEST_NOW, &identity), CERT_KEY_TYPE);
 	sk_X509_pop_free(chain, X509_free);
 	OPENSSL_free(der);
@@ -425,6 +427,36 @@ test_l15_chains(void)
 		test_free(&cas[i]);
 }
 
+/* Large certificates: by names that nobody needs. */
+static void
+test_l15_large(void)
+{
+	static char name[20000];
+	struct test_ca cas[4] = {root_a};
+	struct test_san san = {TEST_DNS, name, 0};
+
+	memset(name, 'x', sizeof(name) - 1);
+	for (unsigned i = 1; i < 4; i++)
+		cas[i] = test_make(&(struct test_spec){
+			.cn = "large", .issuer = &cas[i - 1], .constraints = TEST_CA, .sans = {san}});
+	struct test_ca leaf = test_make(&(struct test_spec){.issuer = &cas[3], .sans = {{TEST_URI, ID_A, 0}, san}});
+	struct test_ca alone = test_make(&(struct test_spec){.issuer = &root_a, .sans = {{TEST_URI, ID_A, 0}, san}});
+	struct test_ca large =
+		test_make(&(struct test_spec){.issuer = &root_a, .sans = {{TEST_URI, ID_A, 0}, san, san}});
+
+	expect("L15 a large leaf", verify(view, TEST_CHAIN(alone.cert), PEER_CLIENT, TEST_NOW, ID_A), CERT_NONE);
+	expect("L15 too large a leaf", verify(view, TEST_CHAIN(large.cert), PEER_CLIENT, TEST_NOW, ID_A),
+	       CERT_CERT_LARGE);
+	expect("L15 too large together",
+	       verify(view, TEST_CHAIN(leaf.cert, cas[3].cert, cas[2].cert, cas[1].cert), PEER_CLIENT, TEST_NOW, ID_A),
+	       CERT_CHAIN_LARGE);
+	for (unsigned i = 1; i < 4; i++)
+		test_free(&cas[i]);
+	test_free(&leaf);
+	test_free(&alone);
+	test_free(&large);
+}
+
 static void
 test_l16_authorities(void)
 {
@@ -488,6 +520,7 @@ test_l17_name_constraints(void)
 {
 	static const struct test_san NUL_DNS = {TEST_DNS, COUNTED("evil.example\0.a.example")};
 	static const struct test_san NUL_URI = {TEST_URI, COUNTED("evil.example\0.a.example")};
+	static const struct test_san NUL_PERMITTED = {TEST_URI, COUNTED("evil.example\0.a.example")};
 	static const struct {
 		const char *code, *constraints;
 		const struct test_san *raw;
@@ -521,6 +554,7 @@ test_l17_name_constraints(void)
 		{"L17 not critical counts too", "permitted;URI:b.example", NULL, {0}, CERT_NAME_CONSTRAINTS},
 		{"L17 a NUL in a DNS constraint", NULL, &NUL_DNS, {0}, CERT_NAME_CONSTRAINT_NUL},
 		{"L17 a NUL in a URI constraint", NULL, &NUL_URI, {0}, CERT_NAME_CONSTRAINT_NUL},
+		{"L17 a NUL in what is permitted", NULL, &NUL_PERMITTED, {0}, CERT_NAME_CONSTRAINT_NUL},
 		{"L17 a NUL in the name",
 		 "critical,permitted;DNS:a.example",
 		 NULL,
@@ -533,7 +567,8 @@ test_l17_name_constraints(void)
 								      .issuer = &root_a,
 								      .constraints = TEST_CA,
 								      .name_constraints = CASES[i].constraints,
-								      .excluded_raw = CASES[i].raw});
+								      .constraint_raw = CASES[i].raw,
+								      .permitted = CASES[i].raw == &NUL_PERMITTED});
 		struct test_ca leaf = test_make(
 			&(struct test_spec){.issuer = &middle, .sans = {{TEST_URI, ID_A, 0}, CASES[i].second}});
 		expect(CASES[i].code, verify(view, TEST_CHAIN(leaf.cert, middle.cert), PEER_CLIENT, TEST_NOW, ID_A),
@@ -544,7 +579,7 @@ test_l17_name_constraints(void)
 
 	/* The same in a root, which no peer sends. */
 	struct test_ca root =
-		test_make(&(struct test_spec){.cn = "root", .constraints = TEST_CA, .excluded_raw = &NUL_DNS});
+		test_make(&(struct test_spec){.cn = "root", .constraints = TEST_CA, .constraint_raw = &NUL_DNS});
 	struct test_ca leaf = test_leaf(&root, TEST_URI, ID_A);
 	struct trust *own = trust_new(5);
 	struct trust_view *own_view = trust_view_new(NULL);
@@ -614,6 +649,7 @@ test_l18_lengths(void)
 		CU_ASSERT_EQUAL(parse(der, n), CERT_DER_LENGTH);
 
 	/* The same number in a longer form: BER, not DER. */
+	expect("L18 not minimal, short", parse((const unsigned char *)"\x30\x81\x03\x02\x01\x01", 6), CERT_DER_LENGTH);
 	memcpy(copy, "\x30\x83\x00", 3);
 	memcpy(copy + 3, der + 2, length - 2);
 	expect("L18 not minimal", parse(copy, length + 1), CERT_DER_LENGTH);
@@ -759,6 +795,7 @@ main(void)
 		{"L14: a curve spelled out", test_l14_explicit_curve},
 		{"L14: signatures", test_l14_signatures},
 		{"L15: chains", test_l15_chains},
+		{"L15: large ones", test_l15_large},
 		{"L16: authorities between", test_l16_authorities},
 		{"L17: name constraints", test_l17_name_constraints},
 		{"L18: lengths", test_l18_lengths},

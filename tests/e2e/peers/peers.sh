@@ -175,17 +175,19 @@ get_python() {
 	in_ns "$ns" python3 "$PEERS/peer.py" get --credential "$credential" --ca "$ca" "${names[@]}" "$@" "$address" "$port" "$path"
 }
 
-# s_client checks a host name; a SPIFFE ID it can't, so a connection before the one that asks shows the certificate.
+# s_client checks a host name; a SPIFFE ID it can't, so where there was an answer, one more connection shows the certificate.
 get_openssl() {
-	local ns=$1 credential=$2 ca=$3 sni=$4 address=$5 port=$6 path=$7 names=(-servername "$4" -verify_hostname "$4") seen options
+	local ns=$1 credential=$2 ca=$3 sni=$4 address=$5 port=$6 path=$7 names=(-servername "$4" -verify_hostname "$4") seen options answer
 	shift 7
 	[[ $address != *:* ]] || address="[$address]"
 	[[ $sni != spiffe://* ]] || names=()
 	options=(-connect "$address:$port" -CAfile "$ca" -cert "$credential/tls.crt" -cert_chain "$credential/tls.crt"
 		-key "$credential/tls.key" -verify_return_error "${names[@]}" "$@")
-	if [[ $sni == spiffe://* ]]; then
+	answer=$(printf 'GET %s HTTP/1.0\r\n\r\n' "$path" | in_ns "$ns" timeout 60 openssl s_client -quiet "${options[@]}" |
+		sed '1,/^\r*$/d') || return 1
+	if [[ $sni == spiffe://* ]] && [ -n "$answer" ]; then
 		seen=$(in_ns "$ns" timeout 60 openssl s_client "${options[@]}" </dev/null 2>/dev/null | pem_identity)
 		[ "$seen" = "$sni" ] || { echo "get_openssl: the server is $seen" >&2; return 1; }
 	fi
-	printf 'GET %s HTTP/1.0\r\n\r\n' "$path" | in_ns "$ns" timeout 60 openssl s_client -quiet "${options[@]}" | sed '1,/^\r*$/d'
+	printf '%s\n' "$answer"
 }

@@ -97,6 +97,29 @@ peers_embedded() {
 	done
 }
 
+# A CA whose key is in a TPM, here one of software: an OpenSSL provider opens it by its URI.
+peers_tpm() {
+	local dir=$TOPOLOGY_DIR/tpm tcti=swtpm:host=127.0.0.1,port=2321
+	mkdir -p "$dir/state" "$dir/svid"
+	start_bg b "$dir/log" swtpm socket --tpm2 --tpmstate "dir=$dir/state" --ctrl type=tcp,port=2322 \
+		--server type=tcp,port=2321 --flags not-need-init,startup-clear
+	wait_for 5 port_open b 2321 || { fails "TPM: starts" "$(cat "$dir/log")"; return; }
+	check "TPM: it makes a key" in_ns b env -C "$dir" TPM2TOOLS_TCTI=$tcti bash -e -c "
+		tpm2_createprimary -Q -C o -G ecc -c primary && tpm2_flushcontext -t
+		tpm2_create -Q -C primary -G ecc256:ecdsa-sha256:null -u public -r private && tpm2_flushcontext -t
+		tpm2_load -Q -C primary -u public -r private -c key && tpm2_flushcontext -t
+		tpm2_evictcontrol -C o -c key 0x81000001 && tpm2_flushcontext -t"
+	check "TPM: posternctl makes a CA of it" in_ns b env TPM2OPENSSL_TCTI=$tcti "$BUILD/posternctl" ca init --dir "$dir/cas" \
+		--trust-domain corp.example --provider tpm2 --key-uri handle:0x81000001
+	check_is "TPM: no key is in the folder" "ca-1.crt ca-1.uri" "$(cd "$dir/cas/corp.example" && echo *)"
+	check "TPM: it issues" in_ns b env TPM2OPENSSL_TCTI=$tcti "$BUILD/tests/e2e/issue" "$dir/cas" corp.example \
+		spiffe://corp.example/vm/billing "$dir/svid"
+	check "TPM: openssl verifies" openssl verify -x509_strict -CAfile "$dir/cas/corp.example/ca-1.crt" "$dir/svid/tls.crt"
+	stop_bg "$STARTED_PID"
+	check_is "TPM: gone, and the CA can't be opened" 1 "$(in_ns b env TPM2OPENSSL_TCTI=$tcti "$BUILD/tests/e2e/issue" \
+		"$dir/cas" corp.example spiffe://corp.example/vm/billing "$dir/svid" 2>&1 | grep -c 'ca-1: provider:')"
+}
+
 scenario_peers() {
 	GO=
 	if have_go; then GO=yes; fi
@@ -104,6 +127,7 @@ scenario_peers() {
 	postern_start || return 1
 	pki_make "$TOPOLOGY_DIR/pki" || return 1
 	peers_embedded
+	peers_tpm
 	peers_legacy
 	peers_spiffe
 	if [ -n "$GO" ]; then peers_go; fi
