@@ -63,7 +63,8 @@ enum tcp_state {
 	TCP_STATE_TIME_WAIT
 };
 
-/* What a call has brought about, several at a time. After CLOSED, RESET or TIMED_OUT only tcp_free may follow. */
+/* What a call has brought about, several at a time. After CLOSED, RESET or TIMED_OUT nothing more happens: what
+ * tcp_received has may still be taken, then tcp_free. */
 enum tcp_event {
 	TCP_CONNECTED = 1 << 0,   /* of tcp_open_connect: established */
 	TCP_READABLE = 1 << 1,    /* tcp_received has more */
@@ -145,59 +146,70 @@ struct tcp {
 	struct tcp_rtt rtt;
 	struct tcp_rack rack;
 	uint32_t una, nxt;
-	uint32_t window;         /* that the peer offers, bytes */
-	uint32_t window_max;     /* the largest that it ever offered */
-	uint32_t wl_seq, wl_ack; /* of the segment that told it */
-	uint32_t send_buffer;    /* bytes that may wait in `sending` */
-	uint32_t sent_ms;        /* when something was last sent that is to be acknowledged */
-	uint32_t progress_ms;    /* since when an acknowledgment is missing: give_up_ms counts from here */
-	uint16_t mss;            /* payload and options that a segment may have now */
-	uint16_t peer_mss;       /* … by the peer's option */
-	uint16_t link_mss;       /* … by our own port's MTU */
-	/* How large the path is, tcp_mtu.c. */
-	uint16_t mss_known, mss_try; /* this is known to pass; a probe of that is on its way, 0: none */
-	uint16_t mss_fails;          /* what didn't pass: search below; 0: nothing */
-	uint32_t mss_probe_end;      /* sequence number behind the probe */
-	uint32_t mss_at_ms;          /* when it last changed */
+	uint32_t window;        /* that the peer offers, bytes */
+	uint32_t window_max;    /* the largest that it ever offered */
+	uint32_t wl_seq;        /* of the segment that told it */
+	uint32_t send_buffer;   /* bytes that may wait in `sending` */
+	uint32_t sent_ms;       /* when something was last sent that is to be acknowledged */
+	uint32_t rto_from_ms;   /* the retransmission timer runs from here */
+	uint32_t tail_from_ms;  /* the tail loss probe's, or that of probing a closed window */
+	uint32_t progress_ms;   /* since when an acknowledgment is missing: give_up_ms counts from here */
+	uint16_t mss;           /* payload and options that a segment may have now */
+	uint16_t peer_mss;      /* … by the peer's option */
+	uint16_t link_mss;      /* … by our own port's MTU */
+	uint16_t announced_mss; /* that our SYN told the peer */
+	/* How large a segment the path takes, tcp_mtu.c. */
+	uint16_t mss_try;       /* a probe of this size is on its way; 0: none */
+	uint16_t mss_fails;     /* this didn't pass; 0: nothing failed */
+	uint32_t mss_probe_end; /* sequence number behind the probe */
+	uint32_t mss_at_ms;     /* when mss last changed */
 
 	/* Receiving. */
 	struct mbuf_queue received;
 	struct rte_mbuf *early, *early_last; /* out of order: by sequence number, disjoint (tcp_receive.c) */
-	uint32_t early_bytes, early_mbufs;
+	uint32_t early_mbufs;
 	uint32_t rcv_nxt;
 	uint32_t rcv_edge;                     /* right edge of the window that we offered: never taken back */
 	uint32_t rcv_acked;                    /* the last acknowledgment that we sent */
 	uint32_t receive_buffer;               /* bytes that may wait in `received` and be on their way to it */
 	uint32_t tune_seq;                     /* auto-tuning: what was taken since this, */
 	uint32_t tune_ms;                      /* … since then */
+	uint32_t tune_rtt_ms;                  /* round trip as the receiver sees it; 0: not known */
+	uint32_t fin_seq;                      /* of the peer's FIN, when fin_known: it may come before what it ends */
 	struct tcp_range told[TCP_SACKS_TOLD]; /* ranges in `early`, the latest first; empty: end == begin */
 	struct tcp_range twice;                /* came although it was here: to be told by D-SACK; empty: none */
 	uint32_t ts_recent, ts_recent_ms;      /* RFC 7323 section 4.3, and when it was set */
 	uint32_t ts_offset;                    /* our TSval is now_ms + this */
 	uint32_t heard_ms;                     /* when a segment last came */
+	uint32_t data_ms;                      /* when bytes last came */
 
 	/* Timers: one for what was sent, one for the ACK that is owed, one for the life of the connection. */
 	uint32_t timer_at, ack_at, life_at;
 	uint8_t timer; /* enum tcp_timer */
-	bool ack_armed, life_armed;
 
 	uint8_t state; /* enum tcp_state */
 	uint8_t their_wscale, our_wscale;
 	uint8_t challenged;  /* when a challenge ACK was last sent, as flow_may_challenge */
 	uint8_t keepalives;  /* sent without an answer */
-	uint8_t probes;      /* of the closed window, sent without one */
+	uint8_t probes;      /* of the closed window, since it closed */
 	uint8_t black_holes; /* time-outs in a row of segments larger than what surely passes */
-	uint16_t unacked;    /* bytes in order since our last ACK, in units of nothing less than a byte, saturating */
-	bool sack, timestamps, wscale; /* negotiated */
-	bool shut;                     /* the application has: FIN after `sending` */
-	bool syn_again;                /* our SYN had to be repeated */
-	bool peer_closed;              /* FIN received */
-	bool ack_now;                  /* an ACK is due with this step */
-	bool window_shut;              /* probing */
-	uint32_t resent;               /* segments sent again, for statistics */
+	uint8_t unacked;     /* segments in order since our last ACK, saturating */
+	uint8_t quick;       /* segments that were acknowledged at once, since the peer began to send */
+	bool ack_armed : 1, life_armed : 1;
+	bool sack : 1, timestamps : 1, wscale : 1; /* negotiated; before that: offered */
+	bool shut : 1;                             /* the application has: FIN after `sending` */
+	bool fin_acked : 1;                        /* … and the peer has acknowledged it */
+	bool fin_known : 1;                        /* fin_seq is set */
+	bool peer_closed : 1;                      /* the peer's FIN has come, and all before it */
+	bool syn_again : 1;                        /* our SYN had to be repeated */
+	bool unsent : 1;                           /* env->send failed */
+	bool ack_now : 1;                          /* an ACK is due with this step */
+	uint32_t resent;                           /* segments sent again, for statistics */
 };
 
-/* A control block is zeroed memory of the caller's. Each open fills all of it. */
+static_assert(sizeof(struct tcp) <= 512, "eight cache lines");
+
+/* The control block is the caller's memory. Each open fills all of it, whatever was there. */
 
 /* The terms of a connection whose handshake is over, as the SYN cookie's ACK told them. */
 struct tcp_accepted {
@@ -271,11 +283,19 @@ void tcp_abort(struct tcp *tcp, const struct tcp_env *env);
 /* Gives all buffers back. The control block may be used for another connection. */
 void tcp_free(struct tcp *tcp);
 
+/* Payload of a full segment without SACK blocks. */
+static inline uint32_t
+tcp_full(const struct tcp *tcp)
+{
+	enum { TIMESTAMPS = 12 };
+	return tcp->timestamps ? tcp->mss - TIMESTAMPS : tcp->mss;
+}
+
 /* Bytes that were sent and not acknowledged, as far as they are thought to be on their way (RFC 6675: pipe). */
 static inline uint32_t
 tcp_flight(const struct tcp *tcp)
 {
-	uint32_t gone = tcp->board.sacked + tcp->board.lost + (uint32_t)tcp->rack.duplicates * tcp->mss;
+	uint32_t gone = tcp->board.sacked + tcp->board.lost + tcp->rack.duplicates * tcp_full(tcp);
 	uint32_t sent = tcp->nxt - tcp->una;
 	return sent > gone ? sent - gone : 0;
 }

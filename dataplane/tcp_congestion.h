@@ -17,23 +17,24 @@
 enum { TCP_INITIAL_SEGMENTS = 10, TCP_INITIAL_BYTES = 14600 };
 
 struct tcp_congestion {
-	uint32_t window, threshold;                      /* cwnd and ssthresh; threshold UINT32_MAX: none yet */
-	uint32_t most;                                   /* W_max */
-	uint32_t reno;                                   /* W_est: what Reno would have by now */
-	uint32_t credit;                                 /* bytes acknowledged that the window hasn't grown for yet */
-	uint32_t epoch_ms, k_ms;                         /* when growth began anew, and how long until W_max */
-	uint32_t origin;                                 /* window at epoch_ms */
-	uint32_t round_end;                              /* HyStart++: the round ends when this is acknowledged */
+	uint32_t window, threshold; /* cwnd and ssthresh; threshold UINT32_MAX: none yet */
+	uint32_t most;              /* W_max */
+	uint32_t reno;              /* W_est, in sixteenths of a byte: what Reno would have by now */
+	uint32_t credit;            /* rest of the division by which the window last grew */
+	uint32_t epoch_ms, k_ms;    /* when growth began anew, and how long until W_max */
+	uint32_t round_end;         /* HyStart++: the round ends when this is acknowledged */
 	uint32_t round_least_ms, last_least_ms, calm_ms; /* least round trips; UINT32_MAX: none */
 	uint32_t delivered, sent, flight;                /* PRR: since recovery began; flight: RecoverFS */
-	uint32_t undo_window, undo_threshold; /* before the last reduction, for when it turns out to have been needless;
-						 0: none */
-	uint8_t samples, calm_rounds;         /* HyStart++ */
-	bool calm;                            /* conservative slow start */
-	bool growing;                         /* epoch_ms is set */
+	uint32_t undo_window,
+		undo_threshold;       /* before the last reduction, for when it turns out to have been needless */
+	uint32_t last_most;           /* W_max of the last reduction: fast convergence */
+	uint8_t samples, calm_rounds; /* HyStart++ */
+	bool calm;                    /* conservative slow start */
+	bool growing;                 /* epoch_ms is set */
 };
 
-void tcp_congestion_init(struct tcp_congestion *congestion, uint16_t mss);
+/* una: the first byte that will be sent. */
+void tcp_congestion_init(struct tcp_congestion *congestion, uint16_t mss, uint32_t una);
 /* acked bytes were delivered, not in recovery. una, nxt: after that. rtt_ms: sample that came with it, UINT32_MAX:
  * none; smooth_ms: the smoothed one. limited: the window was what limited the sender. */
 void tcp_congestion_acked(struct tcp_congestion *congestion, uint16_t mss, uint32_t acked, uint32_t una, uint32_t nxt,
@@ -50,7 +51,7 @@ tcp_congestion_sent(struct tcp_congestion *congestion, uint32_t bytes)
 }
 /* Recovery is over. */
 void tcp_congestion_recovered(struct tcp_congestion *congestion, uint16_t mss);
-/* The retransmission timer fired, for the first time since something was acknowledged or again. */
+/* The retransmission timer fired, first: and no recovery was going on. flight: of what isn't taken for lost. */
 void tcp_congestion_timed_out(struct tcp_congestion *congestion, uint16_t mss, uint32_t flight, bool first);
 /* The last reduction was for nothing: RFC 4015. */
 void tcp_congestion_undo(struct tcp_congestion *congestion);

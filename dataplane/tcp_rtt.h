@@ -27,9 +27,10 @@ struct tcp_rtt {
 };
 
 void tcp_rtt_init(struct tcp_rtt *rtt);
-/* A sample. flight: segments that were on their way: with many samples for each round trip, each counts less (RFC 7323
- * appendix G). */
-void tcp_rtt_sample(struct tcp_rtt *rtt, uint32_t ms, uint32_t flight, uint32_t rto_min_ms, uint32_t now_ms);
+/* A sample: ends the back-off. The time-out exceeds the smoothed round trip by four variations, and by rto_min_ms at
+ * least: more than RFC 6298 asks for, and what Linux does, so that a peer's delayed acknowledgment is never taken for a
+ * loss. */
+void tcp_rtt_sample(struct tcp_rtt *rtt, uint32_t ms, uint32_t rto_min_ms, uint32_t now_ms);
 
 /* The time-out as it stands, back-off and all. */
 static inline uint32_t

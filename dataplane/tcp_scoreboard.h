@@ -13,9 +13,9 @@
  * hole that the receiver tells of adds two.
  *
  * Four runs have their place here; where more are needed, an mbuf is taken from the pool to hold them, until all is
- * acknowledged. Where that isn't enough, or there is none, what is told apart becomes less: two neighbours of one state
- * become one with the later time, or a SACK is taken for not given, which RFC 2018 section 8 allows. So a poor
- * scoreboard costs a needless retransmission, never a byte.
+ * acknowledged. Where that isn't enough, or there is none, less is told apart: two neighbours become one with the later
+ * time, and with what is true of both. That a SACK is forgotten RFC 2018 section 8 allows, and what was lost is found
+ * to be lost again. So a poor scoreboard costs time and a needless retransmission, never a byte.
  */
 #ifndef POSTERN_DATAPLANE_TCP_SCOREBOARD_H
 #define POSTERN_DATAPLANE_TCP_SCOREBOARD_H
@@ -25,6 +25,7 @@
 
 struct rte_mbuf;
 struct rte_mempool;
+struct tcp_rack;
 
 enum { TCP_RUNS_INLINE = 4, TCP_RUNS_MAX = 168 };
 
@@ -63,6 +64,7 @@ struct tcp_news {
 	bool again;       /* … and whether it was sent more than once */
 	bool once;        /* una passed something that was sent only once, */
 	uint32_t once_ms; /* … the first of which then: what the round trip is timed by (RFC 6298) */
+	bool repaired;    /* … but also something that was sent again, or lost: then it can't be timed by it */
 	bool reordered;   /* what was sent only once arrived behind what lies beyond it */
 };
 
@@ -81,14 +83,19 @@ void tcp_scoreboard_sacked(struct tcp_scoreboard *board, struct rte_mempool *poo
 			   uint32_t fack, struct tcp_news *news);
 /* What of range wasn't sacked is lost. */
 void tcp_scoreboard_lose(struct tcp_scoreboard *board, struct rte_mempool *pool, uint32_t nxt, struct tcp_range range);
-/* All SACKs are forgotten, and everything is lost: a time-out (RFC 8985 section 6.3 only marks; RFC 2018 section 8 has
- * a receiver that may have given up what it SACKed). */
-void tcp_scoreboard_lose_all(struct tcp_scoreboard *board, uint32_t nxt, bool forget_sacks);
-/* The first lost range that begins at or behind from; false: there is none. */
+/* A receiver that has given up what it SACKed (RFC 2018 section 8): all of that is lost. */
+void tcp_scoreboard_forget_sacks(struct tcp_scoreboard *board, uint32_t nxt);
+/* What was taken for lost is on its way after all. */
+void tcp_scoreboard_forget_losses(struct tcp_scoreboard *board, uint32_t nxt);
+/* Whether the first byte, the last byte is sacked. */
+bool tcp_scoreboard_begins_sacked(const struct tcp_scoreboard *board);
+bool tcp_scoreboard_ends_sacked(const struct tcp_scoreboard *board);
+/* The first lost range; false: there is none. */
 bool tcp_scoreboard_next_lost(const struct tcp_scoreboard *board, uint32_t nxt, struct tcp_range *range);
+/* What was last sent at before_ms or earlier, and isn't sacked, is lost. True: something is that wasn't before. */
+bool tcp_scoreboard_lose_late(struct tcp_scoreboard *board, uint32_t nxt, uint32_t before_ms);
 /* RFC 8985 section 6.2 step 5: loses what was sent so long before what has arrived that it should have arrived too.
- * *wait_ms: how long until more of it may be (0: none will). */
-struct tcp_rack;
+ * True as above. *wait_ms: how long until more of it may be (0: none will). */
 bool tcp_scoreboard_detect(struct tcp_scoreboard *board, uint32_t nxt, const struct tcp_rack *rack, uint32_t window_ms,
 			   uint32_t now_ms, uint32_t *wait_ms);
 /* Gives the page back. */
