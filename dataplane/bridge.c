@@ -342,6 +342,8 @@ happened(struct bridge_step *step, unsigned leg, unsigned events)
 	if (connecting && (events & TCP_CONNECTED) != 0) /* its numbers begin here; bytes may have come with the SYN */
 		step->flow->leg[leg].seq_end = tcp->rcv_nxt - tcp->received.bytes - (tcp->peer_closed ? 1 : 0);
 	bridge_step_note(step, leg);
+	step->worker->stats->retransmissions += tcp->resent - step->bridge->resent[leg];
+	step->bridge->resent[leg] = tcp->resent;
 	if (step->flow->state == FLOW_CLOSING) {
 		if (broken)
 			bridge_step_leave(step, BRIDGE_ENDS, REASON_NONE);
