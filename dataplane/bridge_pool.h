@@ -43,8 +43,9 @@ struct bridge {
 struct bridge_pool {
 	struct bridge *bridges; /* [0] is never used */
 	uint32_t capacity, free, touched, used;
-	uint32_t hand;   /* reclaim.c: the record that was looked at last */
-	uint32_t settle; /* head of those to be settled; 0: none */
+	uint32_t hand;            /* reclaim.c: the record that was looked at last */
+	uint32_t settle;          /* head of those to be settled; 0: none */
+	struct tcp_limits limits; /* of all endpoints; without keep-alives, since idleness is watched anyhow */
 };
 
 /* capacity: 1..2^24. */

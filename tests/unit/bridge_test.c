@@ -431,7 +431,7 @@ test_idle(void)
 	}
 }
 
-/* A keep-alive of a peer is as good as bytes; a stranger's guess isn't. */
+/* A keep-alive of a peer is as good as bytes, if the other one is there; a stranger's guess isn't. */
 static void
 test_kept_alive(void)
 {
@@ -445,6 +445,12 @@ test_kept_alive(void)
 			segment.seq -= strange != 0 ? 100000 : 1;
 			rig_receive(&rig, RIG_WAN, &segment);
 			hear_all(LEG_CLIENT);
+			/* The endpoint is asked as well, and answers. */
+			if (strange == 0) {
+				CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_ENDPOINT, TCP_ACK, 0) ||
+					       talk.heard.seq + 1 == endpoint->ack);
+				talk_say(&talk, LEG_ENDPOINT, TCP_ACK, NULL, 0);
+			}
 		}
 		CU_ASSERT_EQUAL(spy.gone, strange);
 		hear_all(LEG_ENDPOINT);
