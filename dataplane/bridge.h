@@ -15,6 +15,9 @@
  * moves bytes with back-pressure: what the receiver of one side has no room for isn't taken from the other, whose
  * window closes. A FIN is passed on behind the bytes before it; the other direction goes on.
  *
+ * Idleness. A connection ends when one of its sides has said nothing for the idle time-out. A keep-alive of one is
+ * answered, and the other is sent one of ours: as on a splice, they keep a connection while both ends are there.
+ *
  * Memory. A record is bought at start, one of tables.bridges, and touched when first used. An idle connection is a
  * record and nothing more: all queues are empty. Bytes wait in packet buffers, of which each direction may have so many
  * as its buffers have grown to (tcp.h).
@@ -111,6 +114,7 @@ void bridge_close(struct worker *worker, struct bridge *bridge, enum reason reas
 
 enum {
 	BRIDGE_CLOSE_MS = 5000,
+	BRIDGE_ASK_MS = 1000, /* a keep-alive is passed on to a side that has been silent for so long */
 	BRIDGE_SCARCE_SHARE =
 		4 /* with less than one of so many packet buffers free, no bridge takes more than it has */
 };

@@ -50,8 +50,7 @@ struct worker_stats {
 	uint32_t states[FLOW_STATES]; /* flows now in each state */
 	uint32_t neighbours;          /* entries in use */
 	uint32_t holds;               /* buffers in use */
-	uint32_t bridges;             /* records in use, and packet buffers that wait in their queues */
-	uint32_t bridge_packets;
+	uint32_t bridges;             /* records in use */
 };
 
 /* Frames that wait for the end of the burst, for one device. */

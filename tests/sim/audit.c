@@ -456,9 +456,10 @@ note_turned_away(struct connection *connection, const struct segment *rst)
 {
 	const struct peer *client = &connection->peer[LEG_CLIENT];
 	/* Not one to the connection that had the port before. */
-	bool obeys = client->state == PEER_SYN_SENT
-			     ? rst->ack - (client->traits.isn + 1) <= client->traits.length /* data may have come with it */
-			     : audit_offset_of(rst->seq, client->irs, client->expected) == client->expected;
+	bool obeys =
+		client->state == PEER_SYN_SENT
+			? rst->ack - (client->traits.isn + 1) <= client->traits.length /* data may have come with it */
+			: audit_offset_of(rst->seq, client->irs, client->expected) == client->expected;
 
 	if (connection->spliced || !world.operated || !obeys)
 		return;
@@ -653,11 +654,15 @@ successions_since(uint64_t at_us)
 static bool
 was_idle(const struct connection *connection)
 {
-	if (connection->bridged) { /* nothing is passed on: it is what comes that counts */
-		uint64_t silent_us = world.now_us - connection->heard_at_us,
-			 limit_us = world.idle_timeout_s * 1000000ul;
-		return silent_us + IDLE_SLACK_US >= limit_us &&
-		       (silent_us <= limit_us * 9 / 8 + 2 * IDLE_SLACK_US || world.scarcity != SCARCE_NOTHING);
+	if (connection->bridged) { /* nothing is passed on: it is what comes that counts, from either side */
+		const uint64_t *heard = connection->heard_at_us;
+		uint64_t timeout_us = world.idle_timeout_s * UINT64_C(1000000);
+		uint64_t first = connection->spliced && heard[LEG_ENDPOINT] < heard[LEG_CLIENT] ? heard[LEG_ENDPOINT]
+												: heard[LEG_CLIENT];
+		uint64_t last = heard[LEG_ENDPOINT] > heard[LEG_CLIENT] ? heard[LEG_ENDPOINT] : heard[LEG_CLIENT];
+		return world.now_us + IDLE_SLACK_US >= first + timeout_us &&
+		       (world.now_us <= last + timeout_us * 9 / 8 + 2 * IDLE_SLACK_US ||
+			world.scarcity != SCARCE_NOTHING);
 	}
 	uint64_t idle_us = world.now_us - connection->passed_at_us,
 		 timeout_us = world.idle_timeout_s * UINT64_C(1000000);

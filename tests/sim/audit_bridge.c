@@ -55,7 +55,7 @@ audit_bridge_arrives(struct connection *connection, unsigned leg, const struct s
 		return;
 	/* A keep-alive, a probe, or news: no repeat of what it has long known. */
 	if (begin + 1 >= in_order(arrivals) || end > in_order(arrivals))
-		connection->heard_at_us = world.now_us;
+		connection->heard_at_us[leg] = world.now_us;
 	if (begin < 1)
 		begin = 1;
 	if (end > begin)

@@ -431,6 +431,35 @@ test_idle(void)
 	}
 }
 
+/* A keep-alive of a peer is as good as bytes, if the other one is there; a stranger's guess isn't. */
+static void
+test_kept_alive(void)
+{
+	for (unsigned strange = 0; strange < 2; strange++) {
+		begin(false, false);
+		rig.conf.flow.idle_timeout_s = 100;
+		join();
+		for (unsigned i = 0; i < 10; i++) {
+			rig_advance(&rig, 20000);
+			struct segment segment = talk_segment(&talk, LEG_CLIENT, TCP_ACK);
+			segment.seq -= strange != 0 ? 100000 : 1;
+			rig_receive(&rig, RIG_WAN, &segment);
+			hear_all(LEG_CLIENT);
+			/* The endpoint is asked as well, and answers. */
+			if (strange == 0) {
+				CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_ENDPOINT, TCP_ACK, 0) ||
+					       talk.heard.seq + 1 == endpoint->ack);
+				talk_say(&talk, LEG_ENDPOINT, TCP_ACK, NULL, 0);
+			}
+		}
+		CU_ASSERT_EQUAL(spy.gone, strange);
+		hear_all(LEG_ENDPOINT);
+		worker_abort_all(&rig.worker, REASON_SHUTDOWN);
+		rig_settle(&rig);
+		end();
+	}
+}
+
 static void
 test_alarm(void)
 {
@@ -599,6 +628,7 @@ main(void)
 		{"the client resets it early", test_reset_alone},
 		{"room for one", test_pool},
 		{"idleness", test_idle},
+		{"keep-alives", test_kept_alive},
 		{"the alarm", test_alarm},
 		{"back-pressure", test_back_pressure},
 		{"the process dies", test_adoption},
