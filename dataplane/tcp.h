@@ -283,11 +283,19 @@ void tcp_abort(struct tcp *tcp, const struct tcp_env *env);
 /* Gives all buffers back. The control block may be used for another connection. */
 void tcp_free(struct tcp *tcp);
 
+/* Payload of a full segment without SACK blocks. */
+static inline uint32_t
+tcp_full(const struct tcp *tcp)
+{
+	enum { TIMESTAMPS = 12 };
+	return tcp->timestamps ? tcp->mss - TIMESTAMPS : tcp->mss;
+}
+
 /* Bytes that were sent and not acknowledged, as far as they are thought to be on their way (RFC 6675: pipe). */
 static inline uint32_t
 tcp_flight(const struct tcp *tcp)
 {
-	uint32_t gone = tcp->board.sacked + tcp->board.lost + (uint32_t)tcp->rack.duplicates * tcp->mss;
+	uint32_t gone = tcp->board.sacked + tcp->board.lost + tcp->rack.duplicates * tcp_full(tcp);
 	uint32_t sent = tcp->nxt - tcp->una;
 	return sent > gone ? sent - gone : 0;
 }

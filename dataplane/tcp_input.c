@@ -146,8 +146,9 @@ is_old_by_timestamp(const struct tcp *tcp, const struct tcp_env *env, const stru
 	       seq_before(arrival->options.tsval, tcp->ts_recent) && env->now_ms - tcp->ts_recent_ms < PAWS_AGE_MS;
 }
 
-/* RFC 9293 section 3.4: the four cases. What begins where it should may come in though the window is closed: its
- * acknowledgment counts, its bytes don't. */
+/* RFC 9293 section 3.4, more generous in two ways. What begins where it should may come in though the window is closed:
+ * its acknowledgment counts, its bytes don't. And so may an empty segment from just behind the window: it comes from
+ * somebody who has filled the window, and where both have, and both lost something, nobody would be heard again. */
 static bool
 is_in_window(const struct tcp *tcp, const struct arrival *arrival)
 {
@@ -155,9 +156,9 @@ is_in_window(const struct tcp *tcp, const struct arrival *arrival)
 
 	if (begin == tcp->rcv_nxt)
 		return true;
-	if (!seq_before(begin, tcp->rcv_edge))
-		return false;
-	return begin == end ? seq_before(tcp->rcv_nxt, begin) : seq_before(tcp->rcv_nxt, end);
+	if (begin == end)
+		return seq_before(tcp->rcv_nxt, begin) && seq_at_most(begin, tcp->rcv_edge);
+	return seq_before(begin, tcp->rcv_edge) && seq_before(tcp->rcv_nxt, end);
 }
 
 /* Tells the sender of a segment that isn't taken where we are. */
@@ -214,7 +215,11 @@ release(struct tcp *tcp, const struct tcp_env *env, uint32_t ack)
 		tcp->cut_new.mbuf = NULL;
 	if (seq_before(tcp->cut_again.seq, ack))
 		tcp->cut_again.mbuf = NULL;
-	tcp->progress_ms = tcp->rto_from_ms = env->now_ms;
+	tcp->progress_ms = env->now_ms;
+	/* Without SACK, recovery fills one gap in each round trip: where that takes longer than the time-out, slow
+	 * start from the first gap is faster (RFC 6582 section 4). */
+	if (tcp->sack || tcp->rack.phase != TCP_RECOVERY || seq_at_most(tcp->rack.point, ack))
+		tcp->rto_from_ms = env->now_ms;
 	return events;
 }
 
@@ -283,15 +288,15 @@ take_ack(struct tcp *tcp, const struct tcp_env *env, const struct arrival *arriv
 		.flight = tcp_flight(tcp),
 		.timestamps = tcp->timestamps && arrival->options.timestamps,
 		.tsecr = arrival->options.tsecr,
-		.advanced = ack != tcp->una,
+		.advance = ack - tcp->una,
 	};
 
-	if (acked.advanced || seq_at_most(tcp->wl_seq, packet->seq))
+	if (acked.advance != 0 || seq_at_most(tcp->wl_seq, packet->seq))
 		set_window(tcp, packet, false);
-	acked.duplicate = outstanding && !acked.advanced && packet_seq_length(packet) == 0 && tcp->window == offered;
+	acked.duplicate = outstanding && acked.advance == 0 && packet_seq_length(packet) == 0 && tcp->window == offered;
 	if (tcp->timer == TCP_TIMER_PROBE)
 		tcp->progress_ms = env->now_ms;
-	if (acked.advanced) {
+	if (acked.advance != 0) {
 		tcp_scoreboard_acked(&tcp->board, ack, tcp->nxt, tcp->rack.fack, &acked.news);
 		events |= release(tcp, env, ack);
 		time_round_trip(tcp, env, &acked);
@@ -310,7 +315,7 @@ take_ack(struct tcp *tcp, const struct tcp_env *env, const struct arrival *arriv
 		tcp_scoreboard_lose(&tcp->board, env->pool, tcp->nxt, all);
 		tcp->rto_from_ms = env->now_ms;
 	}
-	if (acked.advanced)
+	if (acked.advance != 0)
 		size_buffer(tcp, env);
 	return events;
 }

@@ -2,6 +2,8 @@
 #include "dataplane/tcp_mtu.h"
 
 #include "dataplane/flow.h"
+#include "dataplane/tcp_output.h"
+#include "dataplane/tcp_timers.h"
 
 static uint16_t
 least(uint16_t a, uint16_t b)
@@ -120,5 +122,7 @@ tcp_too_big(struct tcp *tcp, const struct tcp_env *env, uint32_t seq, uint16_t m
 	/* What was as large as that hasn't passed, and that isn't congestion: it goes out again by the usual way. */
 	struct tcp_range rest = {seq, tcp->nxt};
 	tcp_scoreboard_lose(&tcp->board, env->pool, tcp->nxt, rest);
+	tcp_output(tcp, env);
+	tcp_timers_set(tcp, env);
 	return true;
 }

@@ -69,8 +69,10 @@ reordering_window(const struct tcp *tcp)
 {
 	const struct tcp_rack *rack = &tcp->rack;
 
-	if (!rack->reordering && (rack->phase != TCP_OPEN || tcp->board.sacked >= (uint32_t)TCP_DUPLICATES * tcp->mss))
+	if (!rack->reordering && (rack->phase != TCP_OPEN || tcp->board.sacked >= TCP_DUPLICATES * tcp_full(tcp)))
 		return 0;
+	if (tcp->rtt.srtt8 == 0) /* nothing was timed yet but what was sacked just now */
+		return rack->rtt_ms / 4;
 	return least(rack->multiple * tcp_rtt_least(&tcp->rtt) / 4, tcp_rtt_smooth(&tcp->rtt));
 }
 
@@ -95,13 +97,13 @@ static bool
 count_duplicates(struct tcp *tcp, const struct tcp_env *env, const struct tcp_acked *acked)
 {
 	struct tcp_rack *rack = &tcp->rack;
-	struct tcp_range first = {tcp->una, tcp->una + least(tcp->mss, tcp->nxt - tcp->una)};
+	struct tcp_range first = {tcp->una, tcp->una + least(tcp_full(tcp), tcp->nxt - tcp->una)};
 
 	if (rack->phase == TCP_LOSS)
 		return false;
-	if (acked->advanced) {
+	if (acked->advance != 0) {
 		/* What the receiver had beyond the gap it has acknowledged now, more or less. */
-		uint32_t segments = acked->news.acked / tcp->mss;
+		uint32_t segments = acked->news.acked / tcp_full(tcp);
 		rack->duplicates = segments < rack->duplicates ? (uint16_t)(rack->duplicates - segments) : 0;
 		if (rack->phase != TCP_RECOVERY || seq_at_most(rack->point, tcp->una)) {
 			rack->duplicates = 0;
@@ -112,7 +114,7 @@ count_duplicates(struct tcp *tcp, const struct tcp_env *env, const struct tcp_ac
 	}
 	if (!acked->duplicate)
 		return false;
-	if (rack->duplicates < (tcp->nxt - tcp->una) / tcp->mss)
+	if (rack->duplicates < (tcp->nxt - tcp->una) / tcp_full(tcp))
 		rack->duplicates++;
 	if (rack->phase != TCP_OPEN || rack->duplicates != TCP_DUPLICATES || seq_at_most(tcp->una, rack->point))
 		return false;
@@ -154,7 +156,7 @@ was_needless(struct tcp *tcp, const struct tcp_acked *acked)
 {
 	struct tcp_rack *rack = &tcp->rack;
 
-	if (rack->undo != TCP_UNDO_READY || !acked->advanced)
+	if (rack->undo != TCP_UNDO_READY || acked->advance == 0)
 		return false;
 	rack->undo = TCP_UNDO_NONE;
 	return acked->timestamps && acked->tsecr != 0 && seq_before(acked->tsecr, rack->again_tsval);
@@ -195,7 +197,7 @@ tcp_recovery_acked(struct tcp *tcp, const struct tcp_env *env, const struct tcp_
 	struct tcp_rack *rack = &tcp->rack;
 	const struct tcp_news *news = &acked->news;
 	uint32_t delivered = news->acked + news->sacked;
-	bool lost;
+	bool lost, over = false;
 
 	if (seq_before(rack->fack, tcp->una))
 		rack->fack = tcp->una;
@@ -213,18 +215,20 @@ tcp_recovery_acked(struct tcp *tcp, const struct tcp_env *env, const struct tcp_
 	} else {
 		lost = count_duplicates(tcp, env, acked);
 		if (acked->duplicate)
-			delivered += tcp->mss;
+			delivered += tcp_full(tcp);
 	}
-	if (rack->phase != TCP_OPEN && seq_at_most(rack->point, tcp->una))
+	if (rack->phase != TCP_OPEN && seq_at_most(rack->point, tcp->una)) {
+		over = rack->phase == TCP_RECOVERY;
 		end_recovery(tcp);
+	}
 	if (lost && rack->phase == TCP_OPEN && !tcp_mtu_blames_probe(tcp))
 		begin_recovery(tcp);
 	if (rack->phase == TCP_RECOVERY) {
 		if (delivered != 0 || lost)
 			tcp_congestion_recover(&tcp->congestion, tcp->mss, delivered, tcp_flight(tcp));
-	} else if (delivered != 0) {
+	} else if (acked->advance != 0 && !over) { /* while something is only sacked, the window stays */
 		uint32_t rtt = news->once && !news->repaired ? env->now_ms - news->once_ms : UINT32_MAX;
-		tcp_congestion_acked(&tcp->congestion, tcp->mss, delivered, tcp->una, tcp->nxt, rtt,
+		tcp_congestion_acked(&tcp->congestion, tcp->mss, acked->advance, tcp->una, tcp->nxt, rtt,
 				     tcp_rtt_smooth(&tcp->rtt), is_limited(tcp, acked->flight), env->now_ms);
 	}
 }

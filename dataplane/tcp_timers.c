@@ -47,10 +47,9 @@ set_timer(struct tcp *tcp, const struct tcp_env *env)
 	tcp->timer_at = tcp->rto_from_ms + tcp_rtt_timeout(&tcp->rtt);
 	if (tcp_recovery_may_probe(tcp)) {
 		uint32_t tail = tcp->tail_from_ms + tcp_recovery_probe_ms(tcp);
-		if (seq_before(tail, tcp->timer_at)) {
+		if (seq_before(tail, tcp->timer_at))
 			tcp->timer_at = tail;
-			return TCP_TIMER_TAIL;
-		}
+		return TCP_TIMER_TAIL; /* before every time-out, also where that isn't farther */
 	}
 	return TCP_TIMER_RESEND;
 }
@@ -193,12 +192,12 @@ tcp_timer(struct tcp *tcp, const struct tcp_env *env)
 {
 	unsigned events = 0;
 
+	if (tcp->timer != TCP_TIMER_NONE && seq_at_most(tcp->timer_at, env->now_ms))
+		events |= fire(tcp, env);
 	if (tcp->ack_armed && seq_at_most(tcp->ack_at, env->now_ms)) {
 		tcp->ack_armed = false;
 		tcp_output_ack(tcp, env);
 	}
-	if (tcp->timer != TCP_TIMER_NONE && seq_at_most(tcp->timer_at, env->now_ms))
-		events |= fire(tcp, env);
 	if (tcp->life_armed && seq_at_most(tcp->life_at, env->now_ms))
 		events |= live(tcp, env);
 	tcp_timers_set(tcp, env);
