@@ -609,6 +609,7 @@ may_refuse(const struct connection *connection, enum reason reason)
 		return connection->given_up;
 	case REASON_BRIDGE_POOL_EMPTY:
 	case REASON_HANDSHAKE_RECLAIMED:
+	case REASON_PACKETS_RECLAIMED:
 		return world.few_bridges || world.scarcity == SCARCE_PACKETS;
 	case REASON_HELLO_TIMEOUT:
 		return connection->may_time_out || client->state == PEER_ABORTED;
@@ -704,6 +705,8 @@ may_end(const struct connection *connection, enum reason reason)
 		return world.successions != 0 && connection->bridged;
 	case REASON_ADMIN_CLOSED:
 		return connection->given_up;
+	case REASON_PACKETS_RECLAIMED:
+		return connection->bridged && world.scarcity == SCARCE_PACKETS;
 	case REASON_CLIENT_SILENT:
 	case REASON_ENDPOINT_SILENT:
 		return connection->bridged && (broken || world.links[0].outage || world.links[1].outage ||
@@ -762,8 +765,8 @@ audit_events(void)
 		} else if (event.reason == REASON_IDLE_TIMEOUT || event.reason == REASON_HALF_CLOSED_TIMEOUT ||
 			   event.reason == REASON_HOLD_UNDELIVERED || event.reason == REASON_HANDSHAKE_RECLAIMED ||
 			   event.reason == REASON_ADOPT_HELD || event.reason == REASON_ADOPT_BRIDGED ||
-			   event.reason == REASON_ADMIN_CLOSED || event.reason == REASON_CLIENT_SILENT ||
-			   event.reason == REASON_ENDPOINT_SILENT) {
+			   event.reason == REASON_ADMIN_CLOSED || event.reason == REASON_PACKETS_RECLAIMED ||
+			   event.reason == REASON_CLIENT_SILENT || event.reason == REASON_ENDPOINT_SILENT) {
 			connection->excused = true;
 		}
 	}
