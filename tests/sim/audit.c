@@ -692,8 +692,11 @@ may_end(const struct connection *connection, enum reason reason)
 		return broken || (connection->bridged && peer_is_over(client) && peer_is_over(endpoint));
 	case REASON_IDLE_TIMEOUT:
 	case REASON_HALF_CLOSED_TIMEOUT:
-		return (connection->may_idle || broken || world.links[0].outage || world.links[1].outage ||
-			world.scarcity == SCARCE_NEIGHBOURS) &&
+		/* What strangers have us tell a peer puts off its keep-alives. */
+		return (connection->may_idle || broken ||
+			(connection->bridged && world.attacked &&
+			 (connection->met & SITUATION_BIT(MET_IDLE_KEPT)) != 0) ||
+			world.links[0].outage || world.links[1].outage || world.scarcity == SCARCE_NEIGHBOURS) &&
 		       was_idle(connection);
 	case REASON_HANDSHAKE_RECLAIMED:
 		return world.scarcity == SCARCE_FLOWS;
