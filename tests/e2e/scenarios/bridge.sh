@@ -51,6 +51,11 @@ bridge_federation() {
 		bridge_policy old-$peer '"a.example/client"'
 		bridge_routes old-$peer $((18600 + port)) $peer.old.corp.example inside 9443
 	done
+	# one that reads nothing (bridge_abuse.sh)
+	bridge_service mute mute.bank.svc.cluster.local MESH_INTERNAL 18510 $A_V4 b.example
+	bridge_destination mute mute.bank.svc.cluster.local "mode: ISTIO_MUTUAL, subjectAltNames: [ spiffe://b.example/server ]"
+	bridge_policy mute '"corp.example/vm/billing"'
+	bridge_routes mute 18510 mute.web.corp.example legacy 8443
 	# the same on IPv6, and one with the wrong ideas about who is there
 	bridge_service six six.bank.svc.cluster.local MESH_INTERNAL 18501 $A_V6 b.example
 	bridge_destination six six.bank.svc.cluster.local "mode: ISTIO_MUTUAL, subjectAltNames: [ spiffe://b.example/server ]"
@@ -251,12 +256,13 @@ bridge_servers() {
 	serve_openssl b 18698 "$PKI/impostor/server" "$PKI/corp/ca.crt" || return 1
 	start_bg b "$TOPOLOGY_DIR/sink.log" python3 tests/e2e/tls_rough.py sink 18700
 	start_bg b "$TOPOLOGY_DIR/late.log" python3 tests/e2e/tls_rough.py sink 18701 --late 8
-	wait_for 5 port_open b 18701 && wait_for 5 port_open b 18700
+	wait_for 20 port_open b 18701 && wait_for 5 port_open b 18700
 }
 
 # The world of the file's head.
 bridge_world() {
-	pki_once && bridge_cas && bridge_trust && bridge_servers || return 1
+	pki_once && bridge_cas && bridge_trust && bridge_servers ||
+		{ echo "bridge: the world could not be built" >&2; tail -n 3 "$PKI/log" "$TOPOLOGY_DIR"/*-[ab]-1*.log >&2; return 1; }
 	FEDERATION_FROM=bridge_federation postern_start
 }
 
