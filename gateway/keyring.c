@@ -240,10 +240,10 @@ find_issuer(struct loading *loading)
 	for (uint32_t i = 0; i < snapshot->n_identity_maps; i++) {
 		char path[4096];
 		struct stat status;
-		snprintf(path, sizeof(path), "%s/%s", spec->folder.bytes,
-			 snapshot->identity_maps[i].trust_domain.bytes);
-		if (stat(path, &status) == 0 && S_ISDIR(status.st_mode))
-			owns[n++] = snapshot->identity_maps[i].trust_domain.bytes;
+		const char *domain = snapshot->identity_maps[i].trust_domain.bytes;
+		snprintf(path, sizeof(path), "%s/%s", spec->folder.bytes, domain);
+		if (!keyring_owns(owns, domain) && stat(path, &status) == 0 && S_ISDIR(status.st_mode))
+			owns[n++] = domain;
 	}
 	for (issuer = loading->keyring->issuers; issuer != NULL; issuer = issuer->next)
 		if (strcmp(issuer->folder, spec->folder.bytes) == 0 && same_owns(issuer->owns, owns, n) &&
