@@ -425,10 +425,13 @@ bridge_input(struct worker *worker, uint32_t index, unsigned leg, const struct p
 		return;
 	}
 	/* A keep-alive is out of the window on purpose; a stranger doesn't know where that begins. */
-	bool keeps_alive = packet->seq + 1 == tcp->rcv_nxt;
+	bool keeps_alive = packet->seq + 1 == tcp->rcv_nxt, owed = tcp->una != tcp->nxt || tcp->sending.bytes != 0;
 	unsigned events = tcp_input(tcp, &step.env, packet, mbuf);
-	if (keeps_alive || tcp->heard_ms == worker->clock_ms)
+	if (keeps_alive || tcp->heard_ms == worker->clock_ms) {
 		step.flow->leg[leg].flags |= LEG_ACTIVE;
+		if (owed) /* it takes, or refuses, what the other side has said: that one's part of it */
+			step.flow->leg[leg_other(leg)].flags |= LEG_ACTIVE;
+	}
 	if (keeps_alive && packet->payload_length <= 1)
 		ask_other(&step, leg);
 	happened(&step, leg, events);

@@ -15,7 +15,8 @@
  * moves bytes with back-pressure: what the receiver of one side has no room for isn't taken from the other, whose
  * window closes. A FIN is passed on behind the bytes before it; the other direction goes on.
  *
- * Idleness. A connection ends when one of its sides has said nothing for the idle time-out. A keep-alive of one is
+ * Idleness. A connection ends when one of its sides has said nothing for the idle time-out, and the other has taken
+ * none of its bytes. A keep-alive of one is
  * answered, and the other is sent one of ours: as on a splice, they keep a connection while both ends are there.
  *
  * Memory. A record is bought at start, one of tables.bridges, and touched when first used. An idle connection is a

@@ -216,8 +216,8 @@ release(struct tcp *tcp, const struct tcp_env *env, uint32_t ack)
 	if (seq_before(tcp->cut_again.seq, ack))
 		tcp->cut_again.mbuf = NULL;
 	tcp->progress_ms = env->now_ms;
-	/* Without SACK, recovery fills one gap in each round trip: where that takes longer than the time-out, slow start
-	 * from the first gap is faster (RFC 6582 section 4). */
+	/* Without SACK, recovery fills one gap in each round trip: where that takes longer than the time-out, slow
+	 * start from the first gap is faster (RFC 6582 section 4). */
 	if (tcp->sack || tcp->rack.phase != TCP_RECOVERY || seq_at_most(tcp->rack.point, ack))
 		tcp->rto_from_ms = env->now_ms;
 	return events;

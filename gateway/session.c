@@ -344,10 +344,11 @@ failed(struct session *session, unsigned index)
 {
 	const struct tls_session *tls = &session->leg[index].tls;
 	enum { NO_APPLICATION_PROTOCOL = 120 }; /* RFC 7301 section 3.2 */
+	bool refuses = index == LEG_ENDPOINT && tls->alert_received == NO_APPLICATION_PROTOCOL + 1;
 
-	if (index == LEG_ENDPOINT && tls->alert_received == NO_APPLICATION_PROTOCOL + 1)
+	if (refuses)
 		note_refusal(session);
-	session_fail(session, index, tls->reason);
+	session_fail(session, index, refuses ? REASON_TLS_NO_SHARED_PROTOCOL : tls->reason);
 }
 
 static void

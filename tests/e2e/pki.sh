@@ -21,6 +21,7 @@
 #     expired, two-uris, no-uri, is-ca, root-path     SVIDs that break a rule; foreign: for OTHER's client
 #
 #   pki_make DIR          makes all of it in DIR, which $PKI then is
+#   pki_once              the same for all scenarios of a run, at the first call
 #   pki_leaf OUT CA KEY-TYPE DAYS EXTENSIONS…    one more: CA is the folder of a CA, EXTENSIONS lines of openssl's
 #   pki_revoke CA CERT…   a CRL of that CA that revokes these, on standard output
 #   pki_bundle CERT…      a SPIFFE bundle of P-256 CAs, on standard output
@@ -30,7 +31,11 @@ pki_key() {
 	p256) openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 ;;
 	p384) openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-384 ;;
 	ed25519) openssl genpkey -algorithm ED25519 ;;
-	rsa*) openssl genpkey -quiet -algorithm RSA -pkeyopt "rsa_keygen_bits:${1#rsa}" ;;
+	rsa*)
+		# One of each size for all: it takes seconds to find.
+		[ -s "$PKI/$1.key" ] || openssl genpkey -quiet -algorithm RSA -pkeyopt "rsa_keygen_bits:${1#rsa}" >"$PKI/$1.key"
+		cat "$PKI/$1.key"
+		;;
 	esac
 }
 
@@ -186,4 +191,8 @@ pki_make() {
 	: >"$PKI/log"
 	pki_corp && pki_impostor && pki_domain a.example b.example && pki_domain b.example a.example ||
 		{ echo "pki: could not be made" >&2; tail -n 5 "$PKI/log" >&2; return 1; }
+}
+
+pki_once() {
+	[ -e "$TOPOLOGY_DIR/pki/made" ] || { pki_make "$TOPOLOGY_DIR/pki" && touch "$PKI/made"; }
 }

@@ -201,7 +201,7 @@ identities_ask() {
 identities_world() {
 	GO=
 	if have_go; then GO=yes; fi
-	[ -d "${PKI:-/nonexistent}" ] || pki_make "$TOPOLOGY_DIR/pki" || return 1
+	pki_once || return 1
 	identities_identities || return 1
 	if [ -n "$GO" ]; then
 		serve_go a 9001 "$PKI/edge.example/vault" edge.example,ids.example || return 1

@@ -125,7 +125,7 @@ scenario_peers() {
 	if have_go; then GO=yes; fi
 	PEER_PORT=20000
 	postern_start || return 1
-	pki_make "$TOPOLOGY_DIR/pki" || return 1
+	pki_once || return 1
 	peers_embedded
 	peers_tpm
 	peers_legacy
