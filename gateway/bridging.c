@@ -91,6 +91,7 @@ bridging_prepare(struct bridging *bridging, const struct snapshot *snapshot, str
 		return false;
 	if (bridging->pool != NULL || start(bridging, error))
 		return true;
+	text_print(error, "\n");
 	key_set_free(*keys);
 	*keys = NULL;
 	return false;
@@ -119,5 +120,5 @@ bridging_poll(struct bridging *bridging)
 {
 	const struct decide_now now = decide_now(bridging->options.decide);
 
-	return now.keys == NULL ? NULL : keyring_poll(bridging->keyring, now.snapshot);
+	return now.keys == NULL ? NULL : keyring_poll(bridging->keyring, now.keys);
 }

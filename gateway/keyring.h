@@ -7,10 +7,11 @@
  *                                    └ trust ──▶ trust_slot: every thread's view follows it
  *
  *   once a second: keyring_poll ── files changed, or an SVID is half through its life ──▶ a new key_set for the same
- * snapshot
+ *   snapshot
  *
- * A file that is missing or wrong when a federation is loaded refuses it, as any other error in it does. One that goes
- * wrong later changes nothing: what was read last stays in force, and the log says so once.
+ * A file that is missing or wrong when a federation is loaded refuses it, as any other error in it does. Of one that
+ * goes wrong later, what was read last stays in force, and the log says so once; the others come into force all the
+ * same: an expired certificate of ours mustn't keep a revocation list out.
  *
  * Trust is published before anybody could be let in by it, and taken away from live connections by the caller
  * (peer_register_check).
@@ -30,6 +31,13 @@
 
 struct text;
 struct keyring;
+struct keyring_parts;
+
+/* What the files were when they were looked at. young: so new that another write may not show. */
+struct keyring_stamp {
+	uint64_t hash;
+	bool young;
+};
 
 /* How one server of a listener, or one way to endpoints, speaks TLS. */
 struct key_use {
@@ -48,18 +56,21 @@ struct key_set {
 	struct tls_terms *anonymous; /* a client without a certificate */
 	struct tls_terms **networks; /* by index of the identity rule: with an SVID for it; NULL: none */
 	const char *own_id;          /* our SVID's SPIFFE ID; "": none */
-	void *memory;
+	struct keyring_parts *parts; /* what it was made of */
+	struct keyring_stamp stamp;  /* from before the files were read */
+	int64_t renew_at;            /* Unix seconds: due to be made anew, though no file changes */
 };
 
 struct keyring *keyring_create(void);
 void keyring_free(struct keyring *keyring);
 
-/* Loads what the snapshot points to. NULL, with a line for each mistake in error. Nothing in force has changed. */
+/* Loads what the snapshot points to. NULL, with a line for each mistake in error, each ended. Nothing in force has
+ * changed. */
 struct key_set *keyring_load(struct keyring *keyring, const struct snapshot *snapshot, struct text *error);
 /* The set is about to be in force: publishes its trust, and what it was loaded from is watched from now on. */
 void keyring_commit(struct keyring *keyring, const struct key_set *set);
-/* A new set for the snapshot in force when something changed, or NULL. */
-struct key_set *keyring_poll(struct keyring *keyring, const struct snapshot *snapshot);
+/* A new set for the snapshot of the one in force when something changed, or NULL. */
+struct key_set *keyring_poll(struct keyring *keyring, const struct key_set *in_force);
 /* Sessions keep what they have of it. NULL is fine. */
 void key_set_free(struct key_set *set);
 

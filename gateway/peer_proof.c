@@ -298,7 +298,7 @@ conclude(struct peer_proof *proof, struct peer_register *peers, struct peer_iden
 			return CERT_MEMORY;
 		proof->terms = issue(demand, &mapped->id, now);
 	}
-	proof->record = peer_register_enter(peers, identity, proof->demand, mapped == NULL ? NULL : &mapped->id);
+	proof->record = peer_register_enter(peers, identity, mapped == NULL ? NULL : &mapped->id);
 	if (proof->record == NULL) {
 		peer_identity_drop(mapped);
 		return CERT_MEMORY;
@@ -311,14 +311,20 @@ static enum reason
 prove(struct proof_thread *thread, struct peer_proof *proof, STACK_OF(X509) *chain, const struct peer_bytes *staple,
       int64_t now)
 {
-	struct peer_identity *identity = NULL;
+	struct peer_identity *identity;
+	struct trust_slot *slot = thread->context->slot;
 
-	/* A ticket may have said who it is, and wasn't taken in the end. */
-	peer_proof_forget(proof, thread->context->peers);
-	proof->error = verify_chain(thread->view, proof->demand, chain, staple, now, &identity);
-	if (proof->error == CERT_NONE)
-		proof->error = conclude(proof, thread->context->peers, identity, now);
-	peer_identity_drop(identity);
+	do {
+		/* The trust may have changed since we entered it last (peer_register.h). */
+		trust_view_follow(thread->view, slot);
+		identity = NULL;
+		/* A ticket may have said who it is, and wasn't taken in the end. */
+		peer_proof_forget(proof, thread->context->peers);
+		proof->error = verify_chain(thread->view, proof->demand, chain, staple, now, &identity);
+		if (proof->error == CERT_NONE)
+			proof->error = conclude(proof, thread->context->peers, identity, now);
+		peer_identity_drop(identity);
+	} while (proof->error == CERT_NONE && trust_slot_generation(slot) != trust_view_generation(thread->view));
 	return peer_proof_reason(proof->error);
 }
 

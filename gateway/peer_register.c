@@ -29,7 +29,6 @@ static void
 record_free(struct peer_record *record)
 {
 	peer_identity_drop(record->identity);
-	peer_demand_drop(record->demand);
 	free(record);
 }
 
@@ -56,18 +55,26 @@ bucket(struct peer_register *peers, const struct peer_identity *identity)
 }
 
 static bool
-is_of(const struct peer_record *record, const struct peer_identity *identity, const struct peer_demand *demand,
-      const struct spiffe_id *mapped)
+same_text(struct peer_bytes a, struct peer_bytes b)
 {
+	return a.length == b.length && (a.length == 0 || memcmp(a.bytes, b.bytes, a.length) == 0);
+}
+
+/* Whether verifying either again is the same question, and would tell the same of whom it was taken for. */
+static bool
+is_of(const struct peer_record *record, const struct peer_identity *identity, const struct spiffe_id *mapped)
+{
+	const struct peer_identity *mine = record->identity;
 	uint16_t length = mapped == NULL ? 0 : mapped->length;
 
-	return record->demand == demand && record->mapped.length == length &&
-	       memcmp(record->identity->chain_sha256, identity->chain_sha256, sizeof(identity->chain_sha256)) == 0 &&
+	return mine->kind == identity->kind && mine->role == identity->role && same_text(mine->pki, identity->pki) &&
+	       memcmp(mine->chain_sha256, identity->chain_sha256, sizeof(identity->chain_sha256)) == 0 &&
+	       record->mapped.length == length &&
 	       (length == 0 || memcmp(record->mapped.text, mapped->text, length) == 0);
 }
 
 static struct peer_record *
-record_new(struct peer_identity *identity, struct peer_demand *demand, const struct spiffe_id *mapped)
+record_new(struct peer_identity *identity, const struct spiffe_id *mapped)
 {
 	size_t length = mapped == NULL ? 0 : mapped->length;
 	struct peer_record *record = calloc(1, sizeof(*record) + length + 1);
@@ -75,7 +82,6 @@ record_new(struct peer_identity *identity, struct peer_demand *demand, const str
 	if (record == NULL)
 		return NULL;
 	record->identity = peer_identity_take(identity);
-	record->demand = peer_demand_take(demand);
 	if (length != 0) {
 		memcpy(record->text, mapped->text, length);
 		record->mapped = *mapped;
@@ -85,19 +91,18 @@ record_new(struct peer_identity *identity, struct peer_demand *demand, const str
 }
 
 struct peer_record *
-peer_register_enter(struct peer_register *peers, struct peer_identity *identity, struct peer_demand *demand,
-		    const struct spiffe_id *mapped)
+peer_register_enter(struct peer_register *peers, struct peer_identity *identity, const struct spiffe_id *mapped)
 {
 	struct peer_record **head = bucket(peers, identity), *record;
 
 	pthread_mutex_lock(&peers->lock);
-	for (record = *head; record != NULL && !is_of(record, identity, demand, mapped); record = record->next)
+	for (record = *head; record != NULL && !is_of(record, identity, mapped); record = record->next)
 		;
 	/* Who was let in now has been verified now: a verdict of before, over the same chain, is no longer true. A new
 	 * record, then, beside the one whose connections are about to be closed. */
 	if (record != NULL && atomic_load_explicit(&record->verdict, memory_order_relaxed) != CERT_NONE)
 		record = NULL;
-	if (record == NULL && (record = record_new(identity, demand, mapped)) != NULL) {
+	if (record == NULL && (record = record_new(identity, mapped)) != NULL) {
 		record->next = *head;
 		*head = record;
 		peers->n++;
@@ -130,12 +135,16 @@ peer_register_leave(struct peer_register *peers, struct peer_record *record)
 static enum cert_error
 judge(struct trust_view *view, const struct peer_record *record, const struct peer_book *book, int64_t now)
 {
-	enum cert_error error = verify_again(view, record->identity, now);
+	const struct peer_identity *identity = record->identity;
+	enum cert_error error = verify_again(view, identity, now);
 	struct identity_match match;
 
+	/* Of one that is merely past its time the worker counts the grace period; all else still has to be right. */
+	if (error == CERT_EXPIRED && now >= identity->leaf_not_after)
+		error = verify_again(view, identity, identity->leaf_not_after - 1);
 	if (error != CERT_NONE || record->mapped.length == 0 || book == NULL)
 		return error;
-	error = identity_map_legacy(&book->map, record->identity, &match);
+	error = identity_map_legacy(&book->map, identity, &match);
 	if (error == CERT_NONE && (match.id.length != record->mapped.length ||
 				   memcmp(match.id.text, record->mapped.text, match.id.length) != 0))
 		error = CERT_MAP_NO_RULE; /* it is somebody else by now */
@@ -156,7 +165,8 @@ check_bucket(struct peer_register *peers, unsigned i, struct trust_view *view, c
 		record->refs++;
 		pthread_mutex_unlock(&peers->lock);
 		peer_register_leave(peers, held);
-		enum cert_error error = judge(view, record, book, now);
+		bool fallen = atomic_load_explicit(&record->verdict, memory_order_relaxed) != CERT_NONE;
+		enum cert_error error = fallen ? CERT_NONE : judge(view, record, book, now);
 		if (error != CERT_NONE) {
 			atomic_store_explicit(&record->verdict, (uint32_t)error, memory_order_release);
 			fell++;
@@ -175,9 +185,9 @@ peer_register_check(struct peer_register *peers, struct trust_view *view, const 
 {
 	unsigned fell = 0;
 
+	/* Empty ones, too, under the mutex: that is what orders this with whoever enters. */
 	for (unsigned i = 0; i < BUCKETS; i++)
-		if (__atomic_load_n(&peers->buckets[i], __ATOMIC_RELAXED) != NULL)
-			fell += check_bucket(peers, i, view, book, now);
+		fell += check_bucket(peers, i, view, book, now);
 	return fell;
 }
 

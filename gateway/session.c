@@ -172,6 +172,19 @@ endpoint_terms(const struct session *session, const struct key_set *keys, const 
 	return key_set_client(keys, backend->tls);
 }
 
+/* Whether the identity map in force gives the client the ID that the one of its handshake's beginning gave. */
+static bool
+is_mapped_so(const struct session *session, const struct key_set *keys)
+{
+	const struct peer_proof *proof = &session->leg[LEG_CLIENT].proof;
+	struct identity_match match;
+
+	if (proof->demand == NULL || !proof->demand->maps || proof->demand->book == keys->book)
+		return true;
+	return identity_map_legacy(&keys->book->map, proof->record->identity, &match) == CERT_NONE &&
+	       spiffe_id_equal(&match.id, &proof->identity->id);
+}
+
 static void
 dial(struct session *session, enum reason why)
 {
@@ -189,6 +202,11 @@ dial(struct session *session, enum reason why)
 	    !decide_backend(&now, listener, session->sni, session->sni_length, session->tried,
 			    worker_random(home->worker), &choice)) {
 		session_fail(session, LEG_COUNT, choice.reason);
+		return;
+	}
+	if (!is_mapped_so(session, now.keys)) {
+		session->leg[LEG_CLIENT].proof.error = CERT_MAP_NO_RULE;
+		session_fail(session, LEG_COUNT, REASON_TLS_PEER_IDENTITY);
 		return;
 	}
 	const struct backend *backend = choice.backend;

@@ -193,6 +193,11 @@ session_relay(struct session *session, unsigned from)
 	struct session_leg *source = &session->leg[from];
 	bool more = !source->told;
 
+	if (source->told && bridge_received(session->bridge, from)->bytes != 0) {
+		/* Behind a close_notify nothing counts (RFC 8446 section 6.1), and its FIN is still to come. */
+		mbuf_queue_clear(bridge_received(session->bridge, from));
+		bridge_took(session->home->worker, session->bridge, from);
+	}
 	if (!send_rest(session, to)) {
 		if (!session->ending)
 			retry(session);
