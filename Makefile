@@ -128,11 +128,16 @@ sim: $(BUILD)/tests/sim/sim
 	$< --seeds $(SEEDS)
 sim-check: $(BUILD)/tests/sim/sim
 	@$(CHECK) "$(if $(SANITIZE),asan,sim) seeds $(SIM_CHECK_SEEDS)" $<.log $< --seeds $(SIM_CHECK_SEEDS) $(if $(SANITIZE),,--whole)
-# lwIP as client and endpoint, in a program of its own.
+# lwIP as client and endpoint, in a program of its own. It and we have functions of the same names (tcp_input, tcp_write, …), so ours get
+# others there.
 LWIP_SEEDS ?= 1..100
 $(BUILD)/tests/sim/lwip_stack.o $(BUILD)/lint/tests/sim/lwip_stack.tidy: ALL_CFLAGS += -isystem /usr/include/lwip
 $(BUILD)/tests/sim/lwip_stack.o: | $(BUILD)/test-tools
-$(BUILD)/tests/sim/lwip_peer: $(addprefix $(BUILD)/tests/sim/,lwip_peer.o lwip_stack.o rig.o) $(LIBRARY)
+LWIP_APART := $(BUILD)/tests/sim/libpostern_apart.a
+$(LWIP_APART): $(LIBRARY) | $(BUILD)/test-tools
+	$(Q)nm -D --defined-only "$$($(CC) -print-file-name=liblwip.so)" | awk '{ print $$3, "postern_" $$3 }' > $@.names
+	$(Q)objcopy --redefine-syms=$@.names $< $@
+$(BUILD)/tests/sim/lwip_peer: $(addprefix $(BUILD)/tests/sim/,lwip_peer.o lwip_stack.o rig.o) $(LWIP_APART)
 	@echo "  LINK $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -llwip $(DPDK_LIBS) $(LIB_LIBS)
 sim-lwip: $(BUILD)/tests/sim/lwip_peer
