@@ -199,6 +199,8 @@ FUZZ_icmp_quote_SOURCES := dataplane/icmp_quote.c dataplane/net.c platform/ip_ad
 FUZZ_neighbour_discovery_SOURCES := dataplane/arp_parse.c dataplane/nd_parse.c platform/ip_addr.c
 FUZZ_packet_SOURCES := dataplane/packet.c dataplane/checksum.c platform/ip_addr.c
 FUZZ_spiffe_id_SOURCES := certs/spiffe_id.c certs/cert_error.c
+FUZZ_tcp_SOURCES := $(wildcard dataplane/*.c platform/*.c)
+FUZZ_tcp_LIBS := $(DPDK_LIBS) $(LIB_LIBS)
 FUZZ_tcp_options_SOURCES := dataplane/tcp_options.c dataplane/checksum.c
 FUZZ_FLAGS = $(filter-out -O2 -O1,$(ALL_CFLAGS)) -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined \
 	-fno-sanitize-recover=all

@@ -3,6 +3,7 @@
 
 #include <openssl/bn.h>
 #include <openssl/err.h>
+#include <openssl/provider.h>
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
@@ -271,11 +272,23 @@ ca_begin(struct ca *ca, X509 *certificate, EVP_PKEY *key, const char *trust_doma
 }
 
 void
+ca_provider_close(struct ca_provider *provider)
+{
+	/* A context doesn't give back what was loaded into it by name. */
+	if (provider->holder != NULL)
+		OSSL_PROVIDER_unload(provider->holder);
+	if (provider->basis != NULL)
+		OSSL_PROVIDER_unload(provider->basis);
+	OSSL_LIB_CTX_free(provider->libctx);
+	*provider = (struct ca_provider){0};
+}
+
+void
 ca_end(struct ca *ca)
 {
 	X509_free(ca->certificate);
 	EVP_PKEY_free(ca->key);
-	OSSL_LIB_CTX_free(ca->libctx); /* after its key */
+	ca_provider_close(&ca->provider);
 	*ca = (struct ca){0};
 }
 
@@ -287,7 +300,7 @@ ca_sign_svid(OSSL_LIB_CTX *libctx, const struct ca *ca, const char *spiffe_id, E
 
 	ERR_set_mark();
 	/* A certificate is signed in its own context: the provider's. */
-	X509 *certificate = X509_new_ex(ca->libctx != NULL ? ca->libctx : libctx, NULL);
+	X509 *certificate = X509_new_ex(ca->provider.libctx != NULL ? ca->provider.libctx : libctx, NULL);
 	bool done = certificate != NULL && X509_set_version(certificate, VERSION_3) &&
 		    X509_set_pubkey(certificate, key) && set_serial(certificate, libctx) &&
 		    set_time(certificate, not_before, not_after) &&

@@ -29,15 +29,24 @@ enum {
 	CA_KEY_ID = 20       /* bytes of a subject key identifier */
 };
 
+/* A provider that holds a key, in a context of its own: all that is done with the key is done there. All zeroes: none.
+ */
+struct ca_provider {
+	OSSL_LIB_CTX *libctx;
+	OSSL_PROVIDER *basis, *holder; /* the default provider, and the one that has the key */
+};
+/* After its key is gone. */
+void ca_provider_close(struct ca_provider *provider);
+
 /* One CA, ready to sign. */
 struct ca {
 	unsigned number; /* in its folder, from 1 */
 	X509 *certificate;
-	EVP_PKEY *key;        /* NULL: it is only published, its key isn't there or wasn't asked for */
-	OSSL_LIB_CTX *libctx; /* of the provider that holds the key, for all that is done with it; NULL: a file's */
-	int64_t not_before;   /* Unix seconds: when it was made, less CA_BACKDATE_S */
-	int64_t not_after;    /* its end */
-	uint8_t key_id[CA_KEY_ID]; /* subject key identifier */
+	EVP_PKEY *key;               /* NULL: it is only published, its key isn't there or wasn't asked for */
+	struct ca_provider provider; /* that holds the key; none: it came from a file */
+	int64_t not_before;          /* Unix seconds: when it was made, less CA_BACKDATE_S */
+	int64_t not_after;           /* its end */
+	uint8_t key_id[CA_KEY_ID];   /* subject key identifier */
 };
 
 /* A self-signed CA certificate for trust_domain, valid from now less CA_BACKDATE_S. NULL on an error. */

@@ -113,25 +113,25 @@ store_key(OSSL_LIB_CTX *libctx, const char *uri)
  * key's public half to the default provider and miss the private one. What isn't done with the key is done elsewhere.
  */
 static EVP_PKEY *
-provider_key(const char *name, const char *uri, OSSL_LIB_CTX **own, enum credential_error *error)
+provider_key(const char *name, const char *uri, struct ca_provider *provider, enum credential_error *error)
 {
 	char preference[PROVIDER_NAME_MAX + sizeof("?provider=")];
 	EVP_PKEY *key = NULL;
 
 	ERR_set_mark();
 	*error = CREDENTIAL_PROVIDER;
-	*own = OSSL_LIB_CTX_new();
+	*provider = (struct ca_provider){.libctx = OSSL_LIB_CTX_new()};
 	snprintf(preference, sizeof(preference), "?provider=%s", name);
 	/* Once one is loaded by name, the default provider no longer comes by itself. */
-	if (*own != NULL && strlen(name) <= PROVIDER_NAME_MAX && OSSL_PROVIDER_load(*own, "default") != NULL &&
-	    OSSL_PROVIDER_load(*own, name) != NULL && EVP_set_default_properties(*own, preference)) {
+	if (provider->libctx != NULL && strlen(name) <= PROVIDER_NAME_MAX &&
+	    (provider->basis = OSSL_PROVIDER_load(provider->libctx, "default")) != NULL &&
+	    (provider->holder = OSSL_PROVIDER_load(provider->libctx, name)) != NULL &&
+	    EVP_set_default_properties(provider->libctx, preference)) {
 		*error = CREDENTIAL_KEY_UNREADABLE;
-		key = store_key(*own, uri);
+		key = store_key(provider->libctx, uri);
 	}
-	if (key == NULL) {
-		OSSL_LIB_CTX_free(*own);
-		*own = NULL;
-	}
+	if (key == NULL)
+		ca_provider_close(provider);
 	ERR_pop_to_mark();
 	if (key != NULL)
 		*error = CREDENTIAL_NONE;
@@ -163,7 +163,7 @@ load_key_file(OSSL_LIB_CTX *libctx, int fd, unsigned number, enum credential_err
 }
 
 static EVP_PKEY *
-load_key_uri(int fd, unsigned number, OSSL_LIB_CTX **own, enum credential_error *error)
+load_key_uri(int fd, unsigned number, struct ca_provider *provider, enum credential_error *error)
 {
 	struct secret content;
 	char name[FILE_NAME];
@@ -175,10 +175,10 @@ load_key_uri(int fd, unsigned number, OSSL_LIB_CTX **own, enum credential_error 
 		return NULL;
 	}
 	char *save, *lines = (char *)content.bytes; /* there is a zero behind the content */
-	const char *provider = strtok_r(lines, "\n", &save), *uri = strtok_r(NULL, "\n", &save);
+	const char *holder = strtok_r(lines, "\n", &save), *uri = strtok_r(NULL, "\n", &save);
 	*error = CREDENTIAL_KEY_UNREADABLE;
 	if (uri != NULL)
-		key = provider_key(provider, uri, own, error);
+		key = provider_key(holder, uri, provider, error);
 	secret_free(&content);
 	return key;
 }
@@ -186,7 +186,7 @@ load_key_uri(int fd, unsigned number, OSSL_LIB_CTX **own, enum credential_error 
 static X509 *
 load_certificate(OSSL_LIB_CTX *libctx, int fd, unsigned number, enum credential_error *error)
 {
-	STACK_OF(X509) * stack;
+	STACK_OF(X509) *stack;
 	X509 *certificate = NULL;
 	struct secret pem;
 	char name[FILE_NAME];
@@ -206,7 +206,7 @@ load_certificate(OSSL_LIB_CTX *libctx, int fd, unsigned number, enum credential_
 static enum credential_error
 load_ca(OSSL_LIB_CTX *libctx, int fd, unsigned number, const char *trust_domain, bool with_keys, struct ca *ca)
 {
-	OSSL_LIB_CTX *own = NULL;
+	struct ca_provider provider = {0};
 	enum credential_error error;
 	EVP_PKEY *key = NULL;
 
@@ -214,18 +214,18 @@ load_ca(OSSL_LIB_CTX *libctx, int fd, unsigned number, const char *trust_domain,
 	if (certificate != NULL && with_keys) {
 		key = load_key_file(libctx, fd, number, &error);
 		if (key == NULL && error == CREDENTIAL_NONE)
-			key = load_key_uri(fd, number, &own, &error);
+			key = load_key_uri(fd, number, &provider, &error);
 	}
 	if (error == CREDENTIAL_NONE)
 		error = ca_begin(ca, certificate, key, trust_domain);
 	if (error == CREDENTIAL_NONE) {
 		ca->number = number;
-		ca->libctx = own;
+		ca->provider = provider;
 		return CREDENTIAL_NONE;
 	}
 	X509_free(certificate);
 	EVP_PKEY_free(key);
-	OSSL_LIB_CTX_free(own);
+	ca_provider_close(&provider);
 	return error;
 }
 
@@ -388,10 +388,10 @@ make_folder(const char *directory)
 
 /* The key that the CA is to have: generated, or the provider's, and then in a context of its own. */
 static EVP_PKEY *
-obtain_key(OSSL_LIB_CTX *libctx, const struct ca_spec *spec, OSSL_LIB_CTX **own, enum credential_error *error)
+obtain_key(OSSL_LIB_CTX *libctx, const struct ca_spec *spec, struct ca_provider *provider, enum credential_error *error)
 {
 	*error = CREDENTIAL_SIGNING;
-	return spec->provider != NULL ? provider_key(spec->provider, spec->key_uri, own, error)
+	return spec->provider != NULL ? provider_key(spec->provider, spec->key_uri, provider, error)
 				      : key_generate(libctx, spec->key, spec->rsa_bits);
 }
 
@@ -399,7 +399,7 @@ bool
 ca_folder_add(OSSL_LIB_CTX *libctx, const char *directory, const struct ca_spec *spec, int64_t now, unsigned *number,
 	      struct text *message)
 {
-	OSSL_LIB_CTX *own = NULL;
+	struct ca_provider provider = {0};
 	enum credential_error error;
 	X509 *certificate = NULL;
 	EVP_PKEY *key = NULL;
@@ -414,10 +414,10 @@ ca_folder_add(OSSL_LIB_CTX *libctx, const char *directory, const struct ca_spec 
 		return false;
 	}
 	*number = greatest + 1;
-	key = obtain_key(libctx, spec, &own, &error);
+	key = obtain_key(libctx, spec, &provider, &error);
 	if (key != NULL)
-		certificate = ca_certificate_make(own != NULL ? own : libctx, key, spec->trust_domain, spec->days,
-						  spec->name_constraint, now);
+		certificate = ca_certificate_make(provider.libctx != NULL ? provider.libctx : libctx, key,
+						  spec->trust_domain, spec->days, spec->name_constraint, now);
 	if (certificate == NULL || *number > CA_NUMBER_MAX) {
 		error = key == NULL ? error : CREDENTIAL_SIGNING;
 		text_print(message, "%s: %s: %s", directory, credential_error_text(error),
@@ -441,6 +441,6 @@ Exit:
 	close(fd);
 	X509_free(certificate);
 	EVP_PKEY_free(key);
-	OSSL_LIB_CTX_free(own);
+	ca_provider_close(&provider);
 	return done;
 }

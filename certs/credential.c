@@ -223,7 +223,7 @@ Failed:
 
 /* A stack as an array, which is the stack's own. */
 static unsigned
-stack_list(STACK_OF(X509) * stack, X509 **list, unsigned max)
+stack_list(STACK_OF(X509) *stack, X509 **list, unsigned max)
 {
 	unsigned n = 0;
 
@@ -322,7 +322,8 @@ credential_load_key(const struct credential *credential, OSSL_LIB_CTX *libctx)
 	return key;
 }
 
-STACK_OF(X509) * credential_load_chain(const struct credential *credential, OSSL_LIB_CTX *libctx)
+STACK_OF(X509) *
+credential_load_chain(const struct credential *credential, OSSL_LIB_CTX *libctx)
 {
 	STACK_OF(X509) *stack = sk_X509_new_null();
 

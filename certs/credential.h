@@ -135,7 +135,7 @@ void credential_drop(const struct credential *credential);
 
 /* Objects of the caller's own, in its libctx; NULL when there is no memory. The stack is leaf first. */
 EVP_PKEY *credential_load_key(const struct credential *credential, OSSL_LIB_CTX *libctx);
-STACK_OF(X509) * credential_load_chain(const struct credential *credential, OSSL_LIB_CTX *libctx);
+STACK_OF(X509) *credential_load_chain(const struct credential *credential, OSSL_LIB_CTX *libctx);
 
 /* Whether both present the same: chain, key and anchors. */
 bool credential_equal(const struct credential *a, const struct credential *b);

@@ -28,9 +28,9 @@ parse_certificate(OSSL_LIB_CTX *libctx, const unsigned char *der, long length)
 	return NULL;
 }
 
-STACK_OF(X509) * pem_read_certificates(OSSL_LIB_CTX *libctx, const char *pem, size_t length, unsigned max,
-				       enum credential_error malformed, enum credential_error many,
-				       enum credential_error *error)
+STACK_OF(X509) *
+pem_read_certificates(OSSL_LIB_CTX *libctx, const char *pem, size_t length, unsigned max,
+		      enum credential_error malformed, enum credential_error many, enum credential_error *error)
 {
 	STACK_OF(X509) *certificates = sk_X509_new_null();
 	BIO *bio = length > INT_MAX ? NULL : BIO_new_mem_buf(pem, (int)length);

@@ -14,9 +14,9 @@
 
 /* All certificates in pem, in its order; blocks of other kinds and text between blocks are passed over. Returns NULL
  * with *error when one can't be read (malformed), or when there are more than max (many). An empty stack is none. */
-STACK_OF(X509) * pem_read_certificates(OSSL_LIB_CTX *libctx, const char *pem, size_t length, unsigned max,
-				       enum credential_error malformed, enum credential_error many,
-				       enum credential_error *error);
+STACK_OF(X509) *pem_read_certificates(OSSL_LIB_CTX *libctx, const char *pem, size_t length, unsigned max,
+				      enum credential_error malformed, enum credential_error many,
+				      enum credential_error *error);
 
 /* The first private key in pem: PKCS#8, or the older forms of RSA and EC. NULL with *error. Its kind isn't checked. */
 EVP_PKEY *pem_read_key(OSSL_LIB_CTX *libctx, const char *pem, size_t length, enum credential_error *error);

@@ -26,6 +26,7 @@
 #include "dataplane/mbuf_queue.h"
 #include "dataplane/reclaim.h"
 #include "dataplane/splice.h"
+#include "dataplane/tcp_output.h"
 
 /* --- steps -------------------------------------------------------------------------------------------------------- */
 
@@ -72,7 +73,7 @@ bridge_step_begin(struct bridge_step *step, struct worker *worker, struct bridge
 	*step = (struct bridge_step){
 		.env = {.now_ms = worker->clock_ms,
 			.scarce = worker->packets_scarce,
-			.limits = &tcp_limits_default,
+			.limits = &worker->bridges.limits,
 			.pool = worker->pool,
 			.context = step,
 			.send = send_segment,
@@ -342,6 +343,8 @@ happened(struct bridge_step *step, unsigned leg, unsigned events)
 	if (connecting && (events & TCP_CONNECTED) != 0) /* its numbers begin here; bytes may have come with the SYN */
 		step->flow->leg[leg].seq_end = tcp->rcv_nxt - tcp->received.bytes - (tcp->peer_closed ? 1 : 0);
 	bridge_step_note(step, leg);
+	step->worker->stats->retransmissions += tcp->resent - step->bridge->resent[leg];
+	step->bridge->resent[leg] = tcp->resent;
 	if (step->flow->state == FLOW_CLOSING) {
 		if (broken)
 			bridge_step_leave(step, BRIDGE_ENDS, REASON_NONE);
@@ -394,6 +397,17 @@ bridge_settle(struct worker *worker)
 	}
 }
 
+/* A peer asks by a keep-alive whether the connection is there. We are; whether the other side is has to be asked. */
+static void
+ask_other(struct bridge_step *step, unsigned leg)
+{
+	struct tcp *other = &step->bridge->tcp[leg_other(leg)];
+
+	if (step->bridge->phase == BRIDGE_JOINED && is_open(other) &&
+	    step->worker->clock_ms - other->heard_ms >= BRIDGE_ASK_MS)
+		tcp_output_ask(other, &step->env);
+}
+
 void
 bridge_input(struct worker *worker, uint32_t index, unsigned leg, const struct packet *packet, struct rte_mbuf *mbuf)
 {
@@ -405,16 +419,26 @@ bridge_input(struct worker *worker, uint32_t index, unsigned leg, const struct p
 		worker_drop(worker, mbuf, REASON_TCP_STATE);
 		return;
 	}
+	if (unlikely(worker->packets_short && packet->payload_length != 0) &&
+	    bridge_packets(step.bridge) >= BRIDGE_FEW_PACKETS) {
+		worker_drop(worker, mbuf, REASON_PACKET_POOL_EMPTY);
+		return;
+	}
 	/* Simultaneous open has no place here; and a stranger could ask for it, who knows addresses and ports alone. */
 	if (unlikely(tcp->state == TCP_STATE_SYN_SENT && (packet->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)) {
 		worker_drop(worker, mbuf, REASON_TCP_STATE);
 		return;
 	}
 	/* A keep-alive is out of the window on purpose; a stranger doesn't know where that begins. */
-	bool keeps_alive = packet->seq + 1 == tcp->rcv_nxt;
+	bool keeps_alive = packet->seq + 1 == tcp->rcv_nxt, owed = tcp->una != tcp->nxt || tcp->sending.bytes != 0;
 	unsigned events = tcp_input(tcp, &step.env, packet, mbuf);
-	if (keeps_alive || tcp->heard_ms == worker->clock_ms)
+	if (keeps_alive || tcp->heard_ms == worker->clock_ms) {
 		step.flow->leg[leg].flags |= LEG_ACTIVE;
+		if (owed) /* it takes, or refuses, what the other side has said: that one's part of it */
+			step.flow->leg[leg_other(leg)].flags |= LEG_ACTIVE;
+	}
+	if (keeps_alive && packet->payload_length <= 1)
+		ask_other(&step, leg);
 	happened(&step, leg, events);
 	bridge_step_arm(&step);
 	bridge_settle(worker);

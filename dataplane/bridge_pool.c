@@ -18,7 +18,8 @@ bridge_pool_init(struct bridge_pool *pool, uint32_t capacity)
 
 	if (memory == MAP_FAILED)
 		return false;
-	*pool = (struct bridge_pool){.bridges = memory, .capacity = capacity};
+	*pool = (struct bridge_pool){.bridges = memory, .capacity = capacity, .limits = tcp_limits_default};
+	pool->limits.keepalive_ms = 0;
 	return true;
 }
 

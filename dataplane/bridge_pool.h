@@ -34,8 +34,10 @@ struct bridge {
 	uint32_t idle_ms;          /* worker clock: when to look again whether it is idle */
 	uint32_t deadline_ms;      /* worker clock: of connecting; once it is CLOSING, of that */
 	uint32_t alarm_ms;         /* worker clock: of bridge_alarm */
-	uint8_t phase;             /* enum bridge_phase */
-	uint8_t reason;            /* enum reason, of what is to be settled */
+	uint32_t moved, moved_ms;  /* how far it was when reclaim.c looked last that it had got on, and when that was */
+	uint32_t resent[LEG_COUNT]; /* of what the endpoints sent again, what is counted */
+	uint8_t phase;              /* enum bridge_phase */
+	uint8_t reason;             /* enum reason, of what is to be settled */
 	uint8_t flags;
 	uint8_t port; /* net port that the client's handshake came in by */
 };
@@ -43,8 +45,9 @@ struct bridge {
 struct bridge_pool {
 	struct bridge *bridges; /* [0] is never used */
 	uint32_t capacity, free, touched, used;
-	uint32_t hand;   /* reclaim.c: the record that was looked at last */
-	uint32_t settle; /* head of those to be settled; 0: none */
+	uint32_t hand;            /* reclaim.c: the record that was looked at last */
+	uint32_t settle;          /* head of those to be settled; 0: none */
+	struct tcp_limits limits; /* of all endpoints; without keep-alives, since idleness is watched anyhow */
 };
 
 /* capacity: 1..2^24. */
@@ -61,6 +64,13 @@ static inline struct bridge *
 bridge_pool_get(const struct bridge_pool *pool, uint32_t index)
 {
 	return &pool->bridges[index];
+}
+
+/* Packet buffers that wait in a bridge. */
+static inline uint32_t
+bridge_packets(const struct bridge *bridge)
+{
+	return tcp_mbufs(&bridge->tcp[LEG_CLIENT]) + tcp_mbufs(&bridge->tcp[LEG_ENDPOINT]);
 }
 
 static inline uint32_t

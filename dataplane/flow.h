@@ -54,7 +54,8 @@ enum {
 	LEG_WSCALE = 1 << 2,    /* window scaling was negotiated on this leg */
 	LEG_FIN = 1 << 3,       /* the peer's FIN was seen in window; seq_end is beyond it */
 	LEG_FIN_ACKED = 1 << 4, /* … and the other peer acknowledged it */
-	LEG_ACTIVE = 1 << 5,    /* a packet arrived since the idle timer last looked */
+	LEG_ACTIVE = 1 << 5,    /* a packet arrived since the idle timer last looked; of a bridge's both legs, since it
+				   last saw this of both */
 	LEG_HASHED = 1 << 6,    /* the leg is in the hash */
 	LEG_HELD = 1 << 7       /* endpoint leg: it hasn't acknowledged all that we hold for it (dial.c) */
 };

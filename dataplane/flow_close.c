@@ -265,7 +265,9 @@ flow_idle_look(struct worker *worker, struct flow *flow)
 
 	if (flow->service != 0)
 		count_bytes(worker, flow);
-	if (((client->flags | endpoint->flags) & LEG_ACTIVE) != 0) {
+	/* Each side of a bridge is answered by us: that one of them lives says nothing of the other. */
+	bool both = flow_is_bridged(flow) && flow->owes == 0;
+	if (((both ? client->flags & endpoint->flags : client->flags | endpoint->flags) & LEG_ACTIVE) != 0) {
 		client->flags &= (uint8_t)~LEG_ACTIVE;
 		endpoint->flags &= (uint8_t)~LEG_ACTIVE;
 		flow->idle_ticks = 0;

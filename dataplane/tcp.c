@@ -32,6 +32,7 @@ begin(struct tcp *tcp, const struct tcp_env *env, uint32_t iss)
 		.tail_from_ms = env->now_ms,
 		.progress_ms = env->now_ms,
 		.heard_ms = env->now_ms,
+		.data_ms = env->now_ms,
 		.send_buffer = env->limits->send_first,
 		.challenged = (uint8_t)((env->now_ms >> FLOW_CHALLENGE_SHIFT) - 1), /* not yet in this half second */
 	};

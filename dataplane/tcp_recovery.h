@@ -65,7 +65,7 @@ struct tcp_acked {
 	uint32_t tsecr;          /* when timestamps */
 	bool timestamps;
 	uint32_t advance; /* una moved by so many */
-	bool duplicate; /* it says nothing new, and is one of those that count (RFC 5681 section 2) */
+	bool duplicate;   /* it says nothing new, and is one of those that count (RFC 5681 section 2) */
 };
 
 void tcp_rack_init(struct tcp_rack *rack, uint32_t iss);

@@ -50,8 +50,7 @@ struct worker_stats {
 	uint32_t states[FLOW_STATES]; /* flows now in each state */
 	uint32_t neighbours;          /* entries in use */
 	uint32_t holds;               /* buffers in use */
-	uint32_t bridges;             /* records in use, and packet buffers that wait in their queues */
-	uint32_t bridge_packets;
+	uint32_t bridges;             /* records in use */
 };
 
 /* Frames that wait for the end of the burst, for one device. */
@@ -77,7 +76,8 @@ struct worker {
 	struct timer_wheel wheel;
 	struct hold_pool holds;
 	struct bridge_pool bridges;
-	bool packets_scarce; /* no bridge may hold more packet buffers than it has; looked at every ms */
+	bool packets_scarce; /* bridges' buffers don't grow (BRIDGE_SCARCE_SHARE); looked at every ms */
+	bool packets_short;  /* they take nothing more (BRIDGE_SHORT_SHARE) */
 	struct neighbour_table neighbours;
 	struct worker_stats *stats;
 	struct live_counters *live; /* by live slot; this worker's own */

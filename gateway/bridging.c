@@ -74,7 +74,7 @@ start(struct bridging *bridging, struct text *error)
 									.net = options->net,
 									.n_workers = options->n_workers,
 									.handshake_ms = conf->tls.handshake_timeout_ms,
-									 .expiry_grace_s = conf->tls.expiry_grace_s});
+									.expiry_grace_s = conf->tls.expiry_grace_s});
 	decide_set_sessions(options->decide, bridging->sessions);
 	log_info("gateway", "ending connections from now on", LOG_U64("handshake_threads", pool.n_threads));
 	return true;

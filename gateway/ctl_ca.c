@@ -212,8 +212,8 @@ ca_json(const struct ca *ca, bool signs)
 	print_time(to, ca->not_after);
 	return json_pack("{s:i, s:s, s:i, s:s, s:b, s:s, s:s, s:s}", "number", (int)ca->number, "key",
 			 credential_key_text(kind), "bits", (int)bits, "key_in",
-			 ca->key == NULL ? "none" : (ca->libctx != NULL ? "provider" : "file"), "signs", (int)signs,
-			 "made", from, "not_after", to, "sha256", fingerprint);
+			 ca->key == NULL ? "none" : (ca->provider.libctx != NULL ? "provider" : "file"), "signs",
+			 (int)signs, "made", from, "not_after", to, "sha256", fingerprint);
 }
 
 static bool

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * issue ROOT TRUST-DOMAIN SPIFFE-ID DIR: has the embedded CA below ROOT issue an SVID, into DIR/tls.crt and DIR/tls.key,
- * for others to judge.
+ * issue ROOT TRUST-DOMAIN SPIFFE-ID DIR: has the embedded CA below ROOT issue an SVID, into DIR/tls.crt and
+ * DIR/tls.key, for others to judge.
  */
 #include <openssl/pem.h>
 #include <stdio.h>

@@ -275,7 +275,8 @@ forge_icmp(const struct target *target)
 	const struct flow_leg *path = &target->flow->leg[target->leg],
 			      *from = &target->flow->leg[leg_other(target->leg)];
 	uint32_t distance = below(2) == 0 ? below(100) : below(1 << 30);
-	quoted.seq = below(2) == 0 ? path->ack - 1 - distance : from->seq_end + from->seq_delta + distance;
+	uint32_t end = is_bridged(target) ? path->edge : from->seq_end + from->seq_delta; /* of what was sent */
+	quoted.seq = below(2) == 0 ? path->ack - 1 - distance : end + distance;
 	if (quoted.seq == path->ack)
 		return;
 	rig_build(&world.rig, target->device, &quoted, frame);

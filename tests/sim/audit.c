@@ -456,9 +456,10 @@ note_turned_away(struct connection *connection, const struct segment *rst)
 {
 	const struct peer *client = &connection->peer[LEG_CLIENT];
 	/* Not one to the connection that had the port before. */
-	bool obeys = client->state == PEER_SYN_SENT
-			     ? rst->ack - (client->traits.isn + 1) <= client->traits.length /* data may have come with it */
-			     : audit_offset_of(rst->seq, client->irs, client->expected) == client->expected;
+	bool obeys =
+		client->state == PEER_SYN_SENT
+			? rst->ack - (client->traits.isn + 1) <= client->traits.length /* data may have come with it */
+			: audit_offset_of(rst->seq, client->irs, client->expected) == client->expected;
 
 	if (connection->spliced || !world.operated || !obeys)
 		return;
@@ -608,6 +609,7 @@ may_refuse(const struct connection *connection, enum reason reason)
 		return connection->given_up;
 	case REASON_BRIDGE_POOL_EMPTY:
 	case REASON_HANDSHAKE_RECLAIMED:
+	case REASON_PACKETS_RECLAIMED:
 		return world.few_bridges || world.scarcity == SCARCE_PACKETS;
 	case REASON_HELLO_TIMEOUT:
 		return connection->may_time_out || client->state == PEER_ABORTED;
@@ -653,11 +655,15 @@ successions_since(uint64_t at_us)
 static bool
 was_idle(const struct connection *connection)
 {
-	if (connection->bridged) { /* nothing is passed on: it is what comes that counts */
-		uint64_t silent_us = world.now_us - connection->heard_at_us,
-			 limit_us = world.idle_timeout_s * 1000000ul;
-		return silent_us + IDLE_SLACK_US >= limit_us &&
-		       (silent_us <= limit_us * 9 / 8 + 2 * IDLE_SLACK_US || world.scarcity != SCARCE_NOTHING);
+	if (connection->bridged) { /* nothing is passed on: it is what comes that counts, from either side */
+		const uint64_t *heard = connection->heard_at_us;
+		uint64_t timeout_us = world.idle_timeout_s * UINT64_C(1000000);
+		uint64_t first = connection->spliced && heard[LEG_ENDPOINT] < heard[LEG_CLIENT] ? heard[LEG_ENDPOINT]
+												: heard[LEG_CLIENT];
+		uint64_t last = heard[LEG_ENDPOINT] > heard[LEG_CLIENT] ? heard[LEG_ENDPOINT] : heard[LEG_CLIENT];
+		return world.now_us + IDLE_SLACK_US >= first + timeout_us &&
+		       (world.now_us <= last + timeout_us * 9 / 8 + 2 * IDLE_SLACK_US ||
+			world.scarcity != SCARCE_NOTHING);
 	}
 	uint64_t idle_us = world.now_us - connection->passed_at_us,
 		 timeout_us = world.idle_timeout_s * UINT64_C(1000000);
@@ -686,8 +692,11 @@ may_end(const struct connection *connection, enum reason reason)
 		return broken || (connection->bridged && peer_is_over(client) && peer_is_over(endpoint));
 	case REASON_IDLE_TIMEOUT:
 	case REASON_HALF_CLOSED_TIMEOUT:
-		return (connection->may_idle || broken || world.links[0].outage || world.links[1].outage ||
-			world.scarcity == SCARCE_NEIGHBOURS) &&
+		/* What strangers have us tell a peer puts off its keep-alives. */
+		return (connection->may_idle || broken ||
+			(connection->bridged && world.attacked &&
+			 (connection->met & SITUATION_BIT(MET_IDLE_KEPT)) != 0) ||
+			world.links[0].outage || world.links[1].outage || world.scarcity == SCARCE_NEIGHBOURS) &&
 		       was_idle(connection);
 	case REASON_HANDSHAKE_RECLAIMED:
 		return world.scarcity == SCARCE_FLOWS;
@@ -699,6 +708,8 @@ may_end(const struct connection *connection, enum reason reason)
 		return world.successions != 0 && connection->bridged;
 	case REASON_ADMIN_CLOSED:
 		return connection->given_up;
+	case REASON_PACKETS_RECLAIMED:
+		return connection->bridged && world.scarcity == SCARCE_PACKETS;
 	case REASON_CLIENT_SILENT:
 	case REASON_ENDPOINT_SILENT:
 		return connection->bridged && (broken || world.links[0].outage || world.links[1].outage ||
@@ -757,8 +768,8 @@ audit_events(void)
 		} else if (event.reason == REASON_IDLE_TIMEOUT || event.reason == REASON_HALF_CLOSED_TIMEOUT ||
 			   event.reason == REASON_HOLD_UNDELIVERED || event.reason == REASON_HANDSHAKE_RECLAIMED ||
 			   event.reason == REASON_ADOPT_HELD || event.reason == REASON_ADOPT_BRIDGED ||
-			   event.reason == REASON_ADMIN_CLOSED || event.reason == REASON_CLIENT_SILENT ||
-			   event.reason == REASON_ENDPOINT_SILENT) {
+			   event.reason == REASON_ADMIN_CLOSED || event.reason == REASON_PACKETS_RECLAIMED ||
+			   event.reason == REASON_CLIENT_SILENT || event.reason == REASON_ENDPOINT_SILENT) {
 			connection->excused = true;
 		}
 	}

@@ -199,6 +199,7 @@ opened(void *context, struct worker *worker, struct bridge *bridge, enum reason 
 	if (chance(2)) {
 		*reason = REASON_MAX_CONNECTIONS;
 		connection->refusals[REASON_MAX_CONNECTIONS] = true;
+		connection->refused = true; /* what of it comes again is nobody's */
 		return false;
 	}
 	struct session *session = &sessions.list[connection->number];

@@ -135,7 +135,7 @@ struct connection {
 	bool bridged, given_up; /* given_up: its session has ended it midway */
 	struct arrivals arrivals[LEG_COUNT];
 	uint64_t gate_promised[LEG_COUNT]; /* right edge of the window that it told the peer; offset */
-	uint64_t heard_at_us;              /* when it last heard something new from a peer */
+	uint64_t heard_at_us[LEG_COUNT];   /* when it last heard something new from a peer */
 	bool mistaken;                     /* its stream was taken to begin in its middle */
 	bool haunted;                      /* an old packet began a connection in its name; it was refused */
 };

@@ -431,6 +431,35 @@ test_idle(void)
 	}
 }
 
+/* A keep-alive of a peer is as good as bytes, if the other one is there; a stranger's guess isn't. */
+static void
+test_kept_alive(void)
+{
+	for (unsigned strange = 0; strange < 2; strange++) {
+		begin(false, false);
+		rig.conf.flow.idle_timeout_s = 100;
+		join();
+		for (unsigned i = 0; i < 10; i++) {
+			rig_advance(&rig, 20000);
+			struct segment segment = talk_segment(&talk, LEG_CLIENT, TCP_ACK);
+			segment.seq -= strange != 0 ? 100000 : 1;
+			rig_receive(&rig, RIG_WAN, &segment);
+			hear_all(LEG_CLIENT);
+			/* The endpoint is asked as well, and answers. */
+			if (strange == 0) {
+				CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_ENDPOINT, TCP_ACK, 0) ||
+					       talk.heard.seq + 1 == endpoint->ack);
+				talk_say(&talk, LEG_ENDPOINT, TCP_ACK, NULL, 0);
+			}
+		}
+		CU_ASSERT_EQUAL(spy.gone, strange);
+		hear_all(LEG_ENDPOINT);
+		worker_abort_all(&rig.worker, REASON_SHUTDOWN);
+		rig_settle(&rig);
+		end();
+	}
+}
+
 static void
 test_alarm(void)
 {
@@ -489,6 +518,41 @@ test_back_pressure(void)
 	rig_settle(&rig);
 	hear_all(LEG_CLIENT);
 	hear_all(LEG_ENDPOINT);
+	end();
+}
+
+/* An endpoint that takes nothing, and bytes for it until packet buffers are short: what waits is bounded, and given up
+ * when it doesn't move. */
+static void
+test_short_of_packets(void)
+{
+	struct flow_event event;
+
+	begin(false, false);
+	join();
+	hear_all(LEG_CLIENT);
+	endpoint->window = 0;
+	talk_say(&talk, LEG_ENDPOINT, TCP_ACK, NULL, 0);
+	for (unsigned i = 0; i < 20; i++) {
+		talk_say(&talk, LEG_CLIENT, TCP_ACK | TCP_PSH, NULL, 1400);
+		rig_advance(&rig, 10);
+		hear_all(LEG_CLIENT);
+	}
+	CU_ASSERT_TRUE(bridge_packets(spy.bridge) > BRIDGE_FEW_PACKETS);
+	rig_take_buffers(100);
+	rig_advance(&rig, 1);
+	CU_ASSERT_TRUE(rig.worker.packets_short);
+	uint32_t before = bridge_packets(spy.bridge);
+	talk_say(&talk, LEG_CLIENT, TCP_ACK | TCP_PSH, NULL, 1400);
+	CU_ASSERT_EQUAL(bridge_packets(spy.bridge), before);
+	CU_ASSERT_EQUAL(rig.stats.reasons[REASON_PACKET_POOL_EMPTY], 1);
+	rig_advance(&rig, 1900);
+	CU_ASSERT_EQUAL(spy.gone, 0);
+	rig_advance(&rig, 200);
+	ended(FLOW_ENDED, REASON_PACKETS_RECLAIMED, &event);
+	rig_give_back();
+	rig_advance(&rig, 1);
+	CU_ASSERT_FALSE(rig.worker.packets_scarce);
 	end();
 }
 
@@ -599,8 +663,10 @@ main(void)
 		{"the client resets it early", test_reset_alone},
 		{"room for one", test_pool},
 		{"idleness", test_idle},
+		{"keep-alives", test_kept_alive},
 		{"the alarm", test_alarm},
 		{"back-pressure", test_back_pressure},
+		{"short of packets", test_short_of_packets},
 		{"the process dies", test_adoption},
 		{"the process dies behind it", test_adoption_of_closing},
 		{"the client's port begins anew", test_port_reused},

@@ -221,7 +221,7 @@ test_uri(void)
 	const struct ca_spec spec = {.trust_domain = DOMAIN, .days = 1, .provider = "default", .key_uri = uri};
 	CU_ASSERT_TRUE(ca_folder_add(libctx, folder, &spec, TEST_NOW, &n, &message));
 	CU_ASSERT_TRUE_FATAL(ca_folder_load(libctx, folder, DOMAIN, true, &cas, &message));
-	CU_ASSERT_PTR_NOT_NULL(cas.cas[0].libctx);
+	CU_ASSERT_PTR_NOT_NULL(cas.cas[0].provider.libctx);
 	CU_ASSERT_EQUAL(EVP_PKEY_eq(cas.cas[0].key, key), 1);
 	CU_ASSERT_PTR_NOT_NULL(ca_folder_signer(&cas, TEST_NOW, 0));
 	ca_folder_free(&cas);

@@ -582,7 +582,7 @@ test_agreement(void)
 	}
 	text_free(&file);
 	CU_ASSERT_TRUE(agree);
-	printf("\n    %u federations; allowed %u, by default %u, denied %u, not allowed %u, not named %u, not proved "
+	printf("\n    %d federations; allowed %u, by default %u, denied %u, not allowed %u, not named %u, not proved "
 	       "%u\n",
 	       FEDERATIONS, counts[POLICY_ALLOWED], counts[POLICY_ALLOWED_BY_DEFAULT], counts[POLICY_DENIED],
 	       counts[POLICY_NOT_ALLOWED], counts[POLICY_NOT_NAMED], counts[POLICY_NOT_PROVED]);

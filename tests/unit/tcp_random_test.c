@@ -7,9 +7,9 @@
 #include "tests/unit/tcp_link.h"
 
 #ifdef __SANITIZE_ADDRESS__
-enum { SEEDS = 150 };
+enum { SEEDS = 600 };
 #else
-enum { SEEDS = 1000 };
+enum { SEEDS = 2500 };
 #endif
 
 enum { LIMIT_S = 3600 };
