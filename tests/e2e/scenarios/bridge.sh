@@ -12,7 +12,7 @@
 #   plaintext  b: sink.bank.svc.cluster.local, with a PROXY header; late.…, which takes its time
 
 BRIDGE_PEERS="nginx haproxy python openssl go"
-BRIDGE_MORE= BRIDGE_DENY= BRIDGE_WITHDRAWN= BRIDGE_MAPPED=billing.corp.example BRIDGE_ANCHORS= BRIDGE_DOMAIN_B=
+BRIDGE_MORE= BRIDGE_DENY= BRIDGE_WITHDRAWN= BRIDGE_MAPPED=billing.corp.example BRIDGE_SERVED=${BRIDGE_SERVED:-}
 BRIDGE_GATEWAY=spiffe://a.example/gateway/e2e-1
 
 bridge_federation() {
@@ -213,8 +213,9 @@ bridge_route() {
 }
 
 # The gateway's own CAs: for its domain, whose workloads have their SVIDs from the PKI's CA, and for mapped identities.
+# Once for a run: the endpoints go on to trust them.
 bridge_cas() {
-	rm -rf "$PKI/cas"
+	[ ! -e "$PKI/cas" ] || return 0
 	"$BUILD/posternctl" ca init --dir "$PKI/cas" --trust-domain corp.example >/dev/null || return 1
 	mkdir -p "$PKI/cas/a.example"
 	cp "$PKI/a.example/ca.crt" "$PKI/cas/a.example/ca-1.crt"
@@ -238,17 +239,22 @@ bridge_trust() {
 	cp -r "$PKI/corp/billing-p256" "$TOPOLOGY_DIR/postern/credentials/billing"
 }
 
-# The endpoints; each peer shows another type of key. Without Go its places are Python's.
+# The endpoints; each peer shows another type of key, some speak one version of TLS alone. Without Go its places are
+# Python's. They stay for all scenarios of a run.
 bridge_servers() {
-	local peer port=0 server mesh=("" -p384 -ed25519 -rsa2048 "") old=(-rsa2048 -chain -large -p384 -ed25519)
+	[ -z "$BRIDGE_SERVED" ] || return 0
+	local peer port=0 server trusts mesh=("" -p384 -ed25519 -rsa2048 "") old=(-rsa2048 -chain -large -p384 -ed25519)
+	local mesh_tls=("" "" "--tls 1.2" -tls1_2 "") old_tls=(tls12 "" "--tls 1.3" -tls1_3 "")
 	for peer in $BRIDGE_PEERS; do
 		server=$peer
 		[ $peer != go ] || server=python
-		BRIDGE_SERVED=$PKI/b-trusts.pem
-		if [ $peer = go ] && have_go; then server=go BRIDGE_SERVED=a.example,corp.example; fi
-		"serve_$server" a $((18501 + port)) "$PKI/b.example/server${mesh[port]}" "$BRIDGE_SERVED" || return 1
+		trusts=$PKI/b-trusts.pem
+		if [ $peer = go ] && have_go; then server=go trusts=a.example,corp.example; fi
+		# shellcheck disable=SC2086 # options
+		"serve_$server" a $((18501 + port)) "$PKI/b.example/server${mesh[port]}" "$trusts" ${mesh_tls[port]} || return 1
 		[ $server != go ] || server=python # which knows no other peers than SPIFFE's
-		"serve_$server" b $((18601 + port)) "$PKI/corp/server${old[port]}" "$PKI/corp/ca.crt" || return 1
+		# shellcheck disable=SC2086 # options
+		"serve_$server" b $((18601 + port)) "$PKI/corp/server${old[port]}" "$PKI/corp/ca.crt" ${old_tls[port]} || return 1
 		port=$((port + 1))
 	done
 	serve_nginx b 18444 "$PKI/a.example/server" "$PKI/a.example/ca.crt" || return 1
