@@ -66,7 +66,8 @@ tcp_timers_set(struct tcp *tcp, const struct tcp_env *env)
 	}
 	if (is_synchronized(tcp)) {
 		tcp->life_armed = limits->keepalive_ms != 0 && tcp->timer == TCP_TIMER_NONE;
-		tcp->life_at = tcp->heard_ms + limits->keepalive_ms + tcp->keepalives * limits->keepalive_gap_ms;
+		if (tcp->keepalives == 0)
+			tcp->life_at = tcp->heard_ms + limits->keepalive_ms;
 	}
 }
 
@@ -106,11 +107,14 @@ tcp_next_ms(const struct tcp *tcp, uint32_t *at_ms)
 	return any;
 }
 
-/* Whether the peer has been silent for too long about what it should acknowledge. */
+/* Whether the peer has been silent for too long about what it should acknowledge, and was asked so many times: where we
+ * were asleep ourselves, its silence says nothing. */
 static bool
-is_given_up(const struct tcp *tcp, const struct tcp_env *env)
+is_given_up(const struct tcp *tcp, const struct tcp_env *env, uint8_t times)
 {
-	return tcp->state >= TCP_STATE_SYN_RECEIVED && env->now_ms - tcp->progress_ms >= env->limits->give_up_ms;
+	enum { TIMES_LEAST = 4 };
+	return times >= TIMES_LEAST && tcp->state >= TCP_STATE_SYN_RECEIVED &&
+	       env->now_ms - tcp->progress_ms >= env->limits->give_up_ms;
 }
 
 static unsigned
@@ -123,7 +127,7 @@ give_up(struct tcp *tcp, const struct tcp_env *env)
 static unsigned
 resend(struct tcp *tcp, const struct tcp_env *env)
 {
-	if (is_given_up(tcp, env))
+	if (is_given_up(tcp, env, tcp->rtt.backoff))
 		return give_up(tcp, env);
 	tcp->rto_from_ms = env->now_ms;
 	if (!is_synchronized(tcp)) {
@@ -158,7 +162,7 @@ fire(struct tcp *tcp, const struct tcp_env *env)
 	case TCP_TIMER_PROBE:
 		if (tcp->probes == 0)
 			tcp->progress_ms = env->now_ms;
-		else if (is_given_up(tcp, env))
+		else if (is_given_up(tcp, env, tcp->probes))
 			return give_up(tcp, env);
 		if (tcp->probes < UINT8_MAX)
 			tcp->probes++;
@@ -183,6 +187,7 @@ live(struct tcp *tcp, const struct tcp_env *env)
 	if (tcp->keepalives >= env->limits->keepalives)
 		return give_up(tcp, env);
 	tcp->keepalives++;
+	tcp->life_at = env->now_ms + env->limits->keepalive_gap_ms;
 	tcp_output_ask(tcp, env);
 	return 0;
 }

@@ -464,6 +464,22 @@ test_give_up(void)
 	EVENTS(TCP_TIMED_OUT);
 	STATE(CLOSED);
 	CU_ASSERT_EQUAL(script.sent[script.n_sent - 1].flags, R | A);
+
+	/* It was we who slept. */
+	script_establish(true, true);
+	script.limits.keepalive_ms = 10000;
+	WRITE(10);
+	script.env.now_ms += 10 * script.limits.give_up_ms;
+	script.events = tcp_timer(&script.tcp, &script.env);
+	EVENTS(0);
+	IN(A, 1, 11, 0);
+	script.env.now_ms += 10 * script.limits.give_up_ms;
+	script.n_sent = script.n_seen = 0;
+	for (unsigned i = 0; i < 5; i++)
+		script.events |= tcp_timer(&script.tcp, &script.env);
+	EVENTS(0);
+	OUT(A, 10, 1, 0); /* one keep-alive, not all of them */
+	QUIET();
 	CU_ASSERT_TRUE(script_is_clean());
 }
 
