@@ -311,6 +311,10 @@ test_truncation(void)
 			CU_ASSERT_EQUAL(tls_session_read(&server.session, &kit_io, &server.plain, 1000), TLS_FAILED);
 			CU_ASSERT_EQUAL(server.session.reason, REASON_TLS_RECORD_TRUNCATED);
 			CU_ASSERT_EQUAL(server.plain.bytes, 0);
+			/* An answer can't be sent any more, for that same reason. */
+			mbuf_queue_write(&server.plain, kit_pool, bytes, sizeof(bytes));
+			CU_ASSERT_EQUAL(tls_session_write(&server.session, &kit_io, &server.plain), TLS_FAILED);
+			CU_ASSERT_EQUAL(server.session.reason, REASON_TLS_RECORD_TRUNCATED);
 			end();
 		}
 }

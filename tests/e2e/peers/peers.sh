@@ -3,9 +3,10 @@
 # Peers that others wrote, for either leg of a bridge: servers that want a client certificate and say whom they saw, and
 # clients that show one. Sourced by bash after topology.sh and pki.sh. CREDENTIAL is a folder of pki.sh's, CA a PEM file.
 #
-#   serve_PEER NS PORT CREDENTIAL CA [OPTION…]     go, python, nginx, haproxy, openssl; STARTED_PID is the process
+#   serve_PEER NS PORT CREDENTIAL CA [OPTION…]     go, python, nginx, haproxy, openssl, envoy; STARTED_PID is the process
 #       options: go's, python's and openssl's as the tools have them; nginx: "tls12" or "tls13", that version alone.
-#       go takes trust domains instead of CA, "a.example,b.example", and reads their bundles
+#       go and envoy, which validates SPIFFE's way, take trust domains instead of CA, "a.example,b.example", and read
+#       their bundles
 #   get_PEER NS CREDENTIAL CA SERVER ADDRESS PORT PATH [OPTION…]      curl, go, python, openssl
 #       prints the body. SERVER is a host name, sent as SNI, or a SPIFFE ID: then the certificate must have that one, SNI
 #       is the client's options' to set, and go takes trust domains for CA, as above
@@ -13,13 +14,21 @@
 #                      "spiffe://…", "DNS:name", or "none"
 #
 # All serve /whoami. go and python also /noise/N (N bytes) and PUT (the SHA-256 of what came). The Go peer is built when
-# there is Go (have_go); everything else is Debian's.
+# there is Go (have_go), Envoy is what $ENVOY, the path or $BUILD/envoy/bin has (have_envoy); everything else is Debian's.
 
 PEERS=$(dirname "${BASH_SOURCE[0]}")
 GOPEER=${BUILD:-build}/peers/gopeer
 
 have_go() {
 	[ -x "$GOPEER" ]
+}
+
+envoy_binary() {
+	echo "${ENVOY:-$(PATH=${BUILD:-build}/envoy/bin:$PATH command -v envoy)}"
+}
+
+have_envoy() {
+	[ -x "$(envoy_binary)" ]
 }
 
 # What a certificate in PEM is called; on standard input.
@@ -142,6 +151,50 @@ serve_haproxy() {
 			http-request return status 200 content-type text/plain lf-string "der=%[ssl_c_der,base64]\n"
 	EOF
 	start_bg "$ns" "$dir/log" haproxy -db -f "$dir/haproxy.cfg"
+	wait_for 20 port_open "$ns" "$port"
+}
+
+serve_envoy() {
+	local ns=$1 port=$2 credential=$3 dir=$TOPOLOGY_DIR/envoy-$1-$2 domain domains=
+	mkdir -p "$dir"
+	for domain in ${4//,/ }; do
+		domains+="{ name: $domain, trust_bundle: { filename: $PKI/$domain/bundle.pem } }, "
+	done
+	cat >"$dir/envoy.yaml" <<-EOF
+		static_resources:
+		  listeners:
+		  - address: { socket_address: { address: "::", port_value: $port, ipv4_compat: true } }
+		    filter_chains:
+		    - transport_socket:
+		        name: tls
+		        typed_config:
+		          "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext
+		          require_client_certificate: true
+		          common_tls_context:
+		            alpn_protocols: [ h2, http/1.1 ]
+		            tls_certificates:
+		            - { certificate_chain: { filename: $credential/tls.crt }, private_key: { filename: $credential/tls.key } }
+		            validation_context:
+		              custom_validator_config:
+		                name: envoy.tls.cert_validator.spiffe
+		                typed_config:
+		                  "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.SPIFFECertValidatorConfig
+		                  trust_domains: [ $domains ]
+		      filters:
+		      - name: http
+		        typed_config:
+		          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+		          stat_prefix: peer
+		          codec_type: AUTO
+		          http_protocol_options: { accept_http_10: true }
+		          local_reply_config: { body_format: { text_format_source: { inline_string: "saw=%DOWNSTREAM_PEER_URI_SAN% \n" } } }
+		          route_config:
+		            virtual_hosts: [ { name: all, domains: [ "*" ], routes: [ { match: { prefix: / }, direct_response: { status: 200 } } ] } ]
+		          http_filters:
+		          - name: router
+		            typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router }
+	EOF
+	start_bg "$ns" "$dir/log" "$(envoy_binary)" -c "$dir/envoy.yaml" --concurrency 1 --log-level error --disable-hot-restart
 	wait_for 20 port_open "$ns" "$port"
 }
 

@@ -11,7 +11,7 @@
 #   legacy     b: PEER.old.corp.example
 #   plaintext  b: sink.bank.svc.cluster.local, with a PROXY header; late.…, which takes its time
 
-BRIDGE_PEERS="nginx haproxy python openssl go"
+BRIDGE_PEERS="nginx haproxy python openssl go$(have_envoy && echo " envoy")"
 BRIDGE_MORE= BRIDGE_DENY= BRIDGE_WITHDRAWN= BRIDGE_MAPPED=billing.corp.example BRIDGE_SERVED=${BRIDGE_SERVED:-}
 BRIDGE_GATEWAY=spiffe://a.example/gateway/e2e-1
 
@@ -221,10 +221,10 @@ bridge_cas() {
 	cp "$PKI/a.example/ca.crt" "$PKI/cas/a.example/ca-1.crt"
 	cp "$PKI/a.example/ca.key" "$PKI/cas/a.example/ca-1.key"
 	chmod 600 "$PKI/cas/a.example/ca-1.key"
-	"$BUILD/posternctl" ca bundle --dir "$PKI/cas" --trust-domain corp.example --format pem >"$PKI/corp-bundle.pem"
 	mkdir -p "$PKI/corp.example"
+	"$BUILD/posternctl" ca bundle --dir "$PKI/cas" --trust-domain corp.example --format pem >"$PKI/corp.example/bundle.pem"
 	"$BUILD/posternctl" ca bundle --dir "$PKI/cas" --trust-domain corp.example >"$PKI/corp.example/bundle.jwks"
-	cat "$PKI/a.example/ca.crt" "$PKI/corp-bundle.pem" >"$PKI/b-trusts.pem"
+	cat "$PKI/a.example/ca.crt" "$PKI/corp.example/bundle.pem" >"$PKI/b-trusts.pem"
 }
 
 # What a scenario may change: bundles, revocation lists, credentials.
@@ -243,16 +243,18 @@ bridge_trust() {
 # Python's. They stay for all scenarios of a run.
 bridge_servers() {
 	[ -z "$BRIDGE_SERVED" ] || return 0
-	local peer port=0 server trusts mesh=("" -p384 -ed25519 -rsa2048 "") old=(-rsa2048 -chain -large -p384 -ed25519)
-	local mesh_tls=("" "" "--tls 1.2" -tls1_2 "") old_tls=(tls12 "" "--tls 1.3" -tls1_3 "")
+	local peer port=0 server trusts mesh=("" -p384 -ed25519 -rsa2048 "" -p384)
+	local old=(-rsa2048 -chain -large -p384 -ed25519 "-p256")
+	local mesh_tls=("" "" "--tls 1.2" -tls1_2 "" "") old_tls=(tls12 "" "--tls 1.3" -tls1_3 "" "")
 	for peer in $BRIDGE_PEERS; do
 		server=$peer
 		[ $peer != go ] || server=python
 		trusts=$PKI/b-trusts.pem
-		if [ $peer = go ] && have_go; then server=go trusts=a.example,corp.example; fi
+		if [ $peer = go ] && have_go; then server=go; fi
+		if [ $server = go ] || [ $server = envoy ]; then trusts=a.example,corp.example; fi
 		# shellcheck disable=SC2086 # options
 		"serve_$server" a $((18501 + port)) "$PKI/b.example/server${mesh[port]}" "$trusts" ${mesh_tls[port]} || return 1
-		[ $server != go ] || server=python # which knows no other peers than SPIFFE's
+		if [ $server = go ] || [ $server = envoy ]; then server=python; fi # which know SPIFFE here and nothing else
 		# shellcheck disable=SC2086 # options
 		"serve_$server" b $((18601 + port)) "$PKI/corp/server${old[port]}" "$PKI/corp/ca.crt" ${old_tls[port]} || return 1
 		port=$((port + 1))
