@@ -258,8 +258,10 @@ rekey(struct box *box)
 {
 	struct key_set *keys = bridging_poll(&box->bridging);
 
-	if (keys == NULL)
+	if (keys == NULL) {
+		bridging_check(&box->bridging, decide_now(box->decide).keys);
 		return;
+	}
 	bridging_commit(&box->bridging, keys);
 	struct key_set *old = decide_rekey(box->decide, keys);
 	if (box->running)

@@ -54,7 +54,7 @@ bool bridging_prepare(struct bridging *bridging, const struct snapshot *snapshot
 		      struct text *error);
 /* Right before the snapshot with those keys is put in force, or they alone are. */
 void bridging_commit(struct bridging *bridging, const struct key_set *keys);
-/* Right after: looks again at those who are connected. */
+/* Right after, and once a second: looks again at those who are connected and weren't judged by these keys' trust. */
 void bridging_check(struct bridging *bridging, const struct key_set *keys);
 /* Once a second: new keys to be put in force with the same snapshot, or NULL. */
 struct key_set *bridging_poll(struct bridging *bridging);

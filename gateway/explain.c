@@ -387,7 +387,7 @@ explain(const struct snapshot *snapshot, const struct live *live, const struct e
 	if (!explain_client_parse(query->from, query->address, query->interface, &client, error) ||
 	    !parse_to(query->to, &explainer, host, error))
 		return NULL;
-	struct peer_book *book = keyring_book(snapshot);
+	struct peer_book *book = keyring_book(snapshot, 0);
 	explainer.map = &book->map;
 	explainer.ways = json_array();
 	add_ways(&explainer);

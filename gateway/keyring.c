@@ -610,7 +610,7 @@ keyring_load(struct keyring *keyring, const struct snapshot *snapshot, struct te
 		loading.credentials[i] =
 			load_folder(&loading, &snapshot->credentials[i]->origin, snapshot->credentials[i]->path.bytes);
 	load_trust(&loading);
-	loading.set->book = keyring_book(snapshot);
+	loading.set->book = keyring_book(snapshot, loading.keyring->generation);
 	load_servers(&loading);
 	load_clients(&loading);
 	loading.set->own_id = loading.set->memory = strdup(loading.own == NULL ? "" : loading.own->spiffe_id);

@@ -24,7 +24,7 @@ keep(char **at, struct name name)
 }
 
 struct peer_book *
-keyring_book(const struct snapshot *snapshot)
+keyring_book(const struct snapshot *snapshot, uint64_t generation)
 {
 	struct peer_book *book = calloc(1, sizeof(*book));
 	size_t texts = 0, list = (snapshot->n_identity_rules + 1ul) * sizeof(struct identity_rule);
@@ -58,7 +58,7 @@ keyring_book(const struct snapshot *snapshot)
 			at += sizeof(spec->spki_sha256);
 		}
 	}
-	*book = (struct peer_book){1, {rules, snapshot->n_identity_rules}, rules};
+	*book = (struct peer_book){1, generation, {rules, snapshot->n_identity_rules}, rules};
 	return book;
 }
 

@@ -12,7 +12,7 @@ struct text;
 
 /* The identity maps' rules, in their order: the same indexes as in the snapshot. With one reference. Rules were checked
  * when the file was; one that certs/ refuses all the same ends the process, for it would be passed over. */
-struct peer_book *keyring_book(const struct snapshot *snapshot);
+struct peer_book *keyring_book(const struct snapshot *snapshot, uint64_t generation);
 
 /* What the CA certificates beside a credential are called in the trust: no legacy PKI can have that name. */
 void keyring_pki_name(const struct credential_spec *credential, struct text *name);

@@ -37,6 +37,7 @@ struct peer_register;
 /* The identity maps of one federation, for as long as somebody may ask them. Immutable, counted by references. */
 struct peer_book {
 	atomic_uint refs;
+	uint64_t generation; /* of the trust that came with it */
 	struct identity_map map;
 	void *memory; /* the rules' texts */
 };

@@ -76,6 +76,9 @@ record_new(struct peer_identity *identity, struct peer_demand *demand, const str
 		return NULL;
 	record->identity = peer_identity_take(identity);
 	record->demand = peer_demand_take(demand);
+	record->judged = identity->generation;
+	if (length != 0 && demand->book->generation < record->judged)
+		record->judged = demand->book->generation;
 	if (length != 0) {
 		memcpy(record->text, mapped->text, length);
 		record->mapped = *mapped;
@@ -148,11 +151,17 @@ static unsigned
 check_bucket(struct peer_register *peers, unsigned i, struct trust_view *view, const struct peer_book *book,
 	     int64_t now)
 {
+	uint64_t generation = trust_view_generation(view);
 	unsigned fell = 0;
 	struct peer_record *record, *held = NULL;
 
 	pthread_mutex_lock(&peers->lock);
 	for (record = peers->buckets[i]; record != NULL;) {
+		if (record->judged >= generation) {
+			record = record->next;
+			continue;
+		}
+		record->judged = generation;
 		record->refs++;
 		pthread_mutex_unlock(&peers->lock);
 		peer_register_leave(peers, held);
