@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Peers that are connected, and what becomes of them when trust or map change: before, while and after they are entered. */
+/* Peers that are connected, and what becomes of them when trust or map change: before, while and after they are
+ * entered. */
 #include "gateway/peer_register.h"
 
 #include "certs/verify.h"
