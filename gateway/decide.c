@@ -243,7 +243,10 @@ hook_listener(void *context, const struct ip_addr *local, uint16_t port, struct 
 	const struct listener *listener = snapshot_listener(view->snapshot, local, port);
 	if (listener == NULL)
 		return false;
-	uint32_t word = __atomic_load_n(&view->listeners[listener->index].offer, __ATOMIC_RELAXED);
+	/* Where connections end here, endpoints have no say in what clients are offered. */
+	bool ends = listener->mode == LISTENER_TERMINATE || listener->mode == LISTENER_PLAIN;
+	uint32_t word = ends ? OFFER_SACK | OFFER_TIMESTAMPS
+			     : __atomic_load_n(&view->listeners[listener->index].offer, __ATOMIC_RELAXED);
 	*offer = (struct listener_offer){.listener = listener->index,
 					 .live = listener->live,
 					 .mss = (uint16_t)word,

@@ -44,7 +44,7 @@ keyring_book(const struct snapshot *snapshot)
 		rule->source = spec->source;
 		rule->spiffe_id = keep(&at, spec->spiffe_id);
 		rule->trust_domain = keep(&at, spec->map->trust_domain);
-		if (spec->from == IDENTITY_FROM_NETWORK) {
+		if (spec->pki == NULL) { /* IDENTITY_FROM_NETWORK */
 			rule->interface = keep(&at, spec->interface);
 			if (identity_rule_network(rule) != CERT_NONE)
 				abort();

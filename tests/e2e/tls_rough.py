@@ -8,7 +8,7 @@
     tls_rough.py mute PORT CREDENTIAL CA       server, mutual TLS: never reads what comes after the handshake
     tls_rough.py send N    TO…                 sends N bytes, close_notify, and prints what comes then
     tls_rough.py hellos N SECONDS TO…          N ClientHellos at once; waits; prints how many were answered and closed
-    tls_rough.py idle N    TO…                 N sessions, held until a line comes on standard input; prints "idle K",
+    tls_rough.py idle N    TO…                 N sessions that have had an answer, held until a line comes on standard input; "idle K",
                                                and at the end how many were still open
     tls_rough.py deaf N MB TO…                 N clients that ask for MB megabytes and read nothing; held like idle
     tls_rough.py slow MB RATE TO…              one that reads RATE bytes a second at most for 5 s, then all; its SHA-256
@@ -291,21 +291,19 @@ def many(options, n, then):
     return peers
 
 
-def drain_ticket(peer):
-    """What a server sends right behind its handshake is read, so that an idle session is idle on both sides."""
-    peer.plain.settimeout(0.05)
-    try:
-        peer.tls.read(1)
-    except ssl.SSLWantReadError:
-        try:
-            peer.fill()
-            peer.tls.read(1)
-        except (ssl.SSLWantReadError, TimeoutError):
-            pass
+def ask_once(peer):
+    """A request and its whole answer: the session goes all the way, and is idle from then on."""
+    peer.write(b"GET /whoami HTTP/1.1\r\nHost: x\r\n\r\n")
+    got = b""
+    while not got.endswith(b"\n") or b"\r\n\r\n" not in got:
+        some = peer.read()
+        if not some:
+            raise OSError("closed")
+        got += some
 
 
 def idle(options):
-    hold(many(options, options.n, drain_ticket))
+    hold(many(options, options.n, ask_once))
 
 
 def deaf(options):

@@ -105,7 +105,8 @@ serve_nginx() {
 		worker_processes 1;
 		pid $dir/pid;
 		error_log $dir/error.log info;
-		events { worker_connections 1024; }
+		worker_rlimit_nofile 20000;
+		events { worker_connections 16384; }
 		http {
 			access_log off;
 			client_body_temp_path $dir/body;
@@ -114,8 +115,9 @@ serve_nginx() {
 			uwsgi_temp_path $dir/uwsgi;
 			scgi_temp_path $dir/scgi;
 			server {
-				listen $port ssl http2;
-				listen [::]:$port ssl http2;
+				listen $port ssl http2 backlog=4096;
+				listen [::]:$port ssl http2 backlog=4096;
+				keepalive_timeout 300s;
 				ssl_certificate $credential/tls.crt;
 				ssl_certificate_key $credential/tls.key;
 				ssl_client_certificate $ca;

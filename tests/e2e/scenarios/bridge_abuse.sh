@@ -189,11 +189,11 @@ abuse_broken() {
 scenario_bridge_abuse() {
 	local POSTERN_MEMORY="megabytes = 256; packets = 65536;"
 	bridge_world || return 1
+	abuse_idle # first, while the heap is new: what each takes is seen in it
 	abuse_chains
 	abuse_broken
 	abuse_slow
 	abuse_deaf
 	abuse_mute
 	abuse_hellos
-	abuse_idle
 }
