@@ -6,13 +6,7 @@
  *   handshake thread: peer_register_enter ─▶ record ◀─ peer_register_check: main thread, when the trust has changed
  *   worker, once a second for each of its sessions: record->verdict
  *
-<<<<<<< HEAD
  * So a chain is verified again once, however many connections it has, and never on a worker. Entering and leaving take
-=======
- * So a chain is verified again once, however many connections it has, and never on a worker. What a handshake thread
- * was about to find good by the trust or the map of before, while they changed, is entered after that look: so each
- * record knows by which it was judged, and one that is behind is looked at within a second. Entering and leaving take
->>>>>>> matrix
  * a mutex for a hash look-up; reading a verdict takes nothing.
  *
  * Nobody slips through. The trust is published before peer_register_check begins. Who enters after the check has passed
@@ -48,13 +42,8 @@ struct peer_record *peer_register_enter(struct peer_register *peers, struct peer
 /* Any thread. NULL is fine. */
 void peer_register_leave(struct peer_register *peers, struct peer_record *record);
 
-<<<<<<< HEAD
 /* Main thread: looks at each record again, under what view shows now, and by the map of book (NULL: as it was). A
  * certificate that has only expired since is left to the grace period. Returns how many fell. now: Unix seconds. */
-=======
-/* Main thread, after each change and once a second: looks at each record again that wasn't judged by what view shows
- * now and by the map of book (NULL: as it was), which came with it. Returns how many fell. now: Unix seconds. */
->>>>>>> matrix
 unsigned peer_register_check(struct peer_register *peers, struct trust_view *view, const struct peer_book *book,
 			     int64_t now);
 
