@@ -37,10 +37,10 @@ struct keyring_parts {
 struct loading {
 	const struct snapshot *snapshot;
 	struct key_set *set;
-	struct keyring_parts *parts; /* the set's */
+	struct keyring_parts *parts;        /* the set's */
 	const struct key_set *in_force;     /* for the same snapshot; NULL: a federation is loaded */
 	const struct keyring_parts *before; /* its parts; NULL likewise */
-	struct keyring_issuer **issuers; /* the keyring's list */
+	struct keyring_issuer **issuers;    /* the keyring's list */
 	struct text *error;
 	int64_t now;
 	bool failed;

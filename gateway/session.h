@@ -41,7 +41,7 @@
 #include "gateway/tls_pool.h"
 
 enum {
-	SESSION_SWEEP_MS = 1000       /* within which each session is looked at again */
+	SESSION_SWEEP_MS = 1000 /* within which each session is looked at again */
 };
 
 struct sessions;
