@@ -153,7 +153,8 @@ check_own(const struct snapshot *snapshot, const struct credential *own)
 {
 	struct spiffe_id id;
 
-	if (own->spiffe_id[0] == '\0' || spiffe_id_parse(own->spiffe_id, strlen(own->spiffe_id), &id) != CERT_NONE)
+	if (own->spiffe_id[0] == '\0' || spiffe_id_parse(own->spiffe_id, strlen(own->spiffe_id), &id) != CERT_NONE ||
+	    spiffe_id_is_root(&id))
 		return CREDENTIAL_NOT_SVID;
 	if (!spiffe_id_in_domain(&id, snapshot->trust_domain.bytes, snapshot->trust_domain.length))
 		return CREDENTIAL_OTHER_DOMAIN;
