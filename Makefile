@@ -128,11 +128,16 @@ sim: $(BUILD)/tests/sim/sim
 	$< --seeds $(SEEDS)
 sim-check: $(BUILD)/tests/sim/sim
 	@$(CHECK) "$(if $(SANITIZE),asan,sim) seeds $(SIM_CHECK_SEEDS)" $<.log $< --seeds $(SIM_CHECK_SEEDS) $(if $(SANITIZE),,--whole)
-# lwIP as client and endpoint, in a program of its own.
+# lwIP as client and endpoint, in a program of its own. It and we have functions of the same names (tcp_input, tcp_write, …), so ours get
+# others there.
 LWIP_SEEDS ?= 1..100
 $(BUILD)/tests/sim/lwip_stack.o $(BUILD)/lint/tests/sim/lwip_stack.tidy: ALL_CFLAGS += -isystem /usr/include/lwip
 $(BUILD)/tests/sim/lwip_stack.o: | $(BUILD)/test-tools
-$(BUILD)/tests/sim/lwip_peer: $(addprefix $(BUILD)/tests/sim/,lwip_peer.o lwip_stack.o rig.o) $(LIBRARY)
+LWIP_APART := $(BUILD)/tests/sim/libpostern_apart.a
+$(LWIP_APART): $(LIBRARY) | $(BUILD)/test-tools
+	$(Q)nm -D --defined-only "$$($(CC) -print-file-name=liblwip.so)" | awk '{ print $$3, "postern_" $$3 }' > $@.names
+	$(Q)objcopy --redefine-syms=$@.names $< $@
+$(BUILD)/tests/sim/lwip_peer: $(addprefix $(BUILD)/tests/sim/,lwip_peer.o lwip_stack.o rig.o) $(LWIP_APART)
 	@echo "  LINK $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -llwip $(DPDK_LIBS) $(LIB_LIBS)
 sim-lwip: $(BUILD)/tests/sim/lwip_peer
@@ -199,6 +204,8 @@ FUZZ_icmp_quote_SOURCES := dataplane/icmp_quote.c dataplane/net.c platform/ip_ad
 FUZZ_neighbour_discovery_SOURCES := dataplane/arp_parse.c dataplane/nd_parse.c platform/ip_addr.c
 FUZZ_packet_SOURCES := dataplane/packet.c dataplane/checksum.c platform/ip_addr.c
 FUZZ_spiffe_id_SOURCES := certs/spiffe_id.c certs/cert_error.c
+FUZZ_tcp_SOURCES := $(wildcard dataplane/*.c platform/*.c)
+FUZZ_tcp_LIBS := $(DPDK_LIBS) $(LIB_LIBS)
 FUZZ_tcp_options_SOURCES := dataplane/tcp_options.c dataplane/checksum.c
 FUZZ_FLAGS = $(filter-out -O2 -O1,$(ALL_CFLAGS)) -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined \
 	-fno-sanitize-recover=all

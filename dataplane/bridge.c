@@ -419,6 +419,11 @@ bridge_input(struct worker *worker, uint32_t index, unsigned leg, const struct p
 		worker_drop(worker, mbuf, REASON_TCP_STATE);
 		return;
 	}
+	if (unlikely(worker->packets_short && packet->payload_length != 0) &&
+	    bridge_packets(step.bridge) >= BRIDGE_FEW_PACKETS) {
+		worker_drop(worker, mbuf, REASON_PACKET_POOL_EMPTY);
+		return;
+	}
 	/* Simultaneous open has no place here; and a stranger could ask for it, who knows addresses and ports alone. */
 	if (unlikely(tcp->state == TCP_STATE_SYN_SENT && (packet->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)) {
 		worker_drop(worker, mbuf, REASON_TCP_STATE);

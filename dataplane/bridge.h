@@ -21,7 +21,8 @@
  *
  * Memory. A record is bought at start, one of tables.bridges, and touched when first used. An idle connection is a
  * record and nothing more: all queues are empty. Bytes wait in packet buffers, of which each direction may have so many
- * as its buffers have grown to (tcp.h).
+ * as its buffers have grown to (tcp.h). When they run short for all, what arrives is dropped, as if it had been lost on
+ * the way, and whoever sits on them without getting rid of any is given up: splices must not suffer from bridges.
  *
  * The flow record keeps what a process that comes after needs to end the connection in order, since nothing of a bridge
  * outlives the process: of each leg what its peer has acknowledged (ack), where what we have sent it ends (edge: not
@@ -115,9 +116,11 @@ void bridge_close(struct worker *worker, struct bridge *bridge, enum reason reas
 
 enum {
 	BRIDGE_CLOSE_MS = 5000,
-	BRIDGE_ASK_MS = 1000, /* a keep-alive is passed on to a side that has been silent for so long */
-	BRIDGE_SCARCE_SHARE =
-		4 /* with less than one of so many packet buffers free, no bridge takes more than it has */
+	BRIDGE_ASK_MS = 1000,    /* a keep-alive is passed on to a side that has been silent for so long */
+	BRIDGE_SCARCE_SHARE = 4, /* with less than one of so many packet buffers free, buffers don't grow any more */
+	BRIDGE_SHORT_SHARE = 16, /* … only those take more who have fewer than BRIDGE_FEW_PACKETS, and reclaim.c looks
+				    for who has them */
+	BRIDGE_FEW_PACKETS = 4
 };
 
 /* --- the data plane's own ----------------------------------------------------------------------------------------- */

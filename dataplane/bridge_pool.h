@@ -27,13 +27,14 @@ enum {
 };
 
 struct bridge {
-	struct tcp tcp[LEG_COUNT];  /* that of LEG_ENDPOINT is none while BRIDGE_ALONE */
-	void *session;              /* the gateway's */
-	uint32_t flow;              /* whose it is; FLOW_NONE: the record is free */
-	uint32_t next;              /* of the free list, or of those to be settled */
-	uint32_t idle_ms;           /* worker clock: when to look again whether it is idle */
-	uint32_t deadline_ms;       /* worker clock: of connecting; once it is CLOSING, of that */
-	uint32_t alarm_ms;          /* worker clock: of bridge_alarm */
+	struct tcp tcp[LEG_COUNT]; /* that of LEG_ENDPOINT is none while BRIDGE_ALONE */
+	void *session;             /* the gateway's */
+	uint32_t flow;             /* whose it is; FLOW_NONE: the record is free */
+	uint32_t next;             /* of the free list, or of those to be settled */
+	uint32_t idle_ms;          /* worker clock: when to look again whether it is idle */
+	uint32_t deadline_ms;      /* worker clock: of connecting; once it is CLOSING, of that */
+	uint32_t alarm_ms;         /* worker clock: of bridge_alarm */
+	uint32_t moved, moved_ms;  /* how far it was when reclaim.c looked last that it had got on, and when that was */
 	uint32_t resent[LEG_COUNT]; /* of what the endpoints sent again, what is counted */
 	uint8_t phase;              /* enum bridge_phase */
 	uint8_t reason;             /* enum reason, of what is to be settled */
@@ -63,6 +64,13 @@ static inline struct bridge *
 bridge_pool_get(const struct bridge_pool *pool, uint32_t index)
 {
 	return &pool->bridges[index];
+}
+
+/* Packet buffers that wait in a bridge. */
+static inline uint32_t
+bridge_packets(const struct bridge *bridge)
+{
+	return tcp_mbufs(&bridge->tcp[LEG_CLIENT]) + tcp_mbufs(&bridge->tcp[LEG_ENDPOINT]);
 }
 
 static inline uint32_t

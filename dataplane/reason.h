@@ -136,6 +136,8 @@ enum reason_class {
 	X(TLS_RENEGOTIATION, END, "tls_renegotiation", "the peer asked for a TLS renegotiation")                       \
 	X(HANDSHAKE_RECLAIMED, END, "handshake_reclaimed",                                                             \
 	  "the table was full, and the client had sent nothing since its ClientHello")                                 \
+	X(PACKETS_RECLAIMED, END, "packets_reclaimed",                                                                 \
+	  "packet buffers were short, and nobody took what waited in its")                                             \
 	X(HOLD_UNDELIVERED, END, "hold_undelivered", "the endpoint never acknowledged the bytes held for it")          \
 	X(CLIENT_SILENT, END, "client_silent", "the client acknowledged nothing for too long")                         \
 	X(ENDPOINT_SILENT, END, "endpoint_silent", "the endpoint acknowledged nothing for too long")                   \

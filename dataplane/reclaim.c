@@ -137,6 +137,47 @@ reclaim_bridge(struct worker *worker)
 	return true;
 }
 
+/* A number that changes whenever somebody takes what waits in a bridge: a peer, or the session. */
+static uint32_t
+how_far(const struct bridge *bridge)
+{
+	uint32_t sum = 0;
+
+	for (unsigned leg = 0; leg < LEG_COUNT; leg++) {
+		const struct tcp *tcp = &bridge->tcp[leg];
+		sum += (leg + 1) * (tcp->una + 3 * (tcp->rcv_nxt - tcp->received.bytes));
+	}
+	return sum;
+}
+
+static bool
+is_stuck(const struct worker *worker, struct bridge *bridge)
+{
+	uint32_t moved = how_far(bridge);
+
+	if (bridge->moved != moved || bridge_packets(bridge) < BRIDGE_FEW_PACKETS) {
+		bridge->moved = moved;
+		bridge->moved_ms = worker->clock_ms;
+		return false;
+	}
+	return worker->clock_ms - bridge->moved_ms >= RECLAIM_STUCK_MS;
+}
+
+void
+reclaim_packets(struct worker *worker)
+{
+	struct bridge_pool *pool = &worker->bridges;
+
+	for (unsigned i = 0; i < RECLAIM_RECORDS && i < pool->touched; i++) {
+		pool->hand = pool->hand % pool->touched + 1;
+		struct bridge *bridge = bridge_pool_get(pool, pool->hand);
+		if (bridge->flow != FLOW_NONE && is_stuck(worker, bridge)) {
+			bridge_abort(worker, bridge->flow, REASON_PACKETS_RECLAIMED);
+			return;
+		}
+	}
+}
+
 enum reason
 reclaim_room(struct worker *worker, bool urgent)
 {

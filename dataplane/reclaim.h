@@ -17,6 +17,8 @@
  *
  * A bridge comes from a connection that has closed, or from one whose TLS handshake has led to nothing yet.
  *
+ * Packet buffers come from a bridge whose receivers take nothing of what waits for them.
+ *
  * What is given up before we acknowledged a byte is given up in silence. It was soft state: the client repeats its
  * bytes, they carry the cookie still, and the connection begins where it was. Only who took longer than a cookie lasts
  * gets a RST then. Behind a plain listener it may have no bytes, and is told. For the same reason a bare ACK gets no
@@ -27,7 +29,13 @@
 
 #include "dataplane/worker.h"
 
-enum { RECLAIM_LOOK = 32, RECLAIM_RECORDS = 32, RECLAIM_SILENT_MS = 1000, RECLAIM_IDLE_S = 10 };
+enum {
+	RECLAIM_LOOK = 32,
+	RECLAIM_RECORDS = 32,
+	RECLAIM_SILENT_MS = 1000,
+	RECLAIM_STUCK_MS = 2000,
+	RECLAIM_IDLE_S = 10
+};
 
 /* Makes sure of a hold and a record for a newcomer; urgent: at the cost of others. REASON_NONE, or what there is no
  * room in: REASON_HOLD_POOL_EMPTY, REASON_FLOW_TABLE_FULL. */
@@ -40,6 +48,10 @@ bool reclaim_large(struct worker *worker, uint32_t hold_index);
 /* Gives up a bridge for a newcomer: one that has closed and lingers; else, of those that it looks at, the oldest whose
  * client hasn't got as far as an endpoint. False when there is none. */
 bool reclaim_bridge(struct worker *worker);
+
+/* Packet buffers run short: looks at some bridges, and gives up one that has some and hasn't got rid of any for
+ * RECLAIM_STUCK_MS, by looks like this. Not from hooks. */
+void reclaim_packets(struct worker *worker);
 
 /* The place in hold_pool.crowd of a client: of its address, or of its /64. */
 uint16_t reclaim_source(const struct worker *worker, const struct ip_addr *client);

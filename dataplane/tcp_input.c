@@ -249,17 +249,25 @@ read_sacks(struct tcp *tcp, const struct tcp_env *env, const struct arrival *arr
 	}
 }
 
-/* RFC 7323 section 4: where nothing was sent only once, the echoed timestamp times it. */
+/* By what was sent only once, and acknowledged or sacked; else by the echoed timestamp (RFC 7323 section 4). Where
+ * there is no such thing, progress ends the back-off step by step: by Karn's rule alone, a peer without timestamps on a
+ * bad path would have it for as long as all that it acknowledges was sent twice. */
 static void
 time_round_trip(struct tcp *tcp, const struct tcp_env *env, const struct tcp_acked *acked)
 {
 	enum { RTT_SANE_MS = 600000 };
+	const struct tcp_news *news = &acked->news;
 	uint32_t ms = env->now_ms + tcp->ts_offset - acked->tsecr;
 
-	if (acked->news.once && !acked->news.repaired)
-		ms = env->now_ms - acked->news.once_ms;
-	else if (!acked->timestamps || acked->tsecr == 0 || ms > RTT_SANE_MS)
+	if (news->once && !news->repaired) {
+		ms = env->now_ms - news->once_ms;
+	} else if (news->fresh) {
+		ms = env->now_ms - news->fresh_ms;
+	} else if (acked->advance == 0 || !acked->timestamps || acked->tsecr == 0 || ms > RTT_SANE_MS) {
+		if (acked->advance != 0 && tcp->rtt.backoff != 0)
+			tcp->rtt.backoff--;
 		return;
+	}
 	tcp_rtt_sample(&tcp->rtt, ms, env->limits->rto_min_ms, env->now_ms);
 }
 
@@ -299,11 +307,11 @@ take_ack(struct tcp *tcp, const struct tcp_env *env, const struct arrival *arriv
 	if (acked.advance != 0) {
 		tcp_scoreboard_acked(&tcp->board, ack, tcp->nxt, tcp->rack.fack, &acked.news);
 		events |= release(tcp, env, ack);
-		time_round_trip(tcp, env, &acked);
 		tcp_mtu_acked(tcp, env);
 	}
 	if (tcp->sack && arrival->options.n_sacks != 0)
 		read_sacks(tcp, env, arrival, &acked);
+	time_round_trip(tcp, env, &acked);
 	if (!outstanding)
 		return events;
 	if (acked.news.any && offered != 0)

@@ -33,7 +33,7 @@ note_arrival(struct tcp *tcp, const struct tcp_env *env, const struct tcp_acked 
 		/* It may be the first transmission that has arrived. */
 		if (acked->timestamps && seq_before(acked->tsecr, news->sent_ms + tcp->ts_offset))
 			return;
-		if (rtt < tcp_rtt_least(&tcp->rtt))
+		if (rtt + 1 < tcp_rtt_least(&tcp->rtt)) /* of a clock of milliseconds, either may be one off */
 			return;
 	}
 	if (!rack->any || seq_before(rack->sent_ms, news->sent_ms) ||

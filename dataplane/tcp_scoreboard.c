@@ -284,6 +284,10 @@ tcp_scoreboard_sacked(struct tcp_scoreboard *board, struct rte_mempool *pool, ui
 			continue;
 		news->sacked += length_of(board, i, nxt);
 		tell(run_at(board, i), end_of(board, i, nxt), fack, news);
+		if (run_at(board, i)->state == 0) {
+			news->fresh = true;
+			news->fresh_ms = run_at(board, i)->sent_ms;
+		}
 		set_kind(board, i, nxt, TCP_RUN_SACKED);
 	}
 	join(board, from, to);

@@ -56,16 +56,18 @@ struct tcp_range {
 
 /* What one acknowledgment has newly told. */
 struct tcp_news {
-	uint32_t acked;   /* bytes that una passed and that weren't sacked before */
-	uint32_t sacked;  /* bytes newly sacked */
-	uint32_t sent_ms; /* of all those, when the one that was sent last was sent, … */
-	uint32_t end;     /* … and where it ends: RFC 8985 section 6.2 step 1 */
-	bool any;         /* … if there is one */
-	bool again;       /* … and whether it was sent more than once */
-	bool once;        /* una passed something that was sent only once, */
-	uint32_t once_ms; /* … the first of which then: what the round trip is timed by (RFC 6298) */
-	bool repaired;    /* … but also something that was sent again, or lost: then it can't be timed by it */
-	bool reordered;   /* what was sent only once arrived behind what lies beyond it */
+	uint32_t acked;    /* bytes that una passed and that weren't sacked before */
+	uint32_t sacked;   /* bytes newly sacked */
+	uint32_t sent_ms;  /* of all those, when the one that was sent last was sent, … */
+	uint32_t end;      /* … and where it ends: RFC 8985 section 6.2 step 1 */
+	bool any;          /* … if there is one */
+	bool again;        /* … and whether it was sent more than once */
+	bool once;         /* una passed something that was sent only once, */
+	uint32_t once_ms;  /* … the first of which then: what the round trip is timed by (RFC 6298) */
+	bool repaired;     /* … but also something that was sent again, or lost: then it can't be timed by it */
+	bool reordered;    /* what was sent only once arrived behind what lies beyond it */
+	bool fresh;        /* something that was sent only once was newly sacked, */
+	uint32_t fresh_ms; /* … the last of which then */
 };
 
 /* begin..end were sent for the first time, behind all that was sent before. */

@@ -39,6 +39,7 @@
 #include "dataplane/nd.h"
 #include "dataplane/peek.h"
 #include "dataplane/probe.h"
+#include "dataplane/reclaim.h"
 #include "dataplane/splice.h"
 
 enum {
@@ -470,19 +471,24 @@ take_probes(struct worker *worker)
 		probe_start(worker, &requests[i]);
 }
 
-/* Whether packet buffers run short, so that what arrives must come before what waits. */
-static bool
-packets_are_scarce(const struct worker *worker)
+/* Packet buffers that wait in bridges must not be missed by what only passes through. */
+static void
+look_after_packets(struct worker *worker)
 {
-	return worker->bridges.used != 0 &&
-	       rte_mempool_avail_count(worker->pool) < worker->pool->size / BRIDGE_SCARCE_SHARE;
+	unsigned size = worker->pool->size;
+	unsigned left = worker->bridges.used == 0 ? size : rte_mempool_avail_count(worker->pool);
+
+	worker->packets_scarce = left < size / BRIDGE_SCARCE_SHARE;
+	worker->packets_short = left < size / BRIDGE_SHORT_SHARE;
+	if (unlikely(worker->packets_short))
+		reclaim_packets(worker);
 }
 
 void
 worker_time(struct worker *worker, uint64_t now_ms)
 {
 	set_time(worker, now_ms);
-	worker->packets_scarce = packets_are_scarce(worker);
+	look_after_packets(worker);
 	timer_wheel_run(&worker->wheel, &worker->flows, worker->clock_ms, TIMER_BUDGET, timer_fired, worker);
 	if (now_ms - worker->neighbour_tick_ms >= NEIGHBOUR_TICK_MS) {
 		worker->neighbour_tick_ms = now_ms;

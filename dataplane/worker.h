@@ -76,7 +76,8 @@ struct worker {
 	struct timer_wheel wheel;
 	struct hold_pool holds;
 	struct bridge_pool bridges;
-	bool packets_scarce; /* no bridge may hold more packet buffers than it has; looked at every ms */
+	bool packets_scarce; /* bridges' buffers don't grow (BRIDGE_SCARCE_SHARE); looked at every ms */
+	bool packets_short;  /* they take nothing more (BRIDGE_SHORT_SHARE) */
 	struct neighbour_table neighbours;
 	struct worker_stats *stats;
 	struct live_counters *live; /* by live slot; this worker's own */

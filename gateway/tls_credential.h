@@ -17,7 +17,7 @@ enum tls_match { TLS_MATCH_NONE, TLS_MATCH_WILDCARD, TLS_MATCH_EXACT };
 
 struct tls_key_pair {
 	X509 *leaf;
-	STACK_OF(X509) * others; /* what is sent behind it */
+	STACK_OF(X509) *others; /* what is sent behind it */
 	EVP_PKEY *key;
 };
 

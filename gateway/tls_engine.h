@@ -39,7 +39,7 @@ struct tls_hooks {
 	uint64_t (*generation)(void *thread);
 	/* Whether the peer is to be trusted: REASON_NONE, or one of REASON_TLS_PEER_*, from which follows the alert
 	 * that it gets. chain: as it was sent, leaf first; only read, and gone afterwards. now: Unix seconds. */
-	enum reason (*verify)(void *thread, struct tls_session *session, STACK_OF(X509) * chain, int64_t now);
+	enum reason (*verify)(void *thread, struct tls_session *session, STACK_OF(X509) *chain, int64_t now);
 	/* What a ticket is to say of the peer. Returns the bytes; 0: nothing to say (it has no certificate); more than
 	 * room: no ticket. Called on workers, too. Only of a peer that was verified. */
 	size_t (*save)(const struct tls_session *session, uint8_t *to, size_t room);

@@ -25,7 +25,9 @@ stopped(struct tls_session *session, int error)
 		session->read_closed = true;
 		return TLS_CLOSED;
 	default:
-		session->reason = tls_error_take(REASON_TLS_RECORD_BAD);
+		/* What comes after a failure, a write after a truncated read for one, fails because of it. */
+		if (session->reason == REASON_NONE)
+			session->reason = tls_error_take(REASON_TLS_RECORD_BAD);
 		return TLS_FAILED;
 	}
 	if (!session->asked_renegotiation)

@@ -19,6 +19,8 @@
     tls_rough.py alert WHERE TO…               a fatal alert in place of "hello", "finish" (our last flight), or "data"
     tls_rough.py resume    TO…                 two connections, a line on standard input between; prints of each whether
                                                the session was resumed, or why it failed
+    tls_rough.py watch     TO…                 one session that stays; prints "up", and at its end when that was, in ms since
+                                               1970, and how
     tls_rough.py long N    TO…                 shows N certificates: the chain, its last one over and over
 
 TO is ADDRESS PORT SERVER-NAME CA CREDENTIAL, with CREDENTIAL "-" for none; --tls 1.2 or 1.3, --alpn P,P before the verb.
@@ -312,7 +314,7 @@ def deaf(options):
 
 
 def slow(options):
-    ask = f"GET /noise/{options.mb * 1000000} HTTP/1.1\r\nHost: {options.name}\r\nConnection: close\r\n\r\n".encode()
+    ask = f"GET /noise/{options.mb * 1000000} HTTP/1.0\r\nHost: {options.name}\r\n\r\n".encode()
     peer = Rough(options, make_context(options))
     peer.plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     peer.handshake().write(ask)
@@ -413,6 +415,15 @@ def resume(options):
     print(resume_once(options, context, session)[1], flush=True)
 
 
+def watch(options):
+    peer = Rough(options, make_context(options), timeout=100).handshake()
+    peer.write(b"GET /whoami HTTP/1.1\r\nHost: x\r\n\r\n")
+    seen = peer.read()
+    print("up" if seen else "closed", flush=True)
+    _, end = peer.read_all()
+    print(int(time.time() * 1000), end, flush=True)
+
+
 def long(options):
     with open(f"{options.credential}/tls.crt", encoding="ascii") as file:
         chain = file.read()
@@ -439,7 +450,7 @@ def main():
     verbs = parser.add_subparsers(dest="verb", required=True)
     for name, more in (("sink", "port"), ("mute", "port credential ca"), ("send", "n TO"), ("hellos", "n seconds TO"),
                        ("idle", "n TO"), ("deaf", "n mb TO"), ("slow", "mb rate TO"), ("flood", "n TO"),
-                       ("cut", "where TO"), ("alert", "where TO"), ("resume", "TO"), ("long", "n TO")):
+                       ("cut", "where TO"), ("alert", "where TO"), ("resume", "TO"), ("watch", "TO"), ("long", "n TO")):
         verb = verbs.add_parser(name)
         for argument in more.replace("TO", "address port name ca credential").split():
             verb.add_argument(argument, type=int if argument in ("n", "port", "seconds", "mb", "rate") else str)
@@ -447,7 +458,7 @@ def main():
             verb.add_argument("--late", type=float, default=0)
     options = parser.parse_args()
     {"sink": sink, "mute": mute, "send": send, "hellos": hellos, "idle": idle, "deaf": deaf, "slow": slow,
-     "flood": flood, "cut": cut, "alert": alert, "resume": resume, "long": long}[options.verb](options)
+     "flood": flood, "cut": cut, "alert": alert, "resume": resume, "watch": watch, "long": long}[options.verb](options)
 
 
 if __name__ == "__main__":

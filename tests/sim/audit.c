@@ -609,6 +609,7 @@ may_refuse(const struct connection *connection, enum reason reason)
 		return connection->given_up;
 	case REASON_BRIDGE_POOL_EMPTY:
 	case REASON_HANDSHAKE_RECLAIMED:
+	case REASON_PACKETS_RECLAIMED:
 		return world.few_bridges || world.scarcity == SCARCE_PACKETS;
 	case REASON_HELLO_TIMEOUT:
 		return connection->may_time_out || client->state == PEER_ABORTED;
@@ -691,8 +692,11 @@ may_end(const struct connection *connection, enum reason reason)
 		return broken || (connection->bridged && peer_is_over(client) && peer_is_over(endpoint));
 	case REASON_IDLE_TIMEOUT:
 	case REASON_HALF_CLOSED_TIMEOUT:
-		return (connection->may_idle || broken || world.links[0].outage || world.links[1].outage ||
-			world.scarcity == SCARCE_NEIGHBOURS) &&
+		/* What strangers have us tell a peer puts off its keep-alives. */
+		return (connection->may_idle || broken ||
+			(connection->bridged && world.attacked &&
+			 (connection->met & SITUATION_BIT(MET_IDLE_KEPT)) != 0) ||
+			world.links[0].outage || world.links[1].outage || world.scarcity == SCARCE_NEIGHBOURS) &&
 		       was_idle(connection);
 	case REASON_HANDSHAKE_RECLAIMED:
 		return world.scarcity == SCARCE_FLOWS;
@@ -704,6 +708,8 @@ may_end(const struct connection *connection, enum reason reason)
 		return world.successions != 0 && connection->bridged;
 	case REASON_ADMIN_CLOSED:
 		return connection->given_up;
+	case REASON_PACKETS_RECLAIMED:
+		return connection->bridged && world.scarcity == SCARCE_PACKETS;
 	case REASON_CLIENT_SILENT:
 	case REASON_ENDPOINT_SILENT:
 		return connection->bridged && (broken || world.links[0].outage || world.links[1].outage ||
@@ -762,8 +768,8 @@ audit_events(void)
 		} else if (event.reason == REASON_IDLE_TIMEOUT || event.reason == REASON_HALF_CLOSED_TIMEOUT ||
 			   event.reason == REASON_HOLD_UNDELIVERED || event.reason == REASON_HANDSHAKE_RECLAIMED ||
 			   event.reason == REASON_ADOPT_HELD || event.reason == REASON_ADOPT_BRIDGED ||
-			   event.reason == REASON_ADMIN_CLOSED || event.reason == REASON_CLIENT_SILENT ||
-			   event.reason == REASON_ENDPOINT_SILENT) {
+			   event.reason == REASON_ADMIN_CLOSED || event.reason == REASON_PACKETS_RECLAIMED ||
+			   event.reason == REASON_CLIENT_SILENT || event.reason == REASON_ENDPOINT_SILENT) {
 			connection->excused = true;
 		}
 	}

@@ -521,6 +521,41 @@ test_back_pressure(void)
 	end();
 }
 
+/* An endpoint that takes nothing, and bytes for it until packet buffers are short: what waits is bounded, and given up
+ * when it doesn't move. */
+static void
+test_short_of_packets(void)
+{
+	struct flow_event event;
+
+	begin(false, false);
+	join();
+	hear_all(LEG_CLIENT);
+	endpoint->window = 0;
+	talk_say(&talk, LEG_ENDPOINT, TCP_ACK, NULL, 0);
+	for (unsigned i = 0; i < 20; i++) {
+		talk_say(&talk, LEG_CLIENT, TCP_ACK | TCP_PSH, NULL, 1400);
+		rig_advance(&rig, 10);
+		hear_all(LEG_CLIENT);
+	}
+	CU_ASSERT_TRUE(bridge_packets(spy.bridge) > BRIDGE_FEW_PACKETS);
+	rig_take_buffers(100);
+	rig_advance(&rig, 1);
+	CU_ASSERT_TRUE(rig.worker.packets_short);
+	uint32_t before = bridge_packets(spy.bridge);
+	talk_say(&talk, LEG_CLIENT, TCP_ACK | TCP_PSH, NULL, 1400);
+	CU_ASSERT_EQUAL(bridge_packets(spy.bridge), before);
+	CU_ASSERT_EQUAL(rig.stats.reasons[REASON_PACKET_POOL_EMPTY], 1);
+	rig_advance(&rig, 1900);
+	CU_ASSERT_EQUAL(spy.gone, 0);
+	rig_advance(&rig, 200);
+	ended(FLOW_ENDED, REASON_PACKETS_RECLAIMED, &event);
+	rig_give_back();
+	rig_advance(&rig, 1);
+	CU_ASSERT_FALSE(rig.worker.packets_scarce);
+	end();
+}
+
 /* The process dies: both sides hear of it, by numbers that they obey. */
 static void
 test_adoption(void)
@@ -631,6 +666,7 @@ main(void)
 		{"keep-alives", test_kept_alive},
 		{"the alarm", test_alarm},
 		{"back-pressure", test_back_pressure},
+		{"short of packets", test_short_of_packets},
 		{"the process dies", test_adoption},
 		{"the process dies behind it", test_adoption_of_closing},
 		{"the client's port begins anew", test_port_reused},

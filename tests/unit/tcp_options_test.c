@@ -52,7 +52,11 @@ parse_cases(void)
 		 true,
 		 {.wscale = TCP_WSCALE_NONE, .sack_permitted = true}},
 		{"END ends", BYTES(0, 2, 0, 3), true, true, {.wscale = TCP_WSCALE_NONE}},
-		{"SACK blocks", BYTES(5, 10, 0, 0, 0, 1, 0, 0, 0, 2), false, true, {.wscale = TCP_WSCALE_NONE}},
+		{"SACK blocks",
+		 BYTES(5, 10, 0, 0, 0, 1, 0, 0, 0, 2),
+		 false,
+		 true,
+		 {.wscale = TCP_WSCALE_NONE, .n_sacks = 1, .sacks_at = 2}},
 		{"length missing", BYTES(1, 1, 1, 2), true, false, {0}},
 		{"unknown kind, length missing", BYTES(1, 1, 1, 77), true, false, {0}},
 		{"length 0", BYTES(77, 0, 0, 0), true, false, {0}},
@@ -80,7 +84,8 @@ parse_cases(void)
 		    (parsed.mss != expected->mss || parsed.wscale != expected->wscale ||
 		     parsed.sack_permitted != expected->sack_permitted || parsed.timestamps != expected->timestamps ||
 		     parsed.timestamps_at != expected->timestamps_at || parsed.tsval != expected->tsval ||
-		     parsed.tsecr != expected->tsecr))
+		     parsed.tsecr != expected->tsecr || parsed.n_sacks != expected->n_sacks ||
+		     parsed.sacks_at != expected->sacks_at))
 			CU_FAIL(cases[i].what);
 	}
 }

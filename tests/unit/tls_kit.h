@@ -182,7 +182,7 @@ kit_thread_open(void *context, OSSL_LIB_CTX *libctx)
 }
 
 static inline enum reason
-kit_verify(void *thread, struct tls_session *session, STACK_OF(X509) * chain, int64_t now)
+kit_verify(void *thread, struct tls_session *session, STACK_OF(X509) *chain, int64_t now)
 {
 	struct kit_trust *trust = thread;
 	struct kit_side *side = session->owner;

@@ -64,7 +64,7 @@ serve_go() {
 	mapfile -t bundles < <(go_bundles "$4")
 	shift 4
 	start_bg "$ns" "$TOPOLOGY_DIR/go-$ns-$port.log" "$GOPEER" serve -listen ":$port" -svid "$credential" "${bundles[@]}" "$@"
-	wait_for 15 port_open "$ns" "$port"
+	wait_for 20 port_open "$ns" "$port"
 }
 
 serve_python() {
@@ -72,7 +72,7 @@ serve_python() {
 	shift 4
 	start_bg "$ns" "$TOPOLOGY_DIR/python-$ns-$port.log" python3 "$PEERS/peer.py" serve --port "$port" \
 		--credential "$credential" --ca "$ca" "$@"
-	wait_for 15 port_open "$ns" "$port"
+	wait_for 20 port_open "$ns" "$port"
 }
 
 serve_openssl() {
@@ -81,7 +81,7 @@ serve_openssl() {
 	start_bg "$ns" "$TOPOLOGY_DIR/openssl-$ns-$port.log" openssl s_server -accept "$port" -www -quiet \
 		-cert "$credential/tls.crt" -cert_chain "$credential/tls.crt" -key "$credential/tls.key" -CAfile "$ca" \
 		-Verify 5 -verify_return_error "$@"
-	wait_for 15 port_open "$ns" "$port"
+	wait_for 20 port_open "$ns" "$port"
 }
 
 # nginx has no variable for a SAN: it gives the whole certificate.
@@ -120,7 +120,7 @@ serve_nginx() {
 		}
 	EOF
 	start_bg "$ns" "$dir/log" nginx -c "$dir/nginx.conf" -p "$dir" -e "$dir/error.log"
-	wait_for 15 port_open "$ns" "$port"
+	wait_for 20 port_open "$ns" "$port"
 }
 
 # HAProxy 2.6 has no sample of a SAN either: it gives the certificate, too.
@@ -142,7 +142,7 @@ serve_haproxy() {
 			http-request return status 200 content-type text/plain lf-string "der=%[ssl_c_der,base64]\n"
 	EOF
 	start_bg "$ns" "$dir/log" haproxy -db -f "$dir/haproxy.cfg"
-	wait_for 15 port_open "$ns" "$port"
+	wait_for 20 port_open "$ns" "$port"
 }
 
 # --- clients ---------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@
 #   plaintext  b: sink.bank.svc.cluster.local, with a PROXY header; late.…, which takes its time
 
 BRIDGE_PEERS="nginx haproxy python openssl go"
-BRIDGE_MORE= BRIDGE_DENY= BRIDGE_WITHDRAWN= BRIDGE_MAPPED=billing.corp.example BRIDGE_ANCHORS= BRIDGE_DOMAIN_B=
+BRIDGE_MORE= BRIDGE_DENY= BRIDGE_WITHDRAWN= BRIDGE_MAPPED=billing.corp.example BRIDGE_SERVED=${BRIDGE_SERVED:-}
 BRIDGE_GATEWAY=spiffe://a.example/gateway/e2e-1
 
 bridge_federation() {
@@ -51,6 +51,11 @@ bridge_federation() {
 		bridge_policy old-$peer '"a.example/client"'
 		bridge_routes old-$peer $((18600 + port)) $peer.old.corp.example inside 9443
 	done
+	# one that reads nothing (bridge_abuse.sh)
+	bridge_service mute mute.bank.svc.cluster.local MESH_INTERNAL 18510 $A_V4 b.example
+	bridge_destination mute mute.bank.svc.cluster.local "mode: ISTIO_MUTUAL, subjectAltNames: [ spiffe://b.example/server ]"
+	bridge_policy mute '"corp.example/vm/billing"'
+	bridge_routes mute 18510 mute.web.corp.example legacy 8443
 	# the same on IPv6, and one with the wrong ideas about who is there
 	bridge_service six six.bank.svc.cluster.local MESH_INTERNAL 18501 $A_V6 b.example
 	bridge_destination six six.bank.svc.cluster.local "mode: ISTIO_MUTUAL, subjectAltNames: [ spiffe://b.example/server ]"
@@ -208,8 +213,9 @@ bridge_route() {
 }
 
 # The gateway's own CAs: for its domain, whose workloads have their SVIDs from the PKI's CA, and for mapped identities.
+# Once for a run: the endpoints go on to trust them.
 bridge_cas() {
-	rm -rf "$PKI/cas"
+	[ ! -e "$PKI/cas" ] || return 0
 	"$BUILD/posternctl" ca init --dir "$PKI/cas" --trust-domain corp.example >/dev/null || return 1
 	mkdir -p "$PKI/cas/a.example"
 	cp "$PKI/a.example/ca.crt" "$PKI/cas/a.example/ca-1.crt"
@@ -233,17 +239,22 @@ bridge_trust() {
 	cp -r "$PKI/corp/billing-p256" "$TOPOLOGY_DIR/postern/credentials/billing"
 }
 
-# The endpoints; each peer shows another type of key. Without Go its places are Python's.
+# The endpoints; each peer shows another type of key, some speak one version of TLS alone. Without Go its places are
+# Python's. They stay for all scenarios of a run.
 bridge_servers() {
-	local peer port=0 server mesh=("" -p384 -ed25519 -rsa2048 "") old=(-rsa2048 -chain -large -p384 -ed25519)
+	[ -z "$BRIDGE_SERVED" ] || return 0
+	local peer port=0 server trusts mesh=("" -p384 -ed25519 -rsa2048 "") old=(-rsa2048 -chain -large -p384 -ed25519)
+	local mesh_tls=("" "" "--tls 1.2" -tls1_2 "") old_tls=(tls12 "" "--tls 1.3" -tls1_3 "")
 	for peer in $BRIDGE_PEERS; do
 		server=$peer
 		[ $peer != go ] || server=python
-		BRIDGE_SERVED=$PKI/b-trusts.pem
-		if [ $peer = go ] && have_go; then server=go BRIDGE_SERVED=a.example,corp.example; fi
-		"serve_$server" a $((18501 + port)) "$PKI/b.example/server${mesh[port]}" "$BRIDGE_SERVED" || return 1
+		trusts=$PKI/b-trusts.pem
+		if [ $peer = go ] && have_go; then server=go trusts=a.example,corp.example; fi
+		# shellcheck disable=SC2086 # options
+		"serve_$server" a $((18501 + port)) "$PKI/b.example/server${mesh[port]}" "$trusts" ${mesh_tls[port]} || return 1
 		[ $server != go ] || server=python # which knows no other peers than SPIFFE's
-		"serve_$server" b $((18601 + port)) "$PKI/corp/server${old[port]}" "$PKI/corp/ca.crt" || return 1
+		# shellcheck disable=SC2086 # options
+		"serve_$server" b $((18601 + port)) "$PKI/corp/server${old[port]}" "$PKI/corp/ca.crt" ${old_tls[port]} || return 1
 		port=$((port + 1))
 	done
 	serve_nginx b 18444 "$PKI/a.example/server" "$PKI/a.example/ca.crt" || return 1
@@ -251,12 +262,13 @@ bridge_servers() {
 	serve_openssl b 18698 "$PKI/impostor/server" "$PKI/corp/ca.crt" || return 1
 	start_bg b "$TOPOLOGY_DIR/sink.log" python3 tests/e2e/tls_rough.py sink 18700
 	start_bg b "$TOPOLOGY_DIR/late.log" python3 tests/e2e/tls_rough.py sink 18701 --late 8
-	wait_for 5 port_open b 18701 && wait_for 5 port_open b 18700
+	wait_for 20 port_open b 18701 && wait_for 5 port_open b 18700
 }
 
 # The world of the file's head.
 bridge_world() {
-	pki_once && bridge_cas && bridge_trust && bridge_servers || return 1
+	pki_once && bridge_cas && bridge_trust && bridge_servers ||
+		{ echo "bridge: the world could not be built" >&2; tail -n 3 "$PKI/log" "$TOPOLOGY_DIR"/*-[ab]-1*.log >&2; return 1; }
 	FEDERATION_FROM=bridge_federation postern_start
 }
 

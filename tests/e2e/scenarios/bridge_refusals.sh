@@ -123,9 +123,10 @@ refusals_mesh() {
 	mesh_refused "L15: an intermediate is missing" tls_peer_untrusted chain_untrusted "$PKI/odd/no-intermediate"
 	mesh_refused "I1: upper case" tls_peer_malformed spiffe_domain_uppercase "$PKI/odd/uppercase"
 	mesh_refused "D1: A's CA for one of B" tls_peer_untrusted chain_untrusted "$PKI/a.example/foreign"
-	mesh_refused "D4: the same, with A's CA in the chain" tls_peer_untrusted chain_foreign "$PKI/odd/foreign-chain"
+	mesh_refused "D1: the same, with A's CA in the chain" tls_peer_untrusted chain_untrusted "$PKI/odd/foreign-chain"
 	mesh_refused "D2: an unknown trust domain" tls_peer_untrusted domain_unknown "$PKI/odd/unknown-domain"
 	mesh_refused "D3: the same name, another root" tls_peer_untrusted chain_untrusted "$PKI/odd/same-name"
+	refusals_shared_intermediate
 	mesh_refused "D6: a name that begins alike" tls_peer_untrusted domain_unknown "$PKI/odd/evil-suffix"
 	mesh_refused "a legacy certificate at the door of the mesh" tls_peer_malformed svid_no_uri "$PKI/corp/billing-p256"
 	mesh_refused "D7: default deny between trust domains" authz_default_deny "" "$PKI/b.example/client" ledger.web.corp.example
@@ -135,6 +136,19 @@ refusals_mesh() {
 	bridge_reload
 	bridge_sees "and not any more" $BRIDGE_GATEWAY openssl "$PKI/a.example/client" "$PKI/a.example/ca.crt" $BRIDGE_GATEWAY 9443 \
 		-servername nginx.web.corp.example
+}
+
+# A's intermediate, which B's bundle has as well: it may speak for A no longer.
+refusals_shared_intermediate() {
+	local leaf=$PKI/odd/by-inner
+	cp -r "$PKI/odd/no-intermediate" "$leaf"
+	cat "$PKI/odd/inner/ca.crt" >>"$leaf/tls.crt"
+	bridge_sees "an SVID below an intermediate" $BRIDGE_GATEWAY openssl "$leaf" "$PKI/a.example/ca.crt" $BRIDGE_GATEWAY 9443 \
+		-servername nginx.web.corp.example
+	pki_bundle "$PKI/b.example/ca.crt" "$PKI/odd/inner/ca.crt" >"$PKI/live/new" && mv "$PKI/live/new" "$PKI/live/b.jwks"
+	sleep 3
+	mesh_refused "D4: an intermediate that is another domain's authority" tls_peer_untrusted chain_foreign "$leaf"
+	cp "$PKI/b.example/bundle.jwks" "$PKI/live/b.jwks"
 }
 
 refusals_no_svid() {
