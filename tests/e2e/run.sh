@@ -123,7 +123,7 @@ alive() {
 
 SCENARIOS=("$@")
 if [ "$#" = 0 ]; then
-	SCENARIOS=(passthrough concurrency versions istio hellos retry reload storm attack inject workers peers identities identities_life lossy matrix crash)
+	SCENARIOS=(passthrough concurrency versions istio hellos retry reload storm attack inject workers peers identities identities_life bridge bridge_refusals bridge_life bridge_abuse lossy matrix crash)
 fi
 for name in "${SCENARIOS[@]}"; do
 	[ -r "tests/e2e/scenarios/$name.sh" ] || { echo "run.sh: no scenario $name" >&2; exit 2; }
