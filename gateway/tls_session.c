@@ -41,7 +41,7 @@ resume_key(const struct tls_engine *engine, const struct tls_session *session, u
 	memcpy(bytes, session->terms->digest, TLS_DIGEST);
 	memcpy(bytes + 2 * TLS_DIGEST, name, length);
 	return EVP_Digest(policy, strlen(policy), bytes + TLS_DIGEST, NULL, engine->sha256, NULL) == 1 &&
-	       EVP_Digest(bytes, 2 * TLS_DIGEST + length, key, NULL, engine->sha256, NULL) == 1;
+	       EVP_Digest(bytes, sizeof(bytes) - TLS_SERVER_NAME_MAX + length, key, NULL, engine->sha256, NULL) == 1;
 }
 
 static bool
