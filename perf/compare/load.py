@@ -60,14 +60,14 @@ class Load:
                    "--core", w.LOAD_CORE, "--target", subject.target(), "--clients", CLIENTS,
                    "--servers", f"{s.SERVERS_FIRST}+{2 * SERVICES}", "--sni", "s%u.bench.example", "--sni-count", SERVICES,
                    "--json", "-", *arguments, *(["--verify"] if self.verify else [])]
-        return ["ip", "netns", "exec", self.world.gen, *map(str, command)]
+        return ["ip", "netns", "exec", self.world.gen, *w.pinned(w.LOAD_CORE), *map(str, command)]
 
     def run(self, subject, mode, *arguments, seconds=3, warmup=0.5, timeout=180, during=None):
-        """The generator's report, with "subject" added: the shares of a core that the subject's core and its processes were
-        busy while the generator measured. during: called a second into that; "during" is what it returns."""
+        """The generator's report, with "subject" added: the share of a core that the subject cost, its part of the kernel included,
+        while the generator measured. during: called a second into that; "during" is what it returns."""
         command = self.command(subject, mode, [*arguments, "--seconds", seconds, "--warmup", warmup])
         self.log.write(" ".join(command) + "\n")
-        process = subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        process = subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
         killer = threading.Timer(timeout, process.kill)
         killer.start()
         report, said, readings = {}, [], {}
@@ -75,7 +75,7 @@ class Load:
             said.append(line)
             phase = line.partition("loadgen: ")[2].strip()
             if phase in ("measuring", "ending"):
-                readings[phase] = (time.monotonic(), w.busy_seconds(w.SUBJECT_CORE), subject.cpu_seconds())
+                readings[phase] = (time.monotonic(), w.subject_seconds(subject.cpu_seconds()))
             if phase == "measuring" and during is not None:
                 time.sleep(1)
                 report["during"] = during()
@@ -97,6 +97,5 @@ class Load:
         if self.verify and (failed or received == 0):
             raise LoadError(f"{mode}: {failed or 'nothing was received'}")
         begin, end = readings["measuring"], readings["ending"]
-        report["subject"] = {"core_share": (end[1] - begin[1]) / (end[0] - begin[0]),
-                             "process_share": (end[2] - begin[2]) / (end[0] - begin[0])}
+        report["subject"] = {"core_share": max(0, end[1] - begin[1]) / (end[0] - begin[0])}
         return report

@@ -30,11 +30,11 @@ FIGURES = {
     "apply_100000": ("a change among 100,000 services in force after", "s", False),
     "held": ("connections held", "", True),
     "held_bytes": ("memory of a held connection, process and kernel", "bytes", False),
-    "flows_1000": ("exchanges with 1,000 flows", "/s", True),
-    "flows_10000": ("exchanges with 10,000 flows", "/s", True),
-    "flows_100000": ("exchanges with 100,000 flows", "/s", True),
-    "flows_1000000": ("exchanges with 1,000,000 flows", "/s", True),
-    "flows_2000000": ("exchanges with 2,000,000 flows", "/s", True),
+    "flows_1000": ("frames forwarded, 64 bytes, 1,000 flows", "/s", True),
+    "flows_10000": ("frames forwarded, 64 bytes, 10,000 flows", "/s", True),
+    "flows_100000": ("frames forwarded, 64 bytes, 100,000 flows", "/s", True),
+    "flows_1000000": ("frames forwarded, 64 bytes, 1,000,000 flows", "/s", True),
+    "flows_2000000": ("frames forwarded, 64 bytes, 2,000,000 flows", "/s", True),
 }
 
 
@@ -64,6 +64,11 @@ def note(report):
     return "; ".join(said)
 
 
+def forwarded(report):
+    """Frames that the subject passed on, a second."""
+    return (report["clients"]["frames_in"] + report["servers"]["frames_in"]) / report["seconds"]
+
+
 def connect(load, subject, settings):
     report = load.run(subject, "connect", "--at-a-time", settings.at_a_time, seconds=settings.seconds)
     yield "connect_rate", report["per_second"], note(report)
@@ -76,8 +81,7 @@ def frames(load, subject, settings):
     for payload in (64, 512, 1460):
         report = load.run(subject, "exchange", "--no-timestamps", "--connections", 1000, "--at-a-time",
                           settings.at_a_time, "--request", payload, "--response", payload, seconds=settings.seconds)
-        forwarded = report["clients"]["frames_in"] + report["servers"]["frames_in"]
-        yield f"frames_{payload}", forwarded / report["seconds"], note(report)
+        yield f"frames_{payload}", forwarded(report), note(report)
 
 
 def latency(load, subject, settings):
@@ -121,9 +125,9 @@ def held(load, subject, settings):
 
 def flows(load, subject, settings):
     for n in settings.flows:
-        report = load.run(subject, "exchange", "--connections", n, "--at-a-time", settings.at_a_time,
+        report = load.run(subject, "exchange", "--no-timestamps", "--connections", n, "--at-a-time", settings.at_a_time,
                           seconds=settings.seconds, timeout=400)
-        yield f"flows_{n}", report["per_second"], note(report)
+        yield f"flows_{n}", forwarded(report), note(report)
 
 
 # What is asked of whom: (function, wires, names or None: all that can stand behind that wire, values for its start)

@@ -254,11 +254,15 @@ class Testpmd(Subject):
 
     def command(self):
         # Two lcores are the fewest: its prompt, which sleeps, has the other.
-        return ["dpdk-testpmd", f"--lcores=0@{w.SUBJECT_CORE},1@{w.SUBJECT_CORE}", "--no-huge", "--no-shconf", "--no-pci",
+        return ["stdbuf", "-oL", "dpdk-testpmd", f"--lcores=0@{w.SUBJECT_CORE},1@{w.SUBJECT_CORE}", "--no-huge", "--no-shconf", "--no-pci",
                 "--no-telemetry", "--iova-mode=va", "-m", "256", f"--file-prefix=bench{os.getpid()}",
                 f"--vdev=net_{self.driver}0,{self.wan}", f"--vdev=net_{self.driver}1,{self.lan}", "--",
                 "--forward-mode=macswap", "--auto-start", "--disable-link-check", "--stats-period=3600",
                 "--total-num-mbufs=32768", "--rxd=1024", "--txd=1024"]
+
+    def start(self, services, **values):
+        super().start(services, **values)
+        time.sleep(1)  # it says that it forwards, and then looks for links; one that comes meanwhile it never sees
 
     def ready(self):
         with open(os.path.join(self.dir, "log"), encoding="utf-8", errors="replace") as log:
