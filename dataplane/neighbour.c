@@ -33,25 +33,43 @@ neighbour_table_init(struct neighbour_table *table, uint16_t capacity)
 }
 
 static void
+pending_add(struct neighbour_table *table, struct neighbour *entry, struct rte_mbuf *mbuf)
+{
+	if (entry->n_pending == 0)
+		entry->oldest = mbuf;
+	else
+		entry->youngest->next = mbuf;
+	entry->youngest = mbuf;
+	entry->n_pending++;
+	table->n_pending++;
+}
+
+/* Takes out the packet that has waited longest. */
+static struct rte_mbuf *
+pending_take(struct neighbour_table *table, struct neighbour *entry)
+{
+	struct rte_mbuf *mbuf = entry->oldest;
+
+	entry->oldest = mbuf->next;
+	mbuf->next = NULL; /* a frame of one segment again */
+	entry->n_pending--;
+	table->n_pending--;
+	return mbuf;
+}
+
+static void
 pending_drop(struct worker *worker, struct neighbour *entry, enum reason reason)
 {
-	uint8_t i;
-
-	for (i = 0; i < entry->n_pending; i++)
-		worker_drop(worker, entry->pending[i], reason);
-	worker->neighbours.n_pending -= entry->n_pending;
-	entry->n_pending = 0;
+	while (entry->n_pending != 0)
+		worker_drop(worker, pending_take(&worker->neighbours, entry), reason);
 }
 
 void
 neighbour_table_free(struct neighbour_table *table)
 {
-	uint16_t i;
-	uint8_t j;
-
-	for (i = 1; table->entries && i <= table->touched; i++)
-		for (j = 0; j < table->entries[i].n_pending; j++)
-			rte_pktmbuf_free(table->entries[i].pending[j]);
+	for (uint16_t i = 1; table->entries && i <= table->touched; i++)
+		while (table->entries[i].n_pending != 0)
+			rte_pktmbuf_free(pending_take(table, &table->entries[i]));
 	free(table->entries);
 	free(table->buckets);
 	*table = (struct neighbour_table){0};
@@ -196,17 +214,16 @@ neighbour_send(struct worker *worker, struct neighbour *entry, struct rte_mbuf *
 		worker_drop(worker, mbuf, REASON_NEIGHBOUR_FAILED);
 		return;
 	}
+	struct neighbour_table *table = &worker->neighbours;
+	uint8_t limit =
+		table->n_pending < NEIGHBOUR_PENDING_ALL_MAX / 2 ? NEIGHBOUR_PENDING_MAX : NEIGHBOUR_PENDING_SHORT;
 	/* The oldest gives way (RFC 4861 section 7.2.2): its sender repeats it first. */
-	if (entry->n_pending == NEIGHBOUR_PENDING_MAX) {
-		worker_drop(worker, entry->pending[0], REASON_NEIGHBOUR_PENDING);
-		memmove(entry->pending, entry->pending + 1, sizeof(entry->pending) - sizeof(entry->pending[0]));
-		entry->pending[NEIGHBOUR_PENDING_MAX - 1] = mbuf;
-	} else if (worker->neighbours.n_pending == NEIGHBOUR_PENDING_ALL_MAX) {
+	if (entry->n_pending >= limit)
+		worker_drop(worker, pending_take(table, entry), REASON_NEIGHBOUR_PENDING);
+	if (table->n_pending < NEIGHBOUR_PENDING_ALL_MAX)
+		pending_add(table, entry, mbuf);
+	else
 		worker_drop(worker, mbuf, REASON_NEIGHBOUR_PENDING);
-	} else {
-		entry->pending[entry->n_pending++] = mbuf;
-		worker->neighbours.n_pending++;
-	}
 	if (entry->probes == 0) {
 		entry->since_ms = worker->clock_ms;
 		ask(worker, entry);
@@ -230,16 +247,11 @@ static void
 take_mac(struct worker *worker, struct neighbour *entry, const uint8_t mac[6])
 {
 	uint16_t type = ip_addr_is_v4(&entry->addr) ? ETHER_TYPE_IPV4 : ETHER_TYPE_IPV6;
-	struct rte_mbuf *pending[NEIGHBOUR_PENDING_MAX];
-	uint8_t i, n = entry->n_pending;
 
 	entry->header_length = ether_write(entry->header, &worker->net->ports[entry->port], mac, type);
 	enter(worker, entry, NEIGHBOUR_REACHABLE);
-	memcpy(pending, entry->pending, n * sizeof(pending[0]));
-	worker->neighbours.n_pending -= n;
-	entry->n_pending = 0;
-	for (i = 0; i < n; i++)
-		transmit(worker, entry, pending[i]);
+	while (entry->n_pending != 0)
+		transmit(worker, entry, pending_take(&worker->neighbours, entry));
 }
 
 /* A claim for an entry whose MAC isn't known. */

@@ -80,6 +80,8 @@ scenario_run() {
 	if [ "$FAILED" -gt "$failed_before" ] && [ -s "$POSTERN_DIR/log" ]; then
 		echo "    posternd's last words that are not its access log:"
 		grep -v '"scope":"access"' "$POSTERN_DIR/log" | tail -n 10 | sed 's/^/    /'
+		echo "    and the connections that failed last:"
+		grep '"message":"connection failed"' "$POSTERN_DIR/log" | tail -n 5 | sed 's/^/    /'
 	fi
 	check "posternd is still alive" alive
 	postern_stop

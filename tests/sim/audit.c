@@ -175,10 +175,12 @@ audit_bind(const struct segment *syn)
 				(struct bind){endpoint, syn->source_port, WORLD_NO_CONNECTION, 0};
 		return;
 	}
-	connection = who_dials(endpoint, flow);
+	/* Where there is no room it may have waited, for a MAC or in a ring, for so long that nobody wants it any more,
+	 * nor can tell whose it was. */
+	bool forgotten = flow == NULL && world.scarcity != SCARCE_NOTHING;
+	connection = forgotten ? NULL : who_dials(endpoint, flow);
 	if (connection == NULL) {
-		/* It has waited for a MAC for so long that nobody wants it any more. */
-		if (flow != NULL || world.scarcity == SCARCE_NOTHING)
+		if (!forgotten)
 			world_fail("a SYN that no decision asked for");
 		world.binds[world.n_binds++] = (struct bind){endpoint, syn->source_port, WORLD_NO_CONNECTION, 0};
 		return;
@@ -676,6 +678,15 @@ may_end(const struct connection *connection, enum reason reason)
 	}
 }
 
+/* A ghost is refused in the step in which it is asked about: what comes later is about the connection itself. */
+static void
+lay_ghosts(void)
+{
+	for (unsigned i = 0; world.haunted && i < world.n_connections; i++)
+		world.connections[i].haunted = false;
+	world.haunted = false;
+}
+
 void
 audit_events(void)
 {
@@ -719,6 +730,7 @@ audit_events(void)
 			connection->excused = true;
 		}
 	}
+	lay_ghosts();
 }
 
 static bool

@@ -219,7 +219,7 @@ decide(void *context, unsigned worker, const struct decide_input *input, struct 
 	/* A late repeat of a hello, when the record of its connection is gone already, brings a good cookie all the
 	 * same. */
 	if (audit_is_over(connection) || (!is_of(connection, input) && is_of_former(connection, input))) {
-		connection->haunted = true;
+		connection->haunted = world.haunted = true;
 		*reason = REASON_NO_ENDPOINT;
 		return DECISION_REFUSE;
 	}

@@ -160,6 +160,7 @@ struct world {
 	bool draining;
 	unsigned reloads, broken_reloads, drains;
 	bool attacked;
+	bool haunted; /* a connection is, in this step */
 	unsigned successions; /* how often another process has taken over */
 	struct incident incidents[WORLD_INCIDENTS_MAX];
 	unsigned n_incidents;

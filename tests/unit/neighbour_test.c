@@ -474,15 +474,21 @@ test_pending_is_bounded(void)
 	table = &wire_worker->neighbours;
 	neighbour_table_free(table);
 	CU_ASSERT_TRUE_FATAL(neighbour_table_init(table, 512));
-	for (unsigned i = 0; i < 2 * NEIGHBOUR_PENDING_ALL_MAX / NEIGHBOUR_PENDING_MAX; i++) {
+	unsigned sent = 0, few = NEIGHBOUR_PENDING_ALL_MAX / 2 / NEIGHBOUR_PENDING_MAX;
+	for (unsigned i = 0; i < few + 2 * NEIGHBOUR_PENDING_ALL_MAX / NEIGHBOUR_PENDING_SHORT; i++) {
 		via.halves[7] = (uint16_t)(i + 1);
 		uint32_t hop = neighbour_hop(wire_worker, 0, &via);
-		for (uint8_t j = 0; j < NEIGHBOUR_PENDING_MAX; j++)
+		for (uint8_t j = 0; j < NEIGHBOUR_PENDING_MAX; j++, sent++)
 			send_to(hop, j);
 		wire_n_sent = 0;
+		/* As many as a burst needs, until a few neighbours have half of what there is; then a few for each. */
+		if (i < few)
+			CU_ASSERT_EQUAL(table->n_pending, (i + 1) * NEIGHBOUR_PENDING_MAX);
+		if (i == few)
+			CU_ASSERT_EQUAL(table->n_pending, few * NEIGHBOUR_PENDING_MAX + NEIGHBOUR_PENDING_SHORT);
 	}
 	CU_ASSERT_EQUAL(table->n_pending, NEIGHBOUR_PENDING_ALL_MAX);
-	CU_ASSERT_EQUAL(wire_stats.reasons[REASON_NEIGHBOUR_PENDING], NEIGHBOUR_PENDING_ALL_MAX);
+	CU_ASSERT_EQUAL(wire_stats.reasons[REASON_NEIGHBOUR_PENDING], sent - NEIGHBOUR_PENDING_ALL_MAX);
 	for (unsigned i = 0; i < 70; i++) {
 		wire_n_sent = 0;
 		wire_pass(50);

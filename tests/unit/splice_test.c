@@ -893,12 +893,12 @@ test_neighbour_gone(void)
 	CU_ASSERT_TRUE(talk_connect(&talk));
 	rig_advance(&rig, 340000);
 	rig.deaf[RIG_LAN] = true;
-	for (unsigned i = 0; i < 6; i++)
+	for (unsigned i = 0; i < NEIGHBOUR_PENDING_MAX + 2; i++)
 		talk_say(&talk, LEG_CLIENT, TCP_ACK, NULL, 0);
 	CU_ASSERT_TRUE(talk_silent(&talk));
 	CU_ASSERT_EQUAL(rig.stats.reasons[REASON_NEIGHBOUR_PENDING], 2);
 	rig_advance(&rig, 3500);
-	CU_ASSERT_EQUAL(rig.stats.reasons[REASON_NEIGHBOUR_FAILED], 4);
+	CU_ASSERT_EQUAL(rig.stats.reasons[REASON_NEIGHBOUR_FAILED], NEIGHBOUR_PENDING_MAX);
 	rig.deaf[RIG_LAN] = false;
 	rig_advance(&rig, 6000);
 	cut();

@@ -19,7 +19,7 @@
 #include "tests/unit/frame.h"
 #include "tests/unit/unit.h"
 
-enum { WIRE_SENT_MAX = 256, WIRE_MBUFS = 511, WIRE_DEVICE = 0, WIRE_TAP = 1 };
+enum { WIRE_SENT_MAX = 512, WIRE_MBUFS = 1023, WIRE_DEVICE = 0, WIRE_TAP = 1 };
 
 struct wire_frame {
 	uint8_t device;
