@@ -21,7 +21,7 @@ class LoadError(RuntimeError):
 def memif(subject, role):
     """The two devices of a subject that shares memory with the generator."""
     socket = os.path.join(subject.dir, "memif.sock")
-    return [f"role={role},id={i},socket={socket},socket-abstract=no" for i in range(2)]
+    return [f"role={role},id={i},socket={socket},socket-abstract=no,rsize=12" for i in range(2)]
 
 
 def start(subject, wire, driver, **values):

@@ -127,7 +127,7 @@ class Postern(Subject):
     name = "postern"
     kernel = False
     wires = ("memif", "veth")
-    defaults = {"driver": "af_xdp", "wan": "iface=wan", "lan": "iface=lan", "flows": 262144, "megabytes": 128, "packets": 32768}
+    defaults = {"driver": "af_xdp", "wan": "iface=wan", "lan": "iface=lan", "flows": 1048576, "megabytes": 128, "packets": 32768}
 
     def binary(self, name):
         return os.path.join(os.environ.get("BUILD", "build"), name)
