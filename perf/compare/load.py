@@ -60,14 +60,15 @@ class Load:
                    "--core", w.LOAD_CORE, "--target", subject.target(), "--clients", CLIENTS,
                    "--servers", f"{s.SERVERS_FIRST}+{2 * SERVICES}", "--sni", "s%u.bench.example", "--sni-count", SERVICES,
                    "--json", "-", *arguments, *(["--verify"] if self.verify else [])]
-        return ["ip", "netns", "exec", self.world.gen, *w.pinned(w.LOAD_CORE), *map(str, command)]
+        return ["ip", "netns", "exec", self.world.gen, *map(str, command)]
 
     def run(self, subject, mode, *arguments, seconds=3, warmup=0.5, timeout=180, during=None):
         """The generator's report, with "subject" added: the share of a core that the subject cost, its part of the kernel included,
         while the generator measured. during: called a second into that; "during" is what it returns."""
         command = self.command(subject, mode, [*arguments, "--seconds", seconds, "--warmup", warmup])
         self.log.write(" ".join(command) + "\n")
-        process = subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+        process = subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   preexec_fn=lambda: w.favour(0))
         killer = threading.Timer(timeout, process.kill)
         killer.start()
         report, said, readings = {}, [], {}
