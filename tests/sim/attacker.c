@@ -153,8 +153,9 @@ reset_is_exact(const struct target *target, const struct segment *segment)
 	const struct peer *sender = target->sender, *receiver = target->receiver;
 	uint32_t offset = segment->seq - sender->traits.isn;
 
-	if (offset == receiver->expected || offset + 1 == receiver->expected || offset == sender->una ||
-	    offset == sender->highest || offset + 1 == sender->highest)
+	/* What is under way may end anywhere up to the highest number, and be there when the RST comes. */
+	if (offset == sender->una || offset + 1 == receiver->expected ||
+	    offset - receiver->expected <= sender->highest - receiver->expected || offset + 1 == sender->highest)
 		return true;
 	if (target->flow == NULL)
 		return false;

@@ -339,6 +339,10 @@ segment_fault(struct connection *connection, unsigned leg, const struct segment 
 	 * of long ago, for its receiver to judge; so it must look like one. */
 	if (world.stale && (int32_t)(segment->seq - to->irs) < 0)
 		return NULL;
+	/* The same where frames wait in the gateway's own rings. */
+	if (to->state == PEER_SYN_SENT && leg == LEG_CLIENT && world.scarcity == SCARCE_INBOX &&
+	    world_client(&to->addr, to->port, true) != NULL)
+		return NULL;
 	if (to->state == PEER_NONE || to->state == PEER_SYN_SENT)
 		return "before its receiver knows of the connection";
 	int64_t seq = offset_of(segment->seq, to->irs, to->expected);
@@ -455,11 +459,15 @@ audit_probe(const struct segment *segment)
 /* A RST to a client of which the gateway wants no more: it says so to a SYN while it drains, and to whatever comes to a
  * listener that is gone. */
 static void
-note_turned_away(struct connection *connection)
+note_turned_away(struct connection *connection, const struct segment *rst)
 {
 	const struct peer *client = &connection->peer[LEG_CLIENT];
+	/* Not one to the connection that had the port before. */
+	bool obeys = client->state == PEER_SYN_SENT
+			     ? rst->ack - (client->traits.isn + 1) <= client->traits.length /* data may have come with it */
+			     : offset_of(rst->seq, client->irs, client->expected) == client->expected;
 
-	if (connection->spliced || !world.operated)
+	if (connection->spliced || !world.operated || !obeys)
 		return;
 	bool listens = operator_listens(client->gate_port);
 	if (!listens || (world.draining && client->state == PEER_SYN_SENT)) {
@@ -522,7 +530,7 @@ audit_segment(unsigned device, const struct segment *segment)
 	else
 		fault = segment_fault(connection, leg, segment, &said);
 	if (leg == LEG_CLIENT && (segment->flags & RST) != 0)
-		note_turned_away(connection);
+		note_turned_away(connection, segment);
 	if (fault == NULL) {
 		if (is_news(&connection->peer[leg], segment))
 			connection->passed_at_us = world.now_us;
