@@ -103,11 +103,11 @@ class World:
         """Has a core handle what arrives at a link."""
         run("ip", "netns", "exec", namespace, "sh", "-c", f"echo {1 << core:x} >/sys/class/net/{link}/queues/rx-0/rps_cpus")
 
-    def start(self, namespace, core, log, command):
+    def start(self, namespace, core, log, command, stdin=subprocess.DEVNULL):
         with open(log, "ab") as out:
             process = subprocess.Popen(["ip", "netns", "exec", namespace, "taskset", "-c", str(core), *command],
                                        preexec_fn=lambda: favour(0),
-                                       stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
+                                       stdin=stdin, stdout=out, stderr=out, start_new_session=True)
         self.processes.append(process)
         return process
 
