@@ -3,6 +3,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import threading
 import time
@@ -35,10 +36,8 @@ def start(subject, wire, **values):
         values["wan"], values["lan"] = memif(subject, "server")
     values["driver"] = {"memif": "memif", "veth": "af_packet", "xdp": "af_xdp"}[wire]
     subject.wire, subject.values = wire, values
-    for left in "log", "memif.sock":  # by the last one, which may have been killed
-        path = os.path.join(subject.dir, left)
-        if os.path.exists(path):
-            os.unlink(path)
+    shutil.rmtree(subject.dir)  # with what the last one left: its log, its socket, flows for the next one to adopt
+    os.makedirs(subject.dir)
     subject.start([s.service(i) for i in range(SERVICES)], **values)
 
 
@@ -55,17 +54,21 @@ def read_clocks(subject):
     return time.monotonic(), w.subject_seconds(subject.cpu_seconds()), subject.work()
 
 
-def spent(begin, end, hz):
+def spent(begin, end, report):
     """What a subject spent between two readings: the share of its core, its part of the kernel's work included; and, for one
-    that polls, the share in which it had packets in hand, and that time for each packet that it received."""
+    that polls, the share in which it had packets in hand, and how much of that each frame took that it passed on."""
     seconds = end[0] - begin[0]
     found = {"core_share": max(0, end[1] - begin[1]) / seconds, "work_share": None, "packet_ns": None}
     if end[2] is not None:
-        cycles, packets = (after - before for before, after in zip(begin[2], end[2]))
-        found["work_share"] = cycles / hz / seconds
-        if packets > 0:
-            found["packet_ns"] = cycles / hz * 1e9 / packets
+        found["work_share"] = (end[2] - begin[2]) / report["generator"]["tsc_hz"] / seconds
+        if forwarded(report) > 0:
+            found["packet_ns"] = found["work_share"] * 1e9 / forwarded(report)
     return found
+
+
+def forwarded(report):
+    """Frames that the subject passed on, a second."""
+    return (report["clients"]["frames_in"] + report["servers"]["frames_in"]) / report["seconds"]
 
 
 class Load:
@@ -113,7 +116,7 @@ class Load:
             raise LoadError(f"loadgen ended with {process.returncode}: {''.join(said).strip()[-500:]}")
         report.update(json.loads(out))
         self.check(report, mode)
-        report["subject"] = spent(readings["measuring"], readings["ending"], report["generator"]["tsc_hz"])
+        report["subject"] = spent(readings["measuring"], readings["ending"], report)
         return report
 
     def check(self, report, mode):

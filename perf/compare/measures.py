@@ -14,6 +14,7 @@ import time
 from . import scale as many
 from . import subjects as s
 from . import world as w
+from .load import forwarded
 
 # name: (text, unit, whether more is better)
 FIGURES = {
@@ -95,11 +96,6 @@ def note(report):
     if failures:
         said.append(", ".join(f"{n} {kind}" for kind, n in failures.items()))
     return "; ".join(said)
-
-
-def forwarded(report):
-    """Frames that the subject passed on, a second."""
-    return (report["clients"]["frames_in"] + report["servers"]["frames_in"]) / report["seconds"]
 
 
 def costs(prefix, suffix, report, rate, scale):

@@ -80,8 +80,8 @@ class Subject:
         return w.resident_kilobytes(self.process.pid)
 
     def work(self):
-        """(TSC cycles that it had packets in hand, packets received), both since it started, for one that polls and knows;
-        else None: its CPU time is its work."""
+        """TSC cycles that it had packets in hand, since it started, for one that polls and counts them; else None: its CPU time
+        is its work."""
         return None
 
     def runs(self):
@@ -176,7 +176,7 @@ class Postern(Subject):
             control.sendall(b'{"command":"metrics"}\n')
             with control.makefile("rb") as answer:
                 page = json.load(answer)["metrics"]
-        return total(page, "postern_worker_busy_cycles_total"), total(page, "postern_port_received_packets_total")
+        return total(page, "postern_worker_busy_cycles_total")
 
     def reload(self):
         result = self.ctl("reload")
@@ -278,13 +278,17 @@ class Testpmd(Subject):
 
     def configure(self, services, values):
         self.driver, self.wan, self.lan = (values.get(key, getattr(Testpmd, key)) for key in ("driver", "wan", "lan"))
+        write(os.path.join(self.dir, "commands"), "start tx_first\n")
 
     def command(self):
-        # Two lcores are the fewest: its prompt, which sleeps, has the other.
+        # Two lcores are the fewest: its prompt, which sleeps, has the other. It tells its cycles only if a port says that it
+        # received something, and memif's server says 0 whatever comes: so there is a ring, which gets its own first burst
+        # back, and a null device for that to end in.
         return ["stdbuf", "-oL", "dpdk-testpmd", f"--lcores=0@{w.SUBJECT_CORE},1@{w.SUBJECT_CORE}", "--no-huge", "--no-shconf", "--no-pci",
                 "--no-telemetry", "--iova-mode=va", "-m", "256", f"--file-prefix=bench{os.getpid()}",
-                f"--vdev=net_{self.driver}0,{self.wan}", f"--vdev=net_{self.driver}1,{self.lan}", "--",
-                "--forward-mode=macswap", "--interactive", "--auto-start", "--disable-link-check", "--record-core-cycles",
+                f"--vdev=net_{self.driver}0,{self.wan}", f"--vdev=net_{self.driver}1,{self.lan}",
+                "--vdev=net_ring2", "--vdev=net_null3,no-rx=1", "--", "--forward-mode=macswap", "--interactive",
+                f"--cmdline-file={os.path.join(self.dir, 'commands')}", "--disable-link-check", "--record-core-cycles",
                 "--total-num-mbufs=32768", "--rxd=1024", "--txd=1024"]
 
     def start(self, services, **values):
@@ -302,12 +306,11 @@ class Testpmd(Subject):
         before = len(self.said())
         self.process.stdin.write(b"show fwd stats all\n")
         self.process.stdin.flush()
-        # The cycles stand behind the last line of statistics; without a packet yet there are none.
+        # The cycles stand behind the last line of statistics.
         ended = re.compile(r"\n *\+{60,}\n(.*?)testpmd> ", re.DOTALL)
         if not w.wait_for(2, lambda: ended.search(self.said(), before)):
             raise RuntimeError("testpmd doesn't show its statistics")
-        found = re.search(r"total cycles=(\d+) / total \w+ packets=(\d+)", ended.search(self.said(), before)[1])
-        return (int(found[1]), int(found[2])) if found else (0, 0)
+        return int(re.search(r"total cycles=(\d+)", ended.search(self.said(), before)[1])[1])
 
     def target(self):
         return f"{SERVERS_FIRST}:8443"

@@ -70,6 +70,7 @@ class World:
                 run("ip", "netns", "exec", name, "ethtool", "-K", link, "tx", "off", "rx", "off", "tso", "off", "gso", "off", "gro", "off")
                 run("ip", "-n", name, "link", "set", link, "up")
             self.steer(self.gen, link, LOAD_CORE)
+        favour(0)  # it reads the clocks when a run begins and ends, and sleeps otherwise
         for core in LOAD_CORE, SUBJECT_CORE:
             favour(ksoftirqd(core))
         for path in "/proc/sys/net/core/somaxconn", "/proc/sys/net/ipv4/tcp_max_syn_backlog":
@@ -82,6 +83,7 @@ class World:
             stop(process)
         for core in LOAD_CORE, SUBJECT_CORE:
             favour(ksoftirqd(core), 0, 0)
+        favour(0, 0, 0)
         if self.autogroup is not None:
             exchange(AUTOGROUP, self.autogroup)
         for name in self.gen, self.box:
