@@ -9,9 +9,11 @@
 #                   the data plane and the gateway and expects the simulation to find them, "make sim-lwip" has lwIP as peers
 #   make lint       clang-format, clang-tidy, cppcheck, the one-way include rule
 #   make fuzz       each fuzz target over its kept corpus; FUZZ_SECONDS=60 for each
+#   make spiffe-oracle  SPIFFE IDs compared with go-spiffe, where there is a Go toolchain
 #   make e2e        the scenarios of tests/e2e in network namespaces, as root; E2E="name…" picks some, E2E_QUICK=1 shrinks them
 #   make bench-splice   what a spliced packet costs, in nanoseconds and cycles
 #   make bench-adopt    how long it takes to adopt a million flows of the process before
+#   make bench-tls  what handshakes and records of TLS cost, beside the raw operations by "openssl speed"
 #   make loadgen    the load generator, build/loadgen
 #   make bench-lossy    goodput over bad links, with Postern in the path and without it; half an hour
 #   make bench      Postern beside HAProxy, nginx, Envoy and testpmd, as root, in less than half an hour;
@@ -29,7 +31,7 @@ SYSCONFDIR ?= /etc
 SANITIZE ?=
 FUZZ_SECONDS ?= 60
 CC ?= gcc
-ROOMS := platform dataplane federation gateway
+ROOMS := platform dataplane certs federation gateway
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -50,8 +52,8 @@ $(BUILD)/config.mk: platform/dependencies.sh
 	@sh platform/dependencies.sh build
 	@{ echo "DPDK_CFLAGS := $$(pkg-config --cflags libdpdk | sed 's/-I/-isystem /g')"; \
 	   echo "LIB_CFLAGS := $$(pkg-config --cflags yaml-0.1 libconfig libuv jansson libmicrohttpd)"; \
-	   echo "LIB_LIBS := $$(pkg-config --libs yaml-0.1 libconfig libuv jansson libmicrohttpd)"; \
-	   echo "CTL_LIBS := $$(pkg-config --libs yaml-0.1 libconfig jansson)"; \
+	   echo "LIB_LIBS := $$(pkg-config --libs yaml-0.1 libconfig libuv jansson libmicrohttpd libcrypto)"; \
+	   echo "CTL_LIBS := $$(pkg-config --libs yaml-0.1 libconfig jansson libcrypto)"; \
 	   echo "VERSION := $$(git describe --always --dirty 2>/dev/null || echo unknown)"; } > $@
 
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wwrite-strings -Wundef
@@ -68,7 +70,7 @@ DPDK_CORE := ethdev net mbuf mempool rcu ring hash timer security cryptodev vhos
 # What platform/eal_quick.c and dataplane/xdp_socket.c take the place of.
 DPDK_LIBS = $(foreach f,get_tsc_freq eal_cpu_socket_id xsk_socket__create,-Wl,--wrap=$(f) -Wl,--undefined=__wrap_$(f)) -Wl,--whole-archive $(DPDK_DRIVERS:%=-l:librte_%.a) -Wl,--no-whole-archive \
 	-Wl,--start-group $(DPDK_CORE:%=-l:librte_%.a) -Wl,--end-group \
-	-Wl,--as-needed -lxdp -lbpf -lelf -lz -lpcap -lnuma -lbsd -lcrypto -lpthread -ldl -lm -latomic -Wl,--no-as-needed
+	-Wl,--as-needed -lxdp -lbpf -lelf -lz -lpcap -lnuma -lbsd -lssl -lcrypto -lpthread -ldl -lm -latomic -Wl,--no-as-needed
 
 MAINS := gateway/posternd.c gateway/posternctl.c
 SOURCES := $(filter-out $(MAINS),$(foreach room,$(ROOMS),$(sort $(wildcard $(room)/*.c))))
@@ -98,7 +100,7 @@ $(BUILD)/posternctl: $(BUILD)/gateway/posternctl.o $(LIBRARY)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(CTL_LIBS)
 
 # The simulated world around a worker, for unit tests and benchmarks as well.
-RIG := $(BUILD)/tests/sim/rig.o $(BUILD)/tests/sim/talk.o
+RIG := $(BUILD)/tests/sim/rig.o $(BUILD)/tests/sim/talk.o $(BUILD)/tests/sim/spy.o
 
 # The load generator: all of its folder. Its parts are a library too, for its unit tests.
 LOADGEN_MAIN := perf/loadgen/loadgen.c
@@ -119,7 +121,7 @@ $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(RIG) $(LIBRARY)
 SEEDS ?= 1..10000
 SIM_CHECK_SEEDS ?= 1..4000
 FAULT_SEEDS ?= 1..2000
-SIM := $(addprefix $(BUILD)/tests/sim/,sim.o scenario.o traffic.o incident.o decision.o operator.o hello.o world.o attacker.o audit.o situation.o \
+SIM := $(addprefix $(BUILD)/tests/sim/,sim.o scenario.o traffic.o incident.o decision.o operator.o hello.o world.o attacker.o audit.o audit_bridge.o session.o situation.o \
 	coverage.o peer.o peer_wire.o icmp_wire.o rig.o)
 $(BUILD)/tests/sim/sim: $(SIM) $(LIBRARY)
 	$(CC) $(LDFLAGS) -o $@ $^ $(DPDK_LIBS) $(LIB_LIBS)
@@ -127,11 +129,16 @@ sim: $(BUILD)/tests/sim/sim
 	$< --seeds $(SEEDS)
 sim-check: $(BUILD)/tests/sim/sim
 	@$(CHECK) "$(if $(SANITIZE),asan,sim) seeds $(SIM_CHECK_SEEDS)" $<.log $< --seeds $(SIM_CHECK_SEEDS) $(if $(SANITIZE),,--whole)
-# lwIP as client and endpoint, in a program of its own.
+# lwIP as client and endpoint, in a program of its own. It and we have functions of the same names (tcp_input, tcp_write, …), so ours get
+# others there.
 LWIP_SEEDS ?= 1..100
 $(BUILD)/tests/sim/lwip_stack.o $(BUILD)/lint/tests/sim/lwip_stack.tidy: ALL_CFLAGS += -isystem /usr/include/lwip
 $(BUILD)/tests/sim/lwip_stack.o: | $(BUILD)/test-tools
-$(BUILD)/tests/sim/lwip_peer: $(addprefix $(BUILD)/tests/sim/,lwip_peer.o lwip_stack.o rig.o) $(LIBRARY)
+LWIP_APART := $(BUILD)/tests/sim/libpostern_apart.a
+$(LWIP_APART): $(LIBRARY) | $(BUILD)/test-tools
+	$(Q)nm -D --defined-only "$$($(CC) -print-file-name=liblwip.so)" | awk '{ print $$3, "postern_" $$3 }' > $@.names
+	$(Q)objcopy --redefine-syms=$@.names $< $@
+$(BUILD)/tests/sim/lwip_peer: $(addprefix $(BUILD)/tests/sim/,lwip_peer.o lwip_stack.o rig.o) $(LWIP_APART)
 	@echo "  LINK $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -llwip $(DPDK_LIBS) $(LIB_LIBS)
 sim-lwip: $(BUILD)/tests/sim/lwip_peer
@@ -142,7 +149,7 @@ sim-faults: $(BUILD)/tests/sim/sim tests/sim/faults
 	@tests/sim/faults.sh $(FAULT_SEEDS) $(BUILD)/sim-faults
 
 # What the C files of the house are, tests and benchmarks included.
-C_FILES := $(sort $(wildcard $(ROOMS:%=%/*.c) tests/unit/*.c tests/sim/*.c tests/fuzz/*.c tests/e2e/*.c perf/*.c perf/*/*.c))
+C_FILES := $(sort $(wildcard $(ROOMS:%=%/*.c) tests/unit/*.c tests/sim/*.c tests/fuzz/*.c tests/oracle/*.c tests/e2e/*.c perf/*.c perf/*/*.c))
 H_FILES := $(sort $(wildcard $(ROOMS:%=%/*.h) tests/*/*.h perf/*.h perf/*/*.h))
 
 .PRECIOUS: $(BUILD)/%.o
@@ -184,6 +191,11 @@ $(BUILD)/lint/tools: platform/dependencies.sh
 
 # --- fuzz: one libFuzzer program for each tests/fuzz/*_fuzz.c, from the sources listed here and no others ------------
 FUZZERS := $(patsubst tests/fuzz/%_fuzz.c,%,$(sort $(wildcard tests/fuzz/*_fuzz.c)))
+FUZZ_bundle_SOURCES := $(addprefix certs/,bundle.c bundle_jwks.c cert_error.c cert_names.c cert_rules.c crl.c der.c dns_name.c \
+	identity.c spiffe_id.c trust.c trust_view.c verified_cache.c verify.c verify_crl.c verify_ocsp.c verify_path.c) platform/ip_addr.c
+FUZZ_bundle_LIBS := -lcrypto -ljansson
+FUZZ_certificate_SOURCES := $(FUZZ_bundle_SOURCES)
+FUZZ_certificate_LIBS := $(FUZZ_bundle_LIBS)
 FUZZ_client_hello_SOURCES := gateway/client_hello.c gateway/istio_sni.c
 FUZZ_federation_SOURCES := $(wildcard federation/*.c) platform/text.c platform/ip_addr.c
 FUZZ_federation_LIBS := -lyaml
@@ -192,6 +204,9 @@ FUZZ_flow_map_LIBS := $(DPDK_LIBS) $(LIB_LIBS)
 FUZZ_icmp_quote_SOURCES := dataplane/icmp_quote.c dataplane/net.c platform/ip_addr.c
 FUZZ_neighbour_discovery_SOURCES := dataplane/arp_parse.c dataplane/nd_parse.c platform/ip_addr.c
 FUZZ_packet_SOURCES := dataplane/packet.c dataplane/checksum.c platform/ip_addr.c
+FUZZ_spiffe_id_SOURCES := certs/spiffe_id.c certs/cert_error.c
+FUZZ_tcp_SOURCES := $(wildcard dataplane/*.c platform/*.c)
+FUZZ_tcp_LIBS := $(DPDK_LIBS) $(LIB_LIBS)
 FUZZ_tcp_options_SOURCES := dataplane/tcp_options.c dataplane/checksum.c
 FUZZ_FLAGS = $(filter-out -O2 -O1,$(ALL_CFLAGS)) -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined \
 	-fno-sanitize-recover=all
@@ -207,13 +222,34 @@ $(FUZZERS:%=$(BUILD)/fuzz/%.run): $(BUILD)/fuzz/%.run: $(BUILD)/fuzz/%_fuzz
 		-max_len=32768 -print_final_stats=1 -artifact_prefix=$(BUILD)/fuzz/$*/found/ $(BUILD)/fuzz/$*/corpus tests/fuzz/corpus/$*
 fuzz: $(FUZZERS:%=$(BUILD)/fuzz/%.run)
 
+# --- the same questions to go-spiffe, where there is a Go; not part of "make test" -----------------------------------
+ORACLE_IDS ?= 300000
+$(BUILD)/tests/oracle/spiffe_ids: $(BUILD)/tests/oracle/spiffe_ids.o $(LIBRARY)
+	@echo "  LINK $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^
+spiffe-oracle: $(BUILD)/tests/oracle/spiffe_ids
+	@cd tests/oracle/go && go build -buildvcs=false -o $(abspath $(BUILD))/tests/oracle/spiffe-oracle .
+	@$(CHECK) "oracle spiffe_id, $(ORACLE_IDS) random IDs" $<.log $(BUILD)/tests/oracle/spiffe-oracle -filter $< \
+		-corpus tests/fuzz/corpus/spiffe_id -n $(ORACLE_IDS)
+
 # --- end to end, demo, benchmarks -----------------------------------------------------------------------------------
 E2E_TOOLS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/e2e/*.c))
 $(BUILD)/tests/e2e/%: $(BUILD)/tests/e2e/%.o
 	@echo "  LINK $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lssl -lcrypto -lpthread
 
-e2e: all $(E2E_TOOLS) | $(BUILD)/test-tools
+# Judged by others, so not by a program of the box.
+$(BUILD)/tests/e2e/issue: $(BUILD)/tests/e2e/issue.o $(LIBRARY)
+	@echo "  LINK $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(CTL_LIBS)
+# The peer on go-spiffe, where there is Go and it gets its modules.
+GOPEER := $(BUILD)/peers/gopeer
+$(GOPEER): $(wildcard tests/e2e/peers/*.go tests/e2e/peers/go.*)
+	@mkdir -p $(@D)
+	@echo "  GO   $@"
+	$(Q)go build -C tests/e2e/peers -o $(abspath $@) . || echo "No Go: its peer will be left out."
+
+e2e: all $(E2E_TOOLS) $(GOPEER) | $(BUILD)/test-tools
 	@BUILD=$(BUILD) tests/e2e/run.sh $(E2E)
 
 demo: all | $(BUILD)/test-tools
@@ -236,6 +272,8 @@ bench-splice: $(BUILD)/perf/splice_bench
 bench-lossy: all $(BUILD)/tests/e2e/shim | $(BUILD)/test-tools
 	@BUILD=$(BUILD) perf/lossy_bench.sh
 bench-adopt: $(BUILD)/perf/adopt_bench
+	$<
+bench-tls: $(BUILD)/perf/tls_bench
 	$<
 footprint: all | $(BUILD)/test-tools
 	@BUILD=$(BUILD) perf/footprint.sh
@@ -270,6 +308,6 @@ clean:
 help:
 	@sed -n '3,/^$$/s/^#   //p' Makefile
 
-.PHONY: all unit asan sim sim-check sim-faults sim-lwip lint fuzz e2e demo bench-splice bench-adopt bench-lossy footprint loadgen bench
-.PHONY: bench-check bench-table test install clean help $(UNIT_TESTS:%=%.run)
+.PHONY: all unit asan sim sim-check sim-faults sim-lwip lint fuzz e2e demo bench-splice bench-adopt bench-tls bench-lossy footprint loadgen bench
+.PHONY: bench-check bench-table spiffe-oracle test install clean help $(UNIT_TESTS:%=%.run)
 .PHONY: $(FUZZERS:%=$(BUILD)/fuzz/%.run)

@@ -87,7 +87,8 @@ open_flow(struct worker *worker, const struct packet *packet, const struct flow_
 		worker_drop(worker, mbuf, REASON_TCP_OPTIONS);
 		return;
 	}
-	enum reason full = reclaim_room(worker, packet->payload_length != 0);
+	/* Who waits for the other side to speak first has nothing that would bring the cookie again. */
+	enum reason full = reclaim_room(worker, packet->payload_length != 0 || offer->plain);
 	if (full != REASON_NONE) {
 		worker_drop(worker, mbuf, full);
 		return;
@@ -115,6 +116,7 @@ open_flow(struct worker *worker, const struct packet *packet, const struct flow_
 	flow->hold = hold_index;
 	hold->client_isn = packet->seq - 1;
 	hold->flow = index;
+	hold->port = packet->port;
 	hold->source = reclaim_source(worker, &key->peer);
 	if (!flow_table_insert(&worker->flows, index, LEG_CLIENT)) {
 		flow->hold = 0;
@@ -128,6 +130,8 @@ open_flow(struct worker *worker, const struct packet *packet, const struct flow_
 	hold->far = !options.timestamps || accept_tsval(worker, client->hash) - options.tsecr >= DIAL_FAR_MS;
 	worker->table_version++;
 	worker->stats->syn_acks++;
+	hold->plain = offer->plain;
+	flow->owes = offer->plain;
 	flow_set_state(worker, flow, FLOW_PEEKING);
 	peek_start(worker, index);
 	peek_input(worker, index, packet, mbuf);

@@ -5,6 +5,7 @@
 #include <rte_mbuf.h>
 
 #include "dataplane/accept.h"
+#include "dataplane/bridge.h"
 #include "dataplane/emit.h"
 #include "dataplane/flow_close.h"
 #include "dataplane/local_port.h"
@@ -19,12 +20,11 @@ own_isn(const struct flow *flow, const struct hold *hold)
 	return hold->client_isn + flow->leg[LEG_CLIENT].seq_delta;
 }
 
-/* Largest payload of a segment to a leg's peer by the MTU of the port that it goes out of. */
-static uint16_t
-mtu_mss(struct worker *worker, struct flow_leg *leg)
+uint16_t
+dial_mtu_mss(struct worker *worker, struct flow_leg *leg)
 {
 	struct neighbour *neighbour = emit_neighbour(worker, leg);
-	uint16_t mtu = neighbour == NULL ? 1280 : worker->net->ports[neighbour->port].mtu;
+	uint16_t mtu = neighbour == NULL ? DIAL_PORT_MTU_MIN : worker->net->ports[neighbour->port].mtu;
 	uint16_t ip = ip_addr_is_v4(&leg->peer) ? IPV4_HEADER_LENGTH : IPV6_HEADER_LENGTH;
 	return (uint16_t)(mtu - ip - TCP_HEADER_LENGTH);
 }
@@ -35,13 +35,19 @@ min_16(uint32_t a, uint32_t b)
 	return (uint16_t)(a < b ? a : b);
 }
 
+uint16_t
+dial_window(const struct flow_leg *client)
+{
+	return min_16(client->edge - client->ack, UINT16_MAX);
+}
+
 static void
 send_syn(struct worker *worker, struct flow *flow)
 {
 	const struct hold *hold = hold_get(&worker->holds, flow->hold);
 	struct flow_leg *client = &flow->leg[LEG_CLIENT], *endpoint = &flow->leg[LEG_ENDPOINT];
 	struct tcp_options theirs = {
-		.mss = min_16(min_16(client->mss, mtu_mss(worker, client)), mtu_mss(worker, endpoint)),
+		.mss = min_16(min_16(client->mss, dial_mtu_mss(worker, client)), dial_mtu_mss(worker, endpoint)),
 		.wscale = (client->flags & LEG_WSCALE) != 0 ? client->wscale : TCP_WSCALE_NONE,
 		.sack_permitted = (client->flags & LEG_SACK) != 0,
 		.timestamps = (client->flags & LEG_TS) != 0,
@@ -51,7 +57,7 @@ send_syn(struct worker *worker, struct flow *flow)
 	struct emit_segment syn = {
 		.flags = TCP_SYN,
 		.seq = own_isn(flow, hold),
-		.window = min_16(client->edge - client->ack, UINT16_MAX),
+		.window = dial_window(client),
 		.options = options,
 		.options_length = tcp_options_write(&theirs, options),
 	};
@@ -69,63 +75,71 @@ start_timer(struct worker *worker, uint32_t index)
 	timer_wheel_start(&worker->wheel, &worker->flows, index, seq_before(again, deadline) ? again : deadline);
 }
 
-void
-dial_start(struct worker *worker, uint32_t index, const struct dial *dial)
+enum reason
+dial_open_leg(struct worker *worker, uint32_t index, const struct dial *dial, enum flow_state state)
 {
 	struct flow *flow = flow_table_get(&worker->flows, index);
 	struct flow_leg *endpoint = &flow->leg[LEG_ENDPOINT];
-	struct hold *hold = hold_get(&worker->holds, flow->hold);
 	uint8_t port;
 	struct ip_addr via;
 
 	flow->attempts++;
-	flow->retries = 0;
 	flow->endpoint = dial->endpoint;
 	flow->service = dial->service;
-	flow_set_state(worker, flow, FLOW_CONNECTING);
 	flow_count_attempt(worker, flow);
-	hold->deadline_ms = worker->clock_ms + dial->connect_timeout_ms;
-
-	*endpoint = (struct flow_leg){.peer = dial->addr, .peer_port = htons(dial->port), .state = FLOW_CONNECTING};
-	if (!net_route_find(worker->net, &dial->addr, &port, &via)) {
-		dial_failed(worker, index, REASON_CONNECT_UNREACHABLE);
-		return;
-	}
+	*endpoint = (struct flow_leg){.peer = dial->addr, .peer_port = htons(dial->port), .state = (uint8_t)state};
+	if (!net_route_find(worker->net, &dial->addr, &port, &via))
+		return REASON_CONNECT_UNREACHABLE;
 	struct flow_key key = {dial->addr, endpoint->peer_port, 0, net_source(worker->net, port, &via), 0};
-	if (key.local_addr == NET_ADDRESS_NONE) {
-		dial_failed(worker, index, REASON_CONNECT_UNREACHABLE);
-		return;
-	}
-	if (!local_port_choose(worker, &key)) {
-		dial_failed(worker, index, REASON_LOCAL_PORTS);
-		return;
-	}
-	endpoint->local_addr = key.local_addr;
-	endpoint->local_port = key.local_port;
-	endpoint->hop = neighbour_hop(worker, port, &via);
-	if (!flow_table_insert(&worker->flows, index, LEG_ENDPOINT)) {
-		dial_failed(worker, index, REASON_FLOW_TABLE_FULL);
-		return;
-	}
-	worker->table_version++;
+	if (key.local_addr == NET_ADDRESS_NONE)
+		return REASON_CONNECT_UNREACHABLE;
+	if (!local_port_choose(worker, &key))
+		return REASON_LOCAL_PORTS;
 
 	uint64_t words[3];
 	memcpy(words, &key, sizeof(words));
-	uint32_t isn = (uint32_t)siphash(worker->isn_secret, words, 3) + (uint32_t)(worker->now_ms * 250);
-	flow->leg[LEG_CLIENT].seq_delta = isn - hold->client_isn;
-	endpoint->ack = isn;
+	endpoint->local_addr = key.local_addr;
+	endpoint->local_port = key.local_port;
+	endpoint->hop = neighbour_hop(worker, port, &via);
+	endpoint->ack = (uint32_t)siphash(worker->isn_secret, words, 3) + (uint32_t)(worker->now_ms * 250);
+	if (!flow_table_insert(&worker->flows, index, LEG_ENDPOINT))
+		return REASON_FLOW_TABLE_FULL;
+	worker->table_version++;
+	return REASON_NONE;
+}
+
+void
+dial_start(struct worker *worker, uint32_t index, const struct dial *dial)
+{
+	struct flow *flow = flow_table_get(&worker->flows, index);
+	struct hold *hold = hold_get(&worker->holds, flow->hold);
+
+	flow->retries = 0;
+	flow_set_state(worker, flow, FLOW_CONNECTING);
+	hold->deadline_ms = worker->clock_ms + dial->connect_timeout_ms;
+	enum reason reason = dial_open_leg(worker, index, dial, FLOW_CONNECTING);
+	if (reason != REASON_NONE) {
+		dial_failed(worker, index, reason);
+		return;
+	}
+	flow->leg[LEG_CLIENT].seq_delta = flow->leg[LEG_ENDPOINT].ack - hold->client_isn;
 	start_timer(worker, index);
 	send_syn(worker, flow);
+}
+
+void
+dial_close_leg(struct worker *worker, uint32_t index)
+{
+	if ((flow_table_get(&worker->flows, index)->leg[LEG_ENDPOINT].flags & LEG_HASHED) == 0)
+		return;
+	flow_table_remove(&worker->flows, index, LEG_ENDPOINT);
+	worker->table_version++;
 }
 
 static void
 take_leg_down(struct worker *worker, uint32_t index)
 {
-	struct flow *flow = flow_table_get(&worker->flows, index);
-	if ((flow->leg[LEG_ENDPOINT].flags & LEG_HASHED) != 0) {
-		flow_table_remove(&worker->flows, index, LEG_ENDPOINT);
-		worker->table_version++;
-	}
+	dial_close_leg(worker, index);
 	timer_wheel_stop(&worker->wheel, &worker->flows, index);
 }
 
@@ -229,12 +243,12 @@ splice_start(struct worker *worker, uint32_t index, const struct packet *packet,
 	endpoint->flags |= (uint8_t)((scales ? LEG_WSCALE : 0) | (sack ? LEG_SACK : 0) | (client->flags & LEG_TS));
 	endpoint->wscale = scales ? options->wscale : 0;
 	endpoint->announced = scales ? client->wscale : 0;
-	endpoint->mss = min_16(mss < DIAL_MSS_MIN ? DIAL_MSS_MIN : mss, mtu_mss(worker, endpoint));
+	endpoint->mss = min_16(mss < DIAL_MSS_MIN ? DIAL_MSS_MIN : mss, dial_mtu_mss(worker, endpoint));
 	endpoint->seq_end = packet->seq + 1;
 	endpoint->ack = packet->ack;
 	endpoint->edge = packet->ack + packet->window; /* never scaled in a SYN */
 	endpoint->seq_delta = client->ack - (packet->seq + 1);
-	client->mss = min_16(client->mss, mtu_mss(worker, client));
+	client->mss = min_16(client->mss, dial_mtu_mss(worker, client));
 	if ((client->flags & LEG_TS) != 0) {
 		client->ts_delta = accept_tsval(worker, endpoint->hash) - hold->client_ts;
 		/* For the client its clock goes on from ours, so that what the client echoes until it hears from it is
@@ -315,6 +329,8 @@ dial_input(struct worker *worker, uint32_t index, const struct packet *packet, s
 	worker->hooks->learned(worker->hooks->context, worker->id, flow->endpoint, &profile);
 	if ((flow->leg[LEG_CLIENT].flags & LEG_TS) != 0 && !options.timestamps) {
 		/* Both legs or neither: the client was told that timestamps are on, and this endpoint has none. */
+		if (bridge_relay(worker, index, packet, &options))
+			return;
 		emit_reset_peer(worker, endpoint, packet->ack, packet->seq + 1);
 		dial_failed(worker, index, REASON_ENDPOINT_OPTIONS);
 		return;

@@ -6,6 +6,9 @@
  *        ▲                    │ RST, ICMP unreachable, deadline, options that can't be translated
  *        └── peek_decide ◀────┘   (another endpoint, or the connection is refused)
  *
+ * An endpoint without timestamps, where the client was told that they are on, can't be spliced: both legs are BRIDGED,
+ * by a relay (bridge.h). It fails only where no record for that is left.
+ *
  * The SYN carries the client's own options as the cookie kept them, and nothing else: no Fast Open, no MPTCP, no ECN.
  * Its ISN is our own (RFC 6528): several clients share our address, and an endpoint's TIME-WAIT must see numbers that
  * grow. An ACK with a wrong number in answer to the SYN is such a TIME-WAIT, or a connection that the endpoint has and
@@ -35,9 +38,21 @@ enum {
 	HELD_BLACK_HOLE_RETRIES =
 		3, /* without all having arrived: from then on in segments of HELD_BLACK_HOLE_MSS at most */
 	HELD_BLACK_HOLE_MSS = 1024, /* RFC 4821 section 7.2 */
-	DIAL_MSS_MIN = 88 /* less in a SYN-ACK is taken as this: with any options there must be room for payload (Linux:
-			     TCP_MIN_MSS) */
+	DIAL_MSS_MIN = 88,       /* less in a SYN-ACK is taken as this: with any options there must be room for payload
+				   (Linux:       TCP_MIN_MSS) */
+	DIAL_PORT_MTU_MIN = 1280 /* taken for that of a port that isn't known */
 };
+
+/* Counts an attempt and gives the endpoint leg of a flow its addresses, a next hop, a port of ours, its place in the
+ * hash and, as ack, the ISN of our SYN; state is the leg's. REASON_NONE, or why there is no way to the endpoint; the
+ * leg is in the hash or not, as its flags have it. */
+enum reason dial_open_leg(struct worker *worker, uint32_t index, const struct dial *dial, enum flow_state state);
+/* The window of our SYN to the endpoint: the client's, as far as a SYN can say it. */
+uint16_t dial_window(const struct flow_leg *client);
+/* Takes the endpoint leg out of the hash. */
+void dial_close_leg(struct worker *worker, uint32_t index);
+/* Largest payload of a segment to a leg's peer by the MTU of the port that it goes out of. */
+uint16_t dial_mtu_mss(struct worker *worker, struct flow_leg *leg);
 
 /* Sends the SYN of a PEEKING flow, which becomes CONNECTING. The flow may be gone afterwards (no route, no port, no
  * other endpoint). */

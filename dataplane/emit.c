@@ -5,6 +5,7 @@
 #include <rte_mbuf.h>
 
 #include "dataplane/checksum.h"
+#include "dataplane/mbuf_queue.h"
 
 enum { ETHERTYPE_IPV4 = 0x0800, ETHERTYPE_IPV6 = 0x86dd };
 
@@ -54,8 +55,10 @@ write_tcp(uint8_t *at, const struct ip_addr *source, const struct ip_addr *desti
 	memset(at + 16, 0, 4);
 	if (segment->options_length != 0)
 		memcpy(at + TCP_HEADER_LENGTH, segment->options, segment->options_length);
-	if (segment->payload_length != 0)
+	if (segment->payload != NULL)
 		memcpy(at + header_length, segment->payload, segment->payload_length);
+	else if (segment->payload_length != 0)
+		mbuf_queue_copy(segment->queued, segment->payload_offset, at + header_length, segment->payload_length);
 
 	uint64_t sum = checksum_pseudo(source, destination, IP_PROTO_TCP, length) + checksum_sum(at, length);
 	uint16_t checksum = (uint16_t)~checksum_fold(sum);

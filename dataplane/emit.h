@@ -26,7 +26,9 @@ struct emit_segment {
 	uint16_t window;        /* as it stands in the packet */
 	uint32_t seq, ack;
 	const uint8_t *options;
-	const uint8_t *payload;
+	const uint8_t *payload; /* NULL: it begins payload_offset bytes behind the first one of queued (mbuf_queue.h) */
+	const struct rte_mbuf *queued;
+	uint32_t payload_offset;
 	uint16_t payload_length;
 };
 

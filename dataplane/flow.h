@@ -15,6 +15,8 @@
  * leg's seq_delta is taken from them. Timestamps go the same way: TSval + ts_delta, TSecr − the other's ts_delta (RFC
  * 7323). All of it is arithmetic modulo 2^32.
  *
+ * A BRIDGED flow's legs have nothing to do with each other: no deltas. Their numbers are there for adoption (bridge.h).
+ *
  * The process may die between any two instructions, and the next one reads what it left (flow_adopt.h). So `state` is
  * the last word of every change: what it says, the rest of the record has said before. What a state doesn't need may be
  * half-written; a record in SPLICED or CLOSING never is.
@@ -36,8 +38,10 @@ enum flow_state {
 	FLOW_PEEKING,    /* the client's ClientHello isn't whole yet */
 	FLOW_CONNECTING, /* SYN sent to the endpoint */
 	FLOW_SPLICED,    /* both legs established; packets are rewritten */
-	FLOW_CLOSING,    /* both FINs acknowledged, or a RST passed: lingers for late retransmissions */
+	FLOW_CLOSING,    /* both FINs acknowledged, or a RST passed: lingers for late retransmissions. The legs of what
+			    was bridged stay BRIDGED */
 	FLOW_PROBING,    /* no client: one SYN to an endpoint to learn its TCP options */
+	FLOW_BRIDGED,    /* each leg ends in a TCP endpoint of our own (bridge.h) */
 	FLOW_STATES
 };
 
@@ -50,7 +54,8 @@ enum {
 	LEG_WSCALE = 1 << 2,    /* window scaling was negotiated on this leg */
 	LEG_FIN = 1 << 3,       /* the peer's FIN was seen in window; seq_end is beyond it */
 	LEG_FIN_ACKED = 1 << 4, /* … and the other peer acknowledged it */
-	LEG_ACTIVE = 1 << 5,    /* a packet arrived since the idle timer last looked */
+	LEG_ACTIVE = 1 << 5,    /* a packet arrived since the idle timer last looked; of a bridge's both legs, since it
+				   last saw this of both */
 	LEG_HASHED = 1 << 6,    /* the leg is in the hash */
 	LEG_HELD = 1 << 7       /* endpoint leg: it hasn't acknowledged all that we hold for it (dial.c) */
 };
@@ -69,7 +74,8 @@ struct flow_leg {
 	uint32_t
 		seq_end; /* highest sequence number seen from the peer, plus one; FIN and SYN count; peer's numbering */
 	uint32_t ack;  /* highest acknowledgment number seen from the peer, in the numbering of our side of this leg */
-	uint32_t edge; /* right edge of the window that the peer offered: highest ack + (window << wscale) */
+	uint32_t edge; /* right edge of the window that the peer offered: highest ack + (window << wscale). BRIDGED:
+			  the end of what was sent to the peer */
 	uint16_t mss;  /* largest payload, options not counted, that may be sent to the peer */
 	uint8_t announced; /* shift that our side of this leg announced to the peer; windows sent to it are in these
 			      units */
@@ -91,14 +97,19 @@ struct flow {
 	uint32_t timer_next, timer_prev; /* neighbours in the wheel slot; also the link of the free list */
 	uint32_t timer_at;               /* expiry, ms of the worker's clock; meaningful while timer_armed */
 	uint8_t timer_armed : 1;
-	uint8_t owes : 1; /* before SPLICED: the client was told that bytes have arrived, and only the hold has them */
-	uint8_t syn_acks_due : 1;    /* that a SYN sent twice will bring, and nobody waits for (dial.h) */
-	uint8_t challenged;          /* when it was last challenged, FLOW_CHALLENGE_SHIFT, modulo 256 */
-	uint16_t idle_ticks;         /* of the idle watch that passed without a packet (flow_close.c) */
-	uint32_t endpoint;           /* live slot of the endpoint (dataplane.h); 0: none yet */
-	uint32_t service;            /* live slot of the backend; 0: none yet */
-	uint32_t listener;           /* live slot of the listener */
-	uint32_t hold;               /* index of the held bytes (hold.h); 0: none */
+	uint8_t owes : 1; /* before SPLICED: the client was told that bytes have arrived, and only the hold has them; or
+			     may have none that it would repeat (a plain listener). BRIDGED: there is no endpoint yet
+			     that could have them */
+	uint8_t syn_acks_due : 1; /* that a SYN sent twice will bring, and nobody waits for (dial.h) */
+	uint8_t challenged;       /* when it was last challenged, FLOW_CHALLENGE_SHIFT, modulo 256 */
+	uint16_t idle_ticks;      /* of the idle watch that passed without a packet (flow_close.c) */
+	uint32_t endpoint;        /* live slot of the endpoint (dataplane.h); 0: none yet */
+	uint32_t service;         /* live slot of the backend; 0: none yet */
+	uint32_t listener;        /* live slot of the listener */
+	union {
+		uint32_t hold;   /* index of the held bytes (hold.h); 0: none */
+		uint32_t bridge; /* index of the bridge (bridge.h), while flow_is_bridged */
+	};
 	uint32_t opened_s;           /* wall clock of the handshake's last ACK: seconds since 1970 … */
 	uint16_t opened_ms;          /* … and milliseconds, 0..999 */
 	uint16_t hello_length;       /* bytes that were held when it was spliced */
@@ -106,6 +117,13 @@ struct flow {
 };
 
 static_assert(sizeof(struct flow) == 192, "two legs and one line of the rest");
+
+/* Whether its legs end in TCP endpoints of our own: BRIDGED, or CLOSING after that. */
+static inline bool
+flow_is_bridged(const struct flow *flow)
+{
+	return flow->leg[LEG_CLIENT].state == FLOW_BRIDGED;
+}
 
 static inline unsigned
 leg_other(unsigned leg)

@@ -209,25 +209,25 @@ static void
 say_farewells(const struct adopter *adopter, struct worker *worker, const struct flow *record, unsigned leg)
 {
 	const struct flow_leg *to = &record->leg[leg], *from = &record->leg[leg_other(leg)];
-	uint32_t passed_on = from->seq_end + from->seq_delta;
+	uint32_t passed_on = record->state == FLOW_BRIDGED ? to->edge : from->seq_end + from->seq_delta;
 
-	if (record->state == FLOW_SPLICED && passed_on != to->ack)
+	if ((record->state == FLOW_SPLICED || record->state == FLOW_BRIDGED) && passed_on != to->ack)
 		say_farewell(adopter, worker, to, passed_on);
 	say_farewell(adopter, worker, to, to->ack);
 }
 
-/* Bytes that a side was told have arrived are gone: legs 0..n hear of it. */
+/* Bytes that a side was told have arrived are gone, or all that a connection was: legs 0..n hear of it. */
 static void
-lose_held(struct adopter *adopter, struct worker *worker, const struct flow *record, unsigned n)
+lose(const struct adopter *adopter, struct worker *worker, const struct flow *record, unsigned n,
+     enum flow_event_kind kind, enum reason reason)
 {
 	struct flow copy = {0};
 
 	for (unsigned i = 0; i < n; i++)
 		say_farewells(adopter, worker, record, i);
 	take_over(adopter, &copy, record);
-	adopter->adoption->held++;
-	worker_count(worker, REASON_ADOPT_HELD);
-	flow_send_event(worker, &copy, n == LEG_COUNT ? FLOW_ENDED : FLOW_REFUSED, REASON_ADOPT_HELD, NULL);
+	worker_count(worker, reason);
+	flow_send_event(worker, &copy, kind, reason, NULL);
 }
 
 /* PEEKING or CONNECTING: of no use but to tell the client, if that is needed. The endpoint's leg may be anything. */
@@ -246,7 +246,34 @@ adopt_early(struct adopter *adopter, const struct flow *record)
 		worker_count(adopter->workers[0], REASON_ADOPT_ADDRESS);
 	} else {
 		alone.listener = record->listener;
-		lose_held(adopter, adopter->workers[0], &alone, 1);
+		adopter->adoption->held++;
+		lose(adopter, adopter->workers[0], &alone, 1, FLOW_REFUSED, REASON_ADOPT_HELD);
+	}
+}
+
+/* What a bridge was is gone. Its endpoint may not have been dialled; then that leg may be anything. */
+static void
+adopt_bridged(struct adopter *adopter, const struct flow *record)
+{
+	const struct flow_leg *client = &record->leg[LEG_CLIENT], *endpoint = &record->leg[LEG_ENDPOINT];
+	bool dialled = (endpoint->flags & LEG_HASHED) != 0;
+	struct flow copy = *record;
+
+	if (!leg_is_sane(adopter, client) || record->opened_ms >= 1000 ||
+	    (dialled && !leg_is_sane(adopter, endpoint))) {
+		damaged(adopter);
+	} else if (adopter->local[client->local_addr] == NET_ADDRESS_NONE ||
+		   (dialled && adopter->local[endpoint->local_addr] == NET_ADDRESS_NONE)) {
+		adopter->adoption->address++;
+		worker_count(adopter->workers[0], REASON_ADOPT_ADDRESS);
+	} else {
+		if (!dialled) {
+			copy.leg[LEG_ENDPOINT] = (struct flow_leg){0};
+			copy.endpoint = copy.service = 0;
+		}
+		adopter->adoption->bridged++;
+		lose(adopter, adopter->workers[0], &copy, dialled ? LEG_COUNT : 1,
+		     record->owes != 0 ? FLOW_REFUSED : FLOW_ENDED, REASON_ADOPT_BRIDGED);
 	}
 }
 
@@ -325,7 +352,8 @@ adopt_splice(struct adopter *adopter, const struct flow *record)
 		adoption->address++;
 		worker_count(worker, REASON_ADOPT_ADDRESS);
 	} else if (record->state == FLOW_SPLICED && (endpoint->flags & LEG_HELD) != 0 && !was_ending(record)) {
-		lose_held(adopter, worker, record, LEG_COUNT);
+		adoption->held++;
+		lose(adopter, worker, record, LEG_COUNT, FLOW_ENDED, REASON_ADOPT_HELD);
 	} else if (is_taken_leg(adopter, worker, client) || is_taken_leg(adopter, worker, endpoint)) {
 		damaged(adopter);
 	} else {
@@ -356,9 +384,15 @@ adopt_record(struct adopter *adopter, const struct flow *record)
 	case FLOW_CONNECTING:
 		adopt_early(adopter, record);
 		return;
+	case FLOW_BRIDGED:
+		adopt_bridged(adopter, record);
+		return;
 	case FLOW_SPLICED:
 	case FLOW_CLOSING:
-		adopt_splice(adopter, record);
+		if (flow_is_bridged(record))
+			adopter->adoption->forgotten++;
+		else
+			adopt_splice(adopter, record);
 		return;
 	case FLOW_PROBING:
 		adopter->adoption->forgotten++;

@@ -11,7 +11,9 @@
  *   SPLICED                               goes on
  *     … and held bytes were undelivered   they died with the process: RST to both sides
  *     … and it was just ending            ends
+ *   BRIDGED                               what it was died with the process: RST to both sides
  *   CLOSING                               lingers anew
+ *     … and was bridged                   forgotten: both sides have closed
  *   PROBING                               forgotten: control asks again
  *
  * Records are copied into tables of this process's own. Hash, free lists, timers and counts are made anew, so that
@@ -64,7 +66,7 @@ struct flow_adoption {
 	uint32_t spliced;                /* connections that go on */
 	uint32_t closing;                /* that were over, and linger */
 	uint32_t forgotten;              /* not established yet, and probes */
-	uint32_t held;                   /* REASON_ADOPT_HELD: reset */
+	uint32_t held, bridged;          /* REASON_ADOPT_HELD, _BRIDGED: reset */
 	uint32_t damaged, address, full; /* REASON_ADOPT_*: dropped */
 	struct flow_strays strays;       /* the workers point to it */
 };

@@ -31,7 +31,12 @@ void flow_finish(struct worker *worker, uint32_t index, enum reason reason);
 /* Ends a spliced flow and tells both sides by RST. */
 void flow_abort(struct worker *worker, uint32_t index, enum reason reason);
 
-/* Tells the access log of an end or a refusal, where it is wanted. sni: NULL when unknown. */
+/* Makes the line that the access log is told of an end or a refusal. False when none is wanted, or this second has had
+ * its share of refusals. */
+bool flow_event_make(struct worker *worker, const struct flow *flow, enum flow_event_kind kind, enum reason reason,
+		     struct flow_event *event);
+void flow_event_send(struct worker *worker, struct flow_event *event);
+/* Both. sni: NULL when unknown. */
 void flow_send_event(struct worker *worker, const struct flow *flow, enum flow_event_kind kind, enum reason reason,
 		     const char *sni);
 
@@ -40,7 +45,14 @@ void flow_send_event(struct worker *worker, const struct flow *flow, enum flow_e
 void flow_count_attempt(struct worker *worker, const struct flow *flow);
 void flow_count_attempt_over(struct worker *worker, const struct flow *flow, bool failed);
 void flow_count_opened(struct worker *worker, const struct flow *flow);
+/* That one which was established ended. */
+void flow_count_ended(struct worker *worker, struct flow *flow, enum reason reason);
 
+/* How often a flow is looked at: often enough for counters that a person watches, and for an idle time-out that isn't
+ * much too late. */
+uint32_t flow_idle_tick_ms(const struct worker *worker, const struct flow *flow);
+/* Once in that time: counts what passed. REASON_NONE, or the time-out that the flow has reached. */
+enum reason flow_idle_look(struct worker *worker, struct flow *flow);
 /* Starts, or goes on with, the watch for idleness of a SPLICED flow. */
 void flow_idle_start(struct worker *worker, uint32_t index);
 /* The same for an adopted flow: an interval of the watch from now, and a random part of another one, or a million would

@@ -73,7 +73,9 @@ struct hold {
 	uint32_t client_ts;   /* latest TSval of the client, where timestamps are on */
 	uint32_t endpoint_ts; /* latest TSval of the endpoint; 0: none that it may be sent back */
 	uint32_t gate_ts;     /* latest TSval that we told the client */
+	bool plain;           /* its listener decides without bytes */
 	bool far;             /* the client isn't known to be near (dial.h) */
+	uint8_t port;         /* net port that the ACK which ended the handshake came in by */
 	uint32_t tried[2];    /* live slots of endpoints that failed, most recent first */
 	struct hold_range early[HOLD_GAPS_MAX]; /* sorted, disjoint, all beyond end */
 };

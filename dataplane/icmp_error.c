@@ -8,6 +8,7 @@
  * quoted in its own addresses and numbers, with the MTU that its family may use. Until it heeds that, what it sends is
  * split to fit, so that a filter which eats ICMP makes no black hole; so is, for good, what is larger because an
  * endpoint was told no less than 1280.
+ * - On a bridge it concerns us: the leg's endpoint sends smaller segments (bridge.c).
  * - The other errors are soft in an established connection, and left to TCP's own time-outs.
  *
  * With several workers an error comes to any of them, and is handed to the flow's. Only where a device spreads clients
@@ -17,6 +18,7 @@
 #include <netinet/in.h>
 #include <rte_mbuf.h>
 
+#include "dataplane/bridge.h"
 #include "dataplane/checksum.h"
 #include "dataplane/dial.h"
 #include "dataplane/emit.h"
@@ -74,16 +76,25 @@ send_too_big(struct worker *worker, struct flow_leg *leg, uint32_t seq, uint16_t
 	neighbour_send(worker, neighbour, mbuf);
 }
 
+/* The largest payload that packets of that MTU leave on the way to the peer of a leg. */
+static uint16_t
+path_mss(const struct flow_leg *path, uint16_t mtu)
+{
+	bool v4 = ip_addr_is_v4(&path->peer);
+	uint16_t least = v4 ? MTU_MIN_V4 : MTU_MIN_V6;
+
+	if (mtu < least) /* 0, of an old router, included */
+		mtu = least;
+	return (uint16_t)(mtu - (v4 ? IPV4_HEADER_LENGTH : IPV6_HEADER_LENGTH) - TCP_HEADER_LENGTH);
+}
+
 /* leg: the one whose peer can't be reached with packets of quote->mtu. */
 static bool
 too_big(struct worker *worker, struct flow *flow, unsigned leg, const struct icmp_quote *quote)
 {
 	struct flow_leg *path = &flow->leg[leg], *sender = &flow->leg[leg_other(leg)];
-	uint16_t path_header = ip_addr_is_v4(&path->peer) ? IPV4_HEADER_LENGTH : IPV6_HEADER_LENGTH;
 	uint16_t sender_header = ip_addr_is_v4(&sender->peer) ? IPV4_HEADER_LENGTH : IPV6_HEADER_LENGTH;
-	uint16_t path_min = ip_addr_is_v4(&path->peer) ? MTU_MIN_V4 : MTU_MIN_V6;
-	uint16_t mtu = quote->mtu < path_min ? path_min : quote->mtu; /* 0, of an old router, included */
-	uint16_t mss = (uint16_t)(mtu - path_header - TCP_HEADER_LENGTH);
+	uint16_t mss = path_mss(path, quote->mtu);
 
 	if (mss >= path->mss)
 		return false; /* it can't have been this path's: nothing larger is sent there */
@@ -91,7 +102,7 @@ too_big(struct worker *worker, struct flow *flow, unsigned leg, const struct icm
 
 	/* An endpoint keeps the MTU for our address, and so for all clients: one of them mustn't make it a small one.
 	 */
-	uint16_t sender_mtu = (uint16_t)(mtu - path_header + sender_header);
+	uint16_t sender_mtu = (uint16_t)(mss + TCP_HEADER_LENGTH + sender_header);
 	uint16_t least = ip_addr_is_v4(&sender->peer) && sender == &flow->leg[LEG_CLIENT] ? MTU_MIN_V4 : MTU_MIN_SHARED;
 	if (sender_mtu < least)
 		sender_mtu = least;
@@ -128,6 +139,10 @@ icmp_error_input(struct worker *worker, const struct packet *packet, struct icmp
 		worker_drop(worker, mbuf, fails ? REASON_NONE : REASON_ICMP_IGNORED);
 		if (fails)
 			dial_failed(worker, index, REASON_CONNECT_UNREACHABLE);
+		return;
+	}
+	if (flow_is_bridged(flow)) {
+		worker_drop(worker, mbuf, bridge_icmp_error(worker, index, leg, quote, path_mss(path, quote->mtu)));
 		return;
 	}
 	bool outstanding = flow->state == FLOW_SPLICED && seq_at_most(path->ack, quote->seq) &&

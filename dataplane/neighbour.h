@@ -51,18 +51,19 @@ enum neighbour_state {
 };
 
 enum {
-	/* Packets that wait for an answer, for each neighbour (RFC 4861 section 7.2.2 asks for at least one). A SYN that
-	 * gives way is repeated a second later, which is longer than many a connectTimeout: a burst of new connections
-	 * to an endpoint that nobody talked to before has to fit. */
+	/* Packets that wait for an answer, for each neighbour (RFC 4861 section 7.2.2 asks for at least one). A SYN
+	 * that gives way is repeated a second later, which is longer than many a connectTimeout: a burst of new
+	 * connections to an endpoint that nobody talked to before has to fit. */
 	NEIGHBOUR_PENDING_MAX = 64,
-	NEIGHBOUR_PENDING_SHORT = 4, /* the same while many wait for others */
+	NEIGHBOUR_PENDING_SHORT = 4,    /* the same while many wait for others */
 	NEIGHBOUR_REACHABLE_MS = 30000, /* RFC 4861 section 10 */
 	NEIGHBOUR_RETRANS_MS = 1000,
 	NEIGHBOUR_CONTESTED_MS = 100,
 	NEIGHBOUR_PROBES = 3,
 	NEIGHBOUR_FAILED_MS = 5000,
 	NEIGHBOUR_FORGET_MS = 300000, /* STALE and unused for this long: forgotten */
-	NEIGHBOUR_PENDING_ALL_MAX = 512, /* of all neighbours; from a half of it on, each gets NEIGHBOUR_PENDING_SHORT */
+	NEIGHBOUR_PENDING_ALL_MAX =
+		512,        /* of all neighbours; from a half of it on, each gets NEIGHBOUR_PENDING_SHORT */
 	NEIGHBOUR_SHARE = 4 /* one part of so many of the table isn't for one port alone, where there are several */
 };
 

@@ -5,6 +5,7 @@
 #include <rte_mbuf.h>
 
 #include "dataplane/accept.h"
+#include "dataplane/bridge.h"
 #include "dataplane/dial.h"
 #include "dataplane/emit.h"
 #include "dataplane/flow_close.h"
@@ -124,6 +125,9 @@ peek_decide(struct worker *worker, uint32_t index, enum reason why)
 	case DECISION_DIAL:
 		dial_start(worker, index, &dial);
 		return;
+	case DECISION_BRIDGE:
+		bridge_start(worker, index);
+		return;
 	case DECISION_REFUSE:
 		/* That no endpoint is left says less than why the last one failed. */
 		if (why != REASON_NONE && reason == REASON_NO_ENDPOINT)
@@ -223,7 +227,7 @@ peek_input(struct worker *worker, uint32_t index, const struct packet *packet, s
 		if (hold->segments < UINT8_MAX)
 			hold->segments++;
 	}
-	if (hold->end != end_before) {
+	if (hold->end != end_before || hold->plain) {
 		uint32_t generation = flow->generation;
 		peek_decide(worker, index, REASON_NONE);
 		if (flow->generation != generation || flow->state != FLOW_PEEKING)

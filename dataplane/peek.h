@@ -6,6 +6,8 @@
  * they make a whole ClientHello the gateway decides, and dial.c takes over; what else the client sends meanwhile is
  * held as well.
  *
+ * Behind a plain listener there is nothing to wait for: the first segment, the handshake's ACK, asks for the decision.
+ *
  * A client that can't go on without an ACK gets one: after PEEK_ACK_SEGMENTS segments (its initial window is ten, RFC
  * 6928), or PEEK_ACK_MS after the oldest unacknowledged byte came. The bytes acknowledged are ours to deliver from then
  * on (dial.c).

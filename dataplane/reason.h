@@ -94,17 +94,58 @@ enum reason_class {
 	X(CONNECT_UNREACHABLE, REFUSAL, "connect_unreachable",                                                         \
 	  "ICMP said that the endpoint is unreachable, or no route")                                                   \
 	X(LOCAL_PORTS, REFUSAL, "local_ports", "no free local port towards the endpoint")                              \
+	X(BRIDGE_POOL_EMPTY, REFUSAL, "bridge_pool_empty",                                                             \
+	  "no free record for a connection that ends here (tables.bridges)")                                           \
 	X(ENDPOINT_OPTIONS, REFUSAL, "endpoint_options",                                                               \
 	  "the endpoint's TCP options can't be translated to the client's")                                            \
+	/* connections: TLS sessions that end here */                                                                  \
+	X(TLS_SHED, REFUSAL, "tls_shed", "the handshake threads have as much to do as they may have waiting")          \
+	X(TLS_HANDSHAKE_TIMEOUT, REFUSAL, "tls_handshake_timeout", "no TLS handshake in time")                         \
+	X(TLS_HANDSHAKE_CLOSED, REFUSAL, "tls_handshake_closed", "the peer closed in the middle of the TLS handshake") \
+	X(TLS_HANDSHAKE_FAILED, REFUSAL, "tls_handshake_failed", "a TLS handshake that breaks the protocol")           \
+	X(TLS_HANDSHAKE_TOO_LARGE, REFUSAL, "tls_handshake_too_large",                                                 \
+	  "more than 64 KiB of TLS handshake, or of certificates in it")                                               \
+	X(TLS_VERSION, REFUSAL, "tls_version", "the peer speaks no version of TLS that is allowed here")               \
+	X(TLS_NO_SHARED_CIPHER, REFUSAL, "tls_no_shared_cipher",                                                       \
+	  "no cipher suite, group or signature algorithm in common with the peer")                                     \
+	X(TLS_NO_SHARED_PROTOCOL, REFUSAL, "tls_no_shared_protocol", "no ALPN protocol in common with the peer")       \
+	X(TLS_CLIENT_CERTIFICATE_MISSING, REFUSAL, "tls_client_certificate_missing",                                   \
+	  "the client has no certificate, and must have one")                                                          \
+	X(TLS_PEER_UNTRUSTED, REFUSAL, "tls_peer_untrusted", "the peer's certificate leads to no authority of ours")   \
+	X(TLS_PEER_EXPIRED, REFUSAL, "tls_peer_expired", "a certificate of the peer's has expired or isn't valid yet") \
+	X(TLS_PEER_REVOKED, REFUSAL, "tls_peer_revoked", "a certificate of the peer's is revoked, or might be")        \
+	X(TLS_PEER_MALFORMED, REFUSAL, "tls_peer_malformed", "a certificate of the peer's breaks its standard")        \
+	X(TLS_PEER_IDENTITY, REFUSAL, "tls_peer_identity", "the peer proved to be somebody else than was expected")    \
+	X(TLS_ALERT_RECEIVED, REFUSAL, "tls_alert_received", "the peer ended the TLS session with a fatal alert")      \
+	X(TLS_OWN_CREDENTIAL, REFUSAL, "tls_own_credential", "our own certificate or key can't be used")               \
+	X(TLS_NO_MEMORY, REFUSAL, "tls_no_memory", "no memory for a TLS session")                                      \
+	/* connections: authorization */                                                                               \
+	X(AUTHZ_DENIED, REFUSAL, "authz_denied", "a DENY policy matches the client")                                   \
+	X(AUTHZ_NOT_ALLOWED, REFUSAL, "authz_not_allowed", "no ALLOW policy admits the client")                        \
+	X(AUTHZ_DEFAULT_DENY, REFUSAL, "authz_default_deny",                                                           \
+	  "no ALLOW policy admits a client that is of another trust domain, or proved nothing")                        \
 	/* flows */                                                                                                    \
 	X(CLOSED, END, "closed", "both sides closed")                                                                  \
 	X(RESET_BY_CLIENT, END, "reset_by_client", "the client sent RST")                                              \
 	X(RESET_BY_ENDPOINT, END, "reset_by_endpoint", "the endpoint sent RST")                                        \
 	X(IDLE_TIMEOUT, END, "idle_timeout", "nothing passed for the idle time-out")                                   \
 	X(HALF_CLOSED_TIMEOUT, END, "half_closed_timeout", "one side closed and nothing passed since")                 \
+	X(TLS_RECORD_BAD, END, "tls_record_bad", "a TLS record that can't be decrypted, or that has no place there")   \
+	X(TLS_RECORD_TRUNCATED, END, "tls_record_truncated", "the peer closed TCP without close_notify before it")     \
+	X(TLS_CHATTER, END, "tls_chatter", "more TLS messages beside the data than make sense, such as key updates")   \
+	X(TLS_RENEGOTIATION, END, "tls_renegotiation", "the peer asked for a TLS renegotiation")                       \
 	X(HANDSHAKE_RECLAIMED, END, "handshake_reclaimed",                                                             \
 	  "the table was full, and the client had sent nothing since its ClientHello")                                 \
+	X(PACKETS_RECLAIMED, END, "packets_reclaimed",                                                                 \
+	  "packet buffers were short, and nobody took what waited in its")                                             \
 	X(HOLD_UNDELIVERED, END, "hold_undelivered", "the endpoint never acknowledged the bytes held for it")          \
+	X(CLIENT_SILENT, END, "client_silent", "the client acknowledged nothing for too long")                         \
+	X(ENDPOINT_SILENT, END, "endpoint_silent", "the endpoint acknowledged nothing for too long")                   \
+	X(ADOPT_BRIDGED, END, "adopt_bridged", "it ended in the process before, which took its state along")           \
+	X(AUTHZ_WITHDRAWN, END, "authz_withdrawn", "policies that admitted the client no longer do")                   \
+	X(PEER_DISTRUSTED, END, "peer_distrusted",                                                                     \
+	  "a peer's certificate was revoked, or its authority or mapping taken away")                                  \
+	X(PEER_EXPIRED, END, "peer_expired", "a peer's certificate expired, and its grace period is over")             \
 	X(ADOPT_HELD, END, "adopt_held", "bytes that Postern was to deliver died with the process before")             \
 	X(ADOPT_DAMAGED, END, "adopt_damaged", "the process before left a record that makes no sense")                 \
 	X(ADOPT_ADDRESS, END, "adopt_address", "after a restart its address is no longer in postern.conf")             \

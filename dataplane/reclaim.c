@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/reclaim.h"
 
+#include "dataplane/bridge.h"
 #include "dataplane/dial.h"
 #include "dataplane/emit.h"
 #include "dataplane/flow_close.h"
@@ -25,7 +26,7 @@ give_up(struct worker *worker, uint32_t hold_index)
 
 	if (hold->queue == HOLD_QUEUE_ENDPOINT)
 		dial_abandon(worker, index);
-	if (hold->acked != 0)
+	if (hold->acked != 0 || hold->plain)
 		emit_reset_peer(worker, client, client->ack, hold->client_isn + 1 + hold->acked);
 	worker_count(worker, REASON_RECLAIMED);
 	worker->stats->refused++;
@@ -80,7 +81,9 @@ reclaim_large(struct worker *worker, uint32_t hold_index)
 static bool
 is_idle_handshake(const struct worker *worker, const struct flow *flow)
 {
+	/* Without a hello, it may be the endpoint who has something to say. */
 	return flow->state == FLOW_SPLICED && flow->leg[LEG_CLIENT].bytes == flow->hello_length &&
+	       (flow->hello_length != 0 || flow->leg[LEG_ENDPOINT].bytes == 0) &&
 	       worker->now_ms + worker->wall_offset_ms - flow_opened(flow) >= UINT64_C(1000) * RECLAIM_IDLE_S;
 }
 
@@ -106,6 +109,73 @@ reclaim_record(struct worker *worker)
 	flow_abort(worker, idle, REASON_HANDSHAKE_RECLAIMED);
 	flow_dispose(worker, idle);
 	return true;
+}
+
+bool
+reclaim_bridge(struct worker *worker)
+{
+	struct bridge_pool *pool = &worker->bridges;
+	uint32_t alone = FLOW_NONE;
+
+	for (unsigned i = 0; i < RECLAIM_RECORDS && i < pool->touched; i++) {
+		pool->hand = pool->hand % pool->touched + 1;
+		const struct bridge *bridge = bridge_pool_get(pool, pool->hand);
+		if (bridge->flow == FLOW_NONE)
+			continue;
+		if (flow_table_get(&worker->flows, bridge->flow)->state == FLOW_CLOSING) {
+			flow_dispose(worker, bridge->flow);
+			return true;
+		}
+		if (bridge->phase == BRIDGE_ALONE &&
+		    (alone == FLOW_NONE || flow_opened(flow_table_get(&worker->flows, bridge->flow)) <
+						   flow_opened(flow_table_get(&worker->flows, alone))))
+			alone = bridge->flow;
+	}
+	if (alone == FLOW_NONE)
+		return false;
+	bridge_abort(worker, alone, REASON_HANDSHAKE_RECLAIMED);
+	return true;
+}
+
+/* A number that changes whenever somebody takes what waits in a bridge: a peer, or the session. */
+static uint32_t
+how_far(const struct bridge *bridge)
+{
+	uint32_t sum = 0;
+
+	for (unsigned leg = 0; leg < LEG_COUNT; leg++) {
+		const struct tcp *tcp = &bridge->tcp[leg];
+		sum += (leg + 1) * (tcp->una + 3 * (tcp->rcv_nxt - tcp->received.bytes));
+	}
+	return sum;
+}
+
+static bool
+is_stuck(const struct worker *worker, struct bridge *bridge)
+{
+	uint32_t moved = how_far(bridge);
+
+	if (bridge->moved != moved || bridge_packets(bridge) < BRIDGE_FEW_PACKETS) {
+		bridge->moved = moved;
+		bridge->moved_ms = worker->clock_ms;
+		return false;
+	}
+	return worker->clock_ms - bridge->moved_ms >= RECLAIM_STUCK_MS;
+}
+
+void
+reclaim_packets(struct worker *worker)
+{
+	struct bridge_pool *pool = &worker->bridges;
+
+	for (unsigned i = 0; i < RECLAIM_RECORDS && i < pool->touched; i++) {
+		pool->hand = pool->hand % pool->touched + 1;
+		struct bridge *bridge = bridge_pool_get(pool, pool->hand);
+		if (bridge->flow != FLOW_NONE && is_stuck(worker, bridge)) {
+			bridge_abort(worker, bridge->flow, REASON_PACKETS_RECLAIMED);
+			return;
+		}
+	}
 }
 
 enum reason

@@ -15,17 +15,27 @@
  * client has said nothing since its hello, for RECLAIM_IDLE_S. Never from one in use. Records are looked at
  * RECLAIM_RECORDS at a time, going round: the work for one packet is bounded.
  *
+ * A bridge comes from a connection that has closed, or from one whose TLS handshake has led to nothing yet.
+ *
+ * Packet buffers come from a bridge whose receivers take nothing of what waits for them.
+ *
  * What is given up before we acknowledged a byte is given up in silence. It was soft state: the client repeats its
  * bytes, they carry the cookie still, and the connection begins where it was. Only who took longer than a cookie lasts
- * gets a RST then. For the same reason a bare ACK gets no room when it is short: if data follow, they bring the cookie
- * as well.
+ * gets a RST then. Behind a plain listener it may have no bytes, and is told. For the same reason a bare ACK gets no
+ * room when it is short: if data follow, they bring the cookie as well.
  */
 #ifndef POSTERN_DATAPLANE_RECLAIM_H
 #define POSTERN_DATAPLANE_RECLAIM_H
 
 #include "dataplane/worker.h"
 
-enum { RECLAIM_LOOK = 32, RECLAIM_RECORDS = 32, RECLAIM_SILENT_MS = 1000, RECLAIM_IDLE_S = 10 };
+enum {
+	RECLAIM_LOOK = 32,
+	RECLAIM_RECORDS = 32,
+	RECLAIM_SILENT_MS = 1000,
+	RECLAIM_STUCK_MS = 2000,
+	RECLAIM_IDLE_S = 10
+};
 
 /* Makes sure of a hold and a record for a newcomer; urgent: at the cost of others. REASON_NONE, or what there is no
  * room in: REASON_HOLD_POOL_EMPTY, REASON_FLOW_TABLE_FULL. */
@@ -34,6 +44,14 @@ enum reason reclaim_room(struct worker *worker, bool urgent);
 /* Makes sure of a large buffer for a hold that grows, at the cost of another that waits for the rest of its hello.
  * False when there is none. */
 bool reclaim_large(struct worker *worker, uint32_t hold_index);
+
+/* Gives up a bridge for a newcomer: one that has closed and lingers; else, of those that it looks at, the oldest whose
+ * client hasn't got as far as an endpoint. False when there is none. */
+bool reclaim_bridge(struct worker *worker);
+
+/* Packet buffers run short: looks at some bridges, and gives up one that has some and hasn't got rid of any for
+ * RECLAIM_STUCK_MS, by looks like this. Not from hooks. */
+void reclaim_packets(struct worker *worker);
 
 /* The place in hold_pool.crowd of a client: of its address, or of its /64. */
 uint16_t reclaim_source(const struct worker *worker, const struct ip_addr *client);

@@ -91,6 +91,12 @@ tcp_options_parse(const uint8_t *options, uint8_t length, bool syn, struct tcp_o
 		case TCP_OPTION_SACK_PERMITTED:
 			parsed->sack_permitted = syn;
 			break;
+		case TCP_OPTION_SACK:
+			if (parsed->n_sacks != 0)
+				break;
+			parsed->n_sacks = (uint8_t)((size - 2) / LENGTH_SACK_BLOCK);
+			parsed->sacks_at = (uint8_t)(at + 2);
+			break;
 		case TCP_OPTION_TIMESTAMPS:
 			if (parsed->timestamps)
 				break;

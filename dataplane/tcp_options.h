@@ -35,6 +35,8 @@ struct tcp_options {
 	bool timestamps;
 	uint8_t timestamps_at; /* offset of the kind byte in the options, when timestamps */
 	uint32_t tsval, tsecr; /* host order, when timestamps */
+	uint8_t n_sacks;       /* SACK blocks, 8 bytes each: left edge, right edge, network order */
+	uint8_t sacks_at;      /* offset of the first one in the options, when n_sacks */
 };
 
 /* Reads the options of one segment. Unknown kinds are skipped. MSS, window scale and SACK-permitted count only with

@@ -29,6 +29,7 @@
 
 #include "dataplane/accept.h"
 #include "dataplane/arp.h"
+#include "dataplane/bridge.h"
 #include "dataplane/dial.h"
 #include "dataplane/flow_adopt.h"
 #include "dataplane/flow_close.h"
@@ -38,6 +39,7 @@
 #include "dataplane/nd.h"
 #include "dataplane/peek.h"
 #include "dataplane/probe.h"
+#include "dataplane/reclaim.h"
 #include "dataplane/splice.h"
 
 enum {
@@ -276,8 +278,8 @@ renew(struct worker *worker, uint32_t index, const struct packet *packet, const 
 
 /* Pass 3 for one packet. */
 static void
-tcp_input(struct worker *worker, const struct packet *packet, const struct flow_key *key, flow_ref ref,
-	  struct rte_mbuf *mbuf)
+take_segment(struct worker *worker, const struct packet *packet, const struct flow_key *key, flow_ref ref,
+	     struct rte_mbuf *mbuf)
 {
 	if (ref == 0) {
 		/* Here, where it costs only strangers: a packet from one of our own addresses, or a network's. */
@@ -294,6 +296,12 @@ tcp_input(struct worker *worker, const struct packet *packet, const struct flow_
 	struct flow *flow = flow_table_get(&worker->flows, index);
 
 	switch (flow->leg[leg].state) {
+	case FLOW_BRIDGED:
+		if (flow->state == FLOW_CLOSING && leg == LEG_CLIENT && bridge_is_beyond(flow, packet))
+			renew(worker, index, packet, key, mbuf);
+		else
+			bridge_input(worker, index, leg, packet, mbuf);
+		return;
 	case FLOW_CLOSING:
 		if (leg == LEG_CLIENT && splice_is_beyond(flow, packet)) {
 			renew(worker, index, packet, key, mbuf);
@@ -356,7 +364,7 @@ input(struct worker *worker, struct rte_mbuf **mbufs, uint16_t n, bool handed_ov
 				continue;
 			}
 		}
-		tcp_input(worker, &packets[i], &keys[i], ref, tcp[i]);
+		take_segment(worker, &packets[i], &keys[i], ref, tcp[i]);
 	}
 }
 
@@ -396,7 +404,13 @@ timer_fired(void *context, uint32_t index)
 {
 	struct worker *worker = context;
 
-	switch (flow_table_get(&worker->flows, index)->state) {
+	const struct flow *flow = flow_table_get(&worker->flows, index);
+
+	if (flow_is_bridged(flow)) {
+		bridge_fired(worker, index);
+		return;
+	}
+	switch (flow->state) {
 	case FLOW_PEEKING:
 		peek_fired(worker, index);
 		return;
@@ -425,11 +439,24 @@ worker_abort_all(struct worker *worker, enum reason reason)
 		if (flow->state == FLOW_SPLICED) {
 			flow_abort(worker, index, reason);
 			flow_dispose(worker, index); /* both sides know: nothing is left to adopt */
+		} else if (flow_is_bridged(flow)) {
+			bridge_abort(worker, index, reason);
 		} else if (flow->state == FLOW_PEEKING) {
 			flow_refuse(worker, index, reason, NULL);
 		}
 	}
 	worker_flush(worker);
+}
+
+unsigned
+worker_poll(struct worker *worker, uint64_t now_ms)
+{
+	if (worker->hooks->poll == NULL)
+		return 0;
+	set_time(worker, now_ms);
+	unsigned n = worker->hooks->poll(worker->hooks->context, worker);
+	bridge_settle(worker);
+	return n;
 }
 
 static void
@@ -444,10 +471,24 @@ take_probes(struct worker *worker)
 		probe_start(worker, &requests[i]);
 }
 
+/* Packet buffers that wait in bridges must not be missed by what only passes through. */
+static void
+look_after_packets(struct worker *worker)
+{
+	unsigned size = worker->pool->size;
+	unsigned left = worker->bridges.used == 0 ? size : rte_mempool_avail_count(worker->pool);
+
+	worker->packets_scarce = left < size / BRIDGE_SCARCE_SHARE;
+	worker->packets_short = left < size / BRIDGE_SHORT_SHARE;
+	if (unlikely(worker->packets_short))
+		reclaim_packets(worker);
+}
+
 void
 worker_time(struct worker *worker, uint64_t now_ms)
 {
 	set_time(worker, now_ms);
+	look_after_packets(worker);
 	timer_wheel_run(&worker->wheel, &worker->flows, worker->clock_ms, TIMER_BUDGET, timer_fired, worker);
 	if (now_ms - worker->neighbour_tick_ms >= NEIGHBOUR_TICK_MS) {
 		worker->neighbour_tick_ms = now_ms;
@@ -465,5 +506,6 @@ worker_time(struct worker *worker, uint64_t now_ms)
 	}
 	worker->stats->neighbours = worker->neighbours.used;
 	worker->stats->holds = worker->holds.used;
+	worker->stats->bridges = worker->bridges.used;
 	worker->stats->heartbeat_ms = now_ms;
 }

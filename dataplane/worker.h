@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "dataplane/bridge_pool.h"
 #include "dataplane/dataplane.h"
 #include "dataplane/flow_strays.h"
 #include "dataplane/flow_table.h"
@@ -49,6 +50,7 @@ struct worker_stats {
 	uint32_t states[FLOW_STATES]; /* flows now in each state */
 	uint32_t neighbours;          /* entries in use */
 	uint32_t holds;               /* buffers in use */
+	uint32_t bridges;             /* records in use */
 };
 
 /* Frames that wait for the end of the burst, for one device. */
@@ -73,6 +75,9 @@ struct worker {
 	uint32_t table_version; /* bumped by whatever adds a flow to the hash or takes one out */
 	struct timer_wheel wheel;
 	struct hold_pool holds;
+	struct bridge_pool bridges;
+	bool packets_scarce; /* bridges' buffers don't grow (BRIDGE_SCARCE_SHARE); looked at every ms */
+	bool packets_short;  /* they take nothing more (BRIDGE_SHORT_SHARE) */
 	struct neighbour_table neighbours;
 	struct worker_stats *stats;
 	struct live_counters *live; /* by live slot; this worker's own */
@@ -137,6 +142,8 @@ void worker_input(struct worker *worker, uint8_t device, struct rte_mbuf **mbufs
 void worker_input_handed_over(struct worker *worker, struct rte_mbuf **mbufs, uint16_t n, uint64_t now_ms);
 /* Ends all flows: RST to both sides, or to the client of one that isn't established. */
 void worker_abort_all(struct worker *worker, enum reason reason);
+/* Lets the gateway take what other threads have for this worker. Returns how much there was. */
+unsigned worker_poll(struct worker *worker, uint64_t now_ms);
 /* Timers, neighbour ageing, allowances: whatever time alone brings about. */
 void worker_time(struct worker *worker, uint64_t now_ms);
 

@@ -89,7 +89,7 @@ take_inbox(struct worker *worker, uint64_t now_ms)
 	return n;
 }
 
-/* One round over devices and inbox. Returns how many packets there were. */
+/* One round over devices, inbox and the gateway's own. Returns how many packets and messages there were. */
 static unsigned
 poll_all(struct worker_run *run, uint64_t now_ms)
 {
@@ -107,7 +107,8 @@ poll_all(struct worker_run *run, uint64_t now_ms)
 			worker_input(worker, i, mbufs, n, now_ms);
 		total += n;
 	}
-	return total + take_inbox(worker, now_ms);
+	total += take_inbox(worker, now_ms);
+	return total + worker_poll(worker, now_ms);
 }
 
 static void

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "federation/check.h"
+#include "federation/policy_compile.h"
 #include "platform/text.h"
 
 struct compiler {
@@ -44,15 +45,6 @@ grow(void *list, uint32_t n, uint32_t *capacity, size_t size)
 	if (list == NULL)
 		abort();
 	return list;
-}
-
-/* A name that was never set is the empty text, which can be printed as well. */
-static struct name
-or_empty(struct name name)
-{
-	if (name.bytes == NULL)
-		name.bytes = "";
-	return name;
 }
 
 static uint32_t
@@ -159,12 +151,13 @@ weight_scale(const struct model_service_entry *entry)
 }
 
 static void
-set_endpoint(struct endpoint *to, const struct model_endpoint *from)
+set_endpoint(const struct compiler *compiler, struct endpoint *to, const struct model_endpoint *from)
 {
-	to->workload = or_empty(from->workload);
-	to->locality = or_empty(from->locality);
-	to->network = or_empty(from->network.name);
-	to->service_account = or_empty(from->service_account);
+	to->trust_domain = compiler->model->federation->trust_domain;
+	to->workload = name_or_empty(from->workload);
+	to->locality = name_or_empty(from->locality);
+	to->network = name_or_empty(from->network.name);
+	to->service_account = name_or_empty(from->service_account);
 	to->app = find_label(&from->labels, "app", "app.kubernetes.io/name");
 	to->version = find_label(&from->labels, "version", "app.kubernetes.io/version");
 	to->cluster = (struct name){.bytes = ""};
@@ -186,7 +179,7 @@ make_direct(struct compiler *compiler, const struct service *service, const stru
 		*endpoint = (struct endpoint){.addr = from->addr,
 					      .port = model_endpoint_port(from, port),
 					      .weight = (uint16_t)(from->weight * scale)};
-		set_endpoint(endpoint, from);
+		set_endpoint(compiler, endpoint, from);
 		endpoint->live = endpoint_slot(compiler, service, endpoint);
 	}
 }
@@ -215,9 +208,11 @@ add_gateways(struct compiler *compiler, const struct service *service, struct ba
 				endpoint = new_endpoint(compiler);
 				*endpoint = (struct endpoint){
 					.addr = gateway->addr, .port = gateway->port, .is_gateway = true};
-				set_endpoint(endpoint, from);
+				set_endpoint(compiler, endpoint, from);
 				endpoint->cluster = cluster->id.name;
-				endpoint->locality = or_empty(cluster->locality);
+				if (cluster->trust_domain.length > 0)
+					endpoint->trust_domain = cluster->trust_domain;
+				endpoint->locality = name_or_empty(cluster->locality);
 				endpoint->live = endpoint_slot(compiler, service, endpoint);
 			}
 			uint32_t weight = endpoint->weight + share;
@@ -233,21 +228,19 @@ make_backend(struct compiler *compiler, const struct service *service, const str
 	struct backend *backend = &compiler->backends[compiler->n_backends++];
 	const struct model_service_entry *entry = from->entry;
 	static const struct name none = {.bytes = ""};
-	static const struct model_policy defaults = {
-		.balancer = LB_LEAST_REQUEST, .connect_timeout_ms = 10000, .max_connections = UINT32_MAX};
-	const struct model_policy *policy = subset != NULL       ? &subset->policy
-					    : from->rule != NULL ? &from->rule->policy
-								 : &defaults;
+	const struct model_policy policy = model_policy_for(from->rule, subset, port->number);
 
 	*backend = (struct backend){
 		.service = service,
 		.port = port->number,
 		.protocol = port->protocol,
 		.subset = subset == NULL ? none : subset->name.name,
-		.balancer = policy->balancer,
-		.connect_timeout_ms = policy->connect_timeout_ms,
-		.max_connections = policy->max_connections,
+		.balancer = policy.balancer,
+		.connect_timeout_ms = policy.connect_timeout_ms,
+		.max_connections = policy.max_connections,
+		.proxy_protocol = policy.has_proxy,
 	};
+	backend->tls = compile_backend_tls(entry, port, &policy, &compiler->maps->arena);
 	compiler->name.length = 0;
 	text_print(&compiler->name, "%s|%u|%s", service->host.bytes, port->number, backend->subset.bytes);
 	backend->live = get_slot(compiler, 'b', &service->origin);
@@ -386,6 +379,17 @@ make_routes(struct compiler *compiler)
 	compiler->maps->routes = routes;
 }
 
+/* An endpoint that expects a PROXY header can't be reached by who brings none. */
+static void
+check_no_proxy(struct compiler *compiler, const struct backend *backend, const struct model_service *service)
+{
+	if (backend->proxy_protocol)
+		report_error(compiler->report, service->rule->host.origin, PN_NOT_BRIDGED,
+			     "clients of an AUTO_PASSTHROUGH Gateway are passed through to port %u of \"%s\", and its "
+			     "DestinationRule wants a PROXY header before them",
+			     backend->port, service->host.bytes);
+}
+
 static bool
 has_ipv6(const struct backend *backend)
 {
@@ -421,6 +425,7 @@ admit_services(struct compiler *compiler, const struct model_listener *from, str
 			if (!is_tls(backend))
 				continue;
 			tls = true;
+			check_no_proxy(compiler, backend, service);
 			listener->any_ipv6_endpoint = listener->any_ipv6_endpoint || has_ipv6(backend);
 		}
 		if (!tls)
@@ -466,6 +471,36 @@ compare_listeners(const void *left, const void *right)
 	const struct model_server *a = (*(struct model_listener *const *)left)->server;
 	const struct model_server *b = (*(struct model_listener *const *)right)->server;
 	return a->port != b->port ? (int)a->port - (int)b->port : memcmp(&a->bind, &b->bind, sizeof(a->bind));
+}
+
+/* By server name, how TLS ends: the map of hosts out of the model, with other numbers. */
+static void
+take_servers(struct compiler *compiler, struct model_listener *from, struct listener *listener)
+{
+	struct name_map *map = &compiler->maps->listeners[listener->index].servers;
+
+	listener->tls = compile_listener_tls(from, &compiler->maps->arena);
+	listener->n_tls = from->n_tls;
+	*map = from->hosts;
+	from->hosts = (struct name_map){0};
+	for (uint32_t i = 0; i <= map->mask && map->slots != NULL; i++) {
+		if (map->slots[i].key != NULL)
+			map->slots[i].value = from->host_list[map->slots[i].value]->server->tls_index;
+	}
+}
+
+/* Whether we have anything to do with what an unencrypted client sends. */
+static bool
+wants_bridge(const struct listener *listener)
+{
+	for (uint32_t i = 0; i < listener->n_routes; i++) {
+		for (uint32_t j = 0; j < listener->routes[i]->n_backends; j++) {
+			const struct backend *backend = listener->routes[i]->backends[j].backend;
+			if (backend->tls->mode != TLS_MODE_DISABLE || backend->proxy_protocol)
+				return true;
+		}
+	}
+	return false;
 }
 
 static uint32_t
@@ -517,6 +552,10 @@ make_listeners(struct compiler *compiler)
 			admit_services(compiler, from, listener);
 		else
 			take_routes(compiler, from, listener);
+		if (listener->mode == LISTENER_TERMINATE)
+			take_servers(compiler, from, listener);
+		if (listener->mode == LISTENER_TCP && wants_bridge(listener))
+			listener->mode = LISTENER_PLAIN;
 	}
 	free(sorted);
 	snapshot->listeners = listeners;
@@ -529,7 +568,7 @@ count_bytes(const struct snapshot_maps *maps, const struct compiler *compiler)
 	size_t bytes = sizeof(*maps) + maps->arena.bytes + name_map_bytes(&maps->hosts) +
 		       compiler->endpoints_capacity * sizeof(*maps->endpoints);
 	for (uint32_t i = 0; i < maps->n_listeners; i++)
-		bytes += name_map_bytes(&maps->listeners[i].routes);
+		bytes += name_map_bytes(&maps->listeners[i].routes) + name_map_bytes(&maps->listeners[i].servers);
 	return bytes;
 }
 
@@ -545,13 +584,15 @@ compile_model(struct model *model, struct snapshot_maps *maps, const struct snap
 	snapshot->maps = maps;
 	snapshot->trust_domain = federation->trust_domain;
 	snapshot->cluster_id = federation->cluster_id;
-	snapshot->network = or_empty(federation->network);
-	snapshot->locality = or_empty(federation->locality);
+	snapshot->network = name_or_empty(federation->network);
+	snapshot->locality = name_or_empty(federation->locality);
 	snapshot->name = federation->meta.name;
+	compile_trust(model, snapshot, &maps->arena);
 	make_services(&compiler);
 	point_at_endpoints(&compiler);
 	make_routes(&compiler);
 	make_listeners(&compiler);
+	snapshot->policies = policy_compile(model, snapshot, &maps->arena);
 	maps->hosts = model->hosts;
 	model->hosts = (struct name_map){0};
 	snapshot->bytes = count_bytes(maps, &compiler);
@@ -563,8 +604,10 @@ compile_model(struct model *model, struct snapshot_maps *maps, const struct snap
 void
 snapshot_maps_free(struct snapshot_maps *maps)
 {
-	for (uint32_t i = 0; i < maps->n_listeners; i++)
+	for (uint32_t i = 0; i < maps->n_listeners; i++) {
 		name_map_free(&maps->listeners[i].routes);
+		name_map_free(&maps->listeners[i].servers);
+	}
 	name_map_free(&maps->hosts);
 	free(maps->endpoints);
 	arena_free(&maps->arena);

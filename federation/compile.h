@@ -9,8 +9,9 @@
 #include "federation/model.h"
 
 struct listener_maps {
-	struct name_map routes; /* PASSTHROUGH: pattern's key ─▶ index in snapshot_maps.routes */
-	uint64_t *admitted;     /* AUTO_PASSTHROUGH: a bit for each service that may be reached */
+	struct name_map routes;  /* pattern's key ─▶ index in snapshot_maps.routes */
+	struct name_map servers; /* TERMINATE: pattern's key ─▶ index in the listener's tls */
+	uint64_t *admitted;      /* AUTO_PASSTHROUGH: a bit for each service that may be reached */
 };
 
 struct snapshot_maps {
@@ -26,6 +27,23 @@ struct snapshot_maps {
  * still: slots may run out. The snapshot is then made all the same, and for the caller to free. */
 struct snapshot *compile_model(struct model *model, struct snapshot_maps *maps, const struct snapshot_slots *slots,
 			       struct report *report);
+
+/* compile_trust.c: identity, trust domains, PKIs, credentials and identity maps, into the snapshot. */
+void compile_trust(struct model *model, struct snapshot *snapshot, struct arena *arena);
+/* How the servers of a listener end TLS, one for each. */
+const struct listener_tls *compile_listener_tls(const struct model_listener *from, struct arena *arena);
+/* How TLS is begun with a port of a service, by their policy. */
+const struct backend_tls *compile_backend_tls(const struct model_service_entry *entry, const struct model_port *port,
+					      const struct model_policy *policy, struct arena *arena);
+
+/* A name that was never set is the empty text, which can be printed as well. */
+static inline struct name
+name_or_empty(struct name name)
+{
+	if (name.bytes == NULL)
+		name.bytes = "";
+	return name;
+}
 
 /* Frees maps and all that is in them, the snapshot included. */
 void snapshot_maps_free(struct snapshot_maps *maps);

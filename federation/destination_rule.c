@@ -21,14 +21,42 @@ static const struct schema_field subset_fields[] = {
 };
 static const struct schema subset_schema = {"DestinationRule spec.subsets[]", subset_fields, SUBSET_FIELDS, NULL};
 
-enum { POLICY_BALANCER, POLICY_POOL, POLICY_FIELDS };
+enum { POLICY_BALANCER, POLICY_POOL, POLICY_TLS, POLICY_PORTS, POLICY_PROXY, POLICY_FIELDS };
 static const struct schema_field policy_fields[] = {
 	[POLICY_BALANCER] = {"loadBalancer", SHAPE_MAPPING, false},
 	[POLICY_POOL] = {"connectionPool", SHAPE_MAPPING, false},
+	[POLICY_TLS] = {"tls", SHAPE_MAPPING, false},
+	[POLICY_PORTS] = {"portLevelSettings", SHAPE_LIST, false},
+	[POLICY_PROXY] = {"proxyProtocol", SHAPE_MAPPING, false},
 };
-static const char *const policy_unsupported[] = {
-	"outlierDetection", "tls", "portLevelSettings", "tunnel", "proxyProtocol", "retryBudget", NULL};
+static const char *const policy_unsupported[] = {"outlierDetection", "tunnel", "retryBudget", NULL};
 static const struct schema policy_schema = {"trafficPolicy", policy_fields, POLICY_FIELDS, policy_unsupported};
+
+enum { SETTINGS_BALANCER, SETTINGS_POOL, SETTINGS_TLS, SETTINGS_PORT, SETTINGS_FIELDS };
+static const struct schema_field settings_fields[] = {
+	[SETTINGS_BALANCER] = {"loadBalancer", SHAPE_MAPPING, false},
+	[SETTINGS_POOL] = {"connectionPool", SHAPE_MAPPING, false},
+	[SETTINGS_TLS] = {"tls", SHAPE_MAPPING, false},
+	[SETTINGS_PORT] = {"port", SHAPE_MAPPING, true},
+};
+static const char *const settings_unsupported[] = {"outlierDetection", NULL};
+static const struct schema settings_schema = {"trafficPolicy.portLevelSettings[]", settings_fields, SETTINGS_FIELDS,
+					      settings_unsupported};
+
+enum { PORT_NUMBER, PORT_FIELDS };
+static const struct schema_field port_fields[] = {
+	[PORT_NUMBER] = {"number", SHAPE_NUMBER, true},
+};
+static const struct schema port_schema = {"trafficPolicy.portLevelSettings[].port", port_fields, PORT_FIELDS, NULL};
+
+enum { PROXY_VERSION, PROXY_FIELDS };
+static const struct schema_field proxy_fields[] = {
+	/* Istio's default is V1, which has no room for an identity. */
+	[PROXY_VERSION] = {"version", SHAPE_TEXT, true},
+};
+static const struct schema proxy_schema = {"trafficPolicy.proxyProtocol", proxy_fields, PROXY_FIELDS, NULL};
+static const char *const proxy_versions[] = {"V2", "V1", NULL};
+enum { PROXY_VERSIONS_SUPPORTED = 1 };
 
 enum { BALANCER_SIMPLE, BALANCER_FIELDS };
 static const struct schema_field balancer_fields[] = {
@@ -61,7 +89,8 @@ static const char *const balancers[] = {[LB_ROUND_ROBIN] = "ROUND_ROBIN",
 					"LEAST_CONN",
 					"PASSTHROUGH",
 					NULL};
-enum { BALANCERS_SUPPORTED = LB_RANDOM + 1, CONNECT_TIMEOUT_DEFAULT_MS = 10000, SUBSETS_MAX = 1024 };
+/* So few ports that each may be compared with each. */
+enum { BALANCERS_SUPPORTED = LB_RANDOM + 1, SUBSETS_MAX = 1024, PORTS_MAX = 256 };
 
 static void
 read_tcp(struct reader *reader, const struct yaml_node *node, struct model_policy *policy)
@@ -73,57 +102,91 @@ read_tcp(struct reader *reader, const struct yaml_node *node, struct model_polic
 	if (values[TCP_MAX_CONNECTIONS] != NULL && schema_number(reader, values[TCP_MAX_CONNECTIONS], 1, INT32_MAX,
 								 PN_BAD_COUNT, "maxConnections", &connections))
 		policy->max_connections = (uint32_t)connections;
-	const struct yaml_node *timeout = values[TCP_CONNECT_TIMEOUT];
-	if (timeout == NULL)
+	if (values[TCP_CONNECT_TIMEOUT] != NULL)
+		schema_duration(reader, values[TCP_CONNECT_TIMEOUT], "connectTimeout", &policy->connect_timeout_ms);
+}
+
+/* What all and what a port may have alike. Each may be NULL. */
+static void
+read_common(struct reader *reader, const struct yaml_node *balancer, const struct yaml_node *pool,
+	    const struct yaml_node *tls, struct model_policy *policy)
+{
+	const struct yaml_node *balancer_values[BALANCER_FIELDS], *pool_values[POOL_FIELDS];
+	unsigned choice;
+
+	*policy = model_policy_default();
+	if (balancer != NULL) {
+		schema_read(reader, balancer, &balancer_schema, balancer_values);
+		policy->has_balancer = true;
+		if (balancer_values[BALANCER_SIMPLE] != NULL &&
+		    schema_choice(reader, balancer_values[BALANCER_SIMPLE], balancers, BALANCERS_SUPPORTED,
+				  "loadBalancer.simple", &choice))
+			policy->balancer = (enum load_balancer)choice;
+	}
+	if (pool != NULL) {
+		policy->has_pool = true;
+		schema_read(reader, pool, &pool_schema, pool_values);
+		if (pool_values[POOL_TCP] != NULL)
+			read_tcp(reader, pool_values[POOL_TCP], policy);
+	}
+	if (tls != NULL)
+		policy->tls = tls_client_read(reader, tls);
+}
+
+static bool
+read_port(struct reader *reader, const struct yaml_node *node, uint16_t *port)
+{
+	const struct yaml_node *values[PORT_FIELDS];
+
+	schema_read(reader, node, &port_schema, values);
+	return values[PORT_NUMBER] != NULL && schema_port(reader, values[PORT_NUMBER], port);
+}
+
+static void
+read_ports(struct reader *reader, const struct yaml_node *list, struct model_policy *policy)
+{
+	if (list->length > PORTS_MAX) {
+		report_error(reader->report, reader_origin(reader, list), PN_BAD_COUNT,
+			     "a trafficPolicy can't have settings for more than %d ports", PORTS_MAX);
 		return;
-	const char *wrong = syntax_duration(timeout->text, timeout->length, &policy->connect_timeout_ms);
-	if (wrong != NULL)
-		report_error(reader->report, reader_origin(reader, timeout), PN_BAD_DURATION,
-			     "connectTimeout \"%s\" %s", quote(timeout->text, timeout->length).text, wrong);
+	}
+	policy->ports = arena_array(&reader->model->arena, list->length, sizeof(*policy->ports));
+	for (const struct yaml_node *node = list->first; node != NULL; node = node->next) {
+		const struct yaml_node *values[SETTINGS_FIELDS];
+		struct model_port_policy *settings = &policy->ports[policy->n_ports];
+		schema_read(reader, node, &settings_schema, values);
+		read_common(reader, values[SETTINGS_BALANCER], values[SETTINGS_POOL], values[SETTINGS_TLS],
+			    &settings->policy);
+		if (values[SETTINGS_PORT] == NULL || !read_port(reader, values[SETTINGS_PORT], &settings->port))
+			continue;
+		for (uint32_t i = 0; i < policy->n_ports; i++) {
+			if (policy->ports[i].port == settings->port)
+				report_error(reader->report, reader_origin(reader, values[SETTINGS_PORT]),
+					     PN_DUPLICATE_PORT, "port %u has settings in this trafficPolicy already",
+					     settings->port);
+		}
+		policy->n_ports++;
+	}
 }
 
 static void
 read_policy(struct reader *reader, const struct yaml_node *node, struct model_policy *policy)
 {
-	const struct yaml_node *values[POLICY_FIELDS], *balancer[BALANCER_FIELDS], *pool[POOL_FIELDS];
-	unsigned choice;
+	const struct yaml_node *values[POLICY_FIELDS], *proxy[PROXY_FIELDS];
+	unsigned version;
 
 	schema_read(reader, node, &policy_schema, values);
-	if (values[POLICY_BALANCER] != NULL) {
-		schema_read(reader, values[POLICY_BALANCER], &balancer_schema, balancer);
-		policy->has_balancer = true;
-		if (balancer[BALANCER_SIMPLE] != NULL &&
-		    schema_choice(reader, balancer[BALANCER_SIMPLE], balancers, BALANCERS_SUPPORTED,
-				  "loadBalancer.simple", &choice))
-			policy->balancer = (enum load_balancer)choice;
-	}
-	if (values[POLICY_POOL] != NULL) {
-		policy->has_pool = true;
-		schema_read(reader, values[POLICY_POOL], &pool_schema, pool);
-		if (pool[POOL_TCP] != NULL)
-			read_tcp(reader, pool[POOL_TCP], policy);
-	}
-}
-
-static struct model_policy
-default_policy(void)
-{
-	return (struct model_policy){.balancer = LB_LEAST_REQUEST,
-				     .connect_timeout_ms = CONNECT_TIMEOUT_DEFAULT_MS,
-				     .max_connections = UINT32_MAX};
-}
-
-/* What a subset's policy says, it says whole, and what it leaves out is the rule's: loadBalancer and connectionPool are
- * taken as units, as Istio does, so a subset's pool with only maxConnections has the default connectTimeout. */
-static void
-inherit_policy(struct model_policy *policy, const struct model_policy *from)
-{
-	if (!policy->has_balancer)
-		policy->balancer = from->balancer;
-	if (!policy->has_pool) {
-		policy->connect_timeout_ms = from->connect_timeout_ms;
-		policy->max_connections = from->max_connections;
-	}
+	read_common(reader, values[POLICY_BALANCER], values[POLICY_POOL], values[POLICY_TLS], policy);
+	if (values[POLICY_PORTS] != NULL)
+		read_ports(reader, values[POLICY_PORTS], policy);
+	if (values[POLICY_PROXY] == NULL)
+		return;
+	policy->has_proxy = true;
+	policy->proxy_origin = reader_origin(reader, values[POLICY_PROXY]->key);
+	schema_read(reader, values[POLICY_PROXY], &proxy_schema, proxy);
+	if (proxy[PROXY_VERSION] != NULL)
+		schema_choice(reader, proxy[PROXY_VERSION], proxy_versions, PROXY_VERSIONS_SUPPORTED,
+			      "proxyProtocol.version", &version);
 }
 
 static bool
@@ -132,7 +195,7 @@ read_subset(struct reader *reader, const struct yaml_node *node, struct model_su
 	const struct yaml_node *values[SUBSET_FIELDS];
 
 	bool right = schema_read(reader, node, &subset_schema, values);
-	subset->policy = default_policy();
+	subset->policy = model_policy_default();
 	if (values[SUBSET_NAME] != NULL) {
 		subset->name.origin = reader_origin(reader, values[SUBSET_NAME]);
 		/* Lower-case because it travels in the server name, which has no case. */
@@ -175,7 +238,6 @@ read_subsets(struct reader *reader, const struct yaml_node *list, struct model_r
 			continue;
 		}
 		*line = subset->name.origin.line;
-		inherit_policy(&subset->policy, &rule->policy);
 		rule->n_subsets++;
 	}
 	name_map_free(&names);
@@ -191,7 +253,7 @@ destination_rule_read(struct reader *reader, const struct model_meta *meta, cons
 
 	bool right = schema_read(reader, spec, &spec_schema, values);
 	rule->meta = *meta;
-	rule->policy = default_policy();
+	rule->policy = model_policy_default();
 	if (values[SPEC_HOST] != NULL && schema_host(reader, values[SPEC_HOST], true, &host)) {
 		rule->host.name = documents_full_host(model, host, meta->space);
 		rule->host.origin = reader_origin(reader, values[SPEC_HOST]);

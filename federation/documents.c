@@ -15,6 +15,7 @@ struct kind {
 static const char *const own_versions[] = {"postern.dev/v1alpha1", NULL};
 static const char *const istio_versions[] = {"networking.istio.io/v1", "networking.istio.io/v1beta1",
 					     "networking.istio.io/v1alpha3", NULL};
+static const char *const security_versions[] = {"security.istio.io/v1", "security.istio.io/v1beta1", NULL};
 
 static const struct kind kinds[] = {
 	{"Federation", federation_kind_read, own_versions},
@@ -23,13 +24,13 @@ static const struct kind kinds[] = {
 	{"WorkloadEntry", workload_entry_read, istio_versions},
 	{"DestinationRule", destination_rule_read, istio_versions},
 	{"VirtualService", virtual_service_read, istio_versions},
+	{"IdentityMap", identity_map_read, own_versions},
+	{"AuthorizationPolicy", authorization_policy_read, security_versions},
 };
 enum { N_KINDS = sizeof(kinds) / sizeof(*kinds) };
 
 /* What the field has and a federation may one day be told by. */
-static const char *const unsupported_kinds[] = {"IdentityMap",
-						"AuthorizationPolicy",
-						"PeerAuthentication",
+static const char *const unsupported_kinds[] = {"PeerAuthentication",
 						"RequestAuthentication",
 						"ServiceExport",
 						"ServiceImport",
@@ -173,8 +174,11 @@ read_meta(struct reader *reader, const struct yaml_node *node, struct model_meta
 	if (values[META_LABELS] != NULL)
 		schema_labels(reader, values[META_LABELS], &labels);
 	for (const struct yaml_node *value = values[META_ANNOTATIONS] == NULL ? NULL : values[META_ANNOTATIONS]->first;
-	     value != NULL; value = value->next)
-		schema_shape(reader, value, SHAPE_TEXT, "an annotation");
+	     value != NULL; value = value->next) {
+		if (schema_shape(reader, value, SHAPE_TEXT, "an annotation") &&
+		    strcmp(value->key->text, "istio.io/dry-run") == 0 && strcmp(value->text, "false") != 0)
+			meta->dry_run = reader_origin(reader, value->key);
+	}
 }
 
 static bool

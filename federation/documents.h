@@ -11,7 +11,17 @@ void documents_read(struct reader *reader, const struct yaml_node *document);
 /* A document of one kind: its metadata, read, and its spec. */
 typedef void documents_kind(struct reader *reader, const struct model_meta *meta, const struct yaml_node *spec);
 documents_kind federation_kind_read, gateway_read, service_entry_read, workload_entry_read, destination_rule_read,
-	virtual_service_read;
+	virtual_service_read, identity_map_read, authorization_policy_read;
+
+/* federation_trust.c: parts of a Federation. False when the identity can't be relied on. */
+bool federation_identity_read(struct reader *reader, const struct yaml_node *node, struct identity_spec *identity);
+void federation_domains_read(struct reader *reader, const struct yaml_node *list, struct model_federation *federation);
+void federation_pkis_read(struct reader *reader, const struct yaml_node *list, struct model_federation *federation);
+
+/* tls_settings.c: how a Gateway's server ends TLS. False when its mode, or what the mode needs, can't be relied on. */
+bool tls_server_read(struct reader *reader, const struct yaml_node *node, struct model_server *server);
+/* How a DestinationRule begins it. */
+struct model_tls *tls_client_read(struct reader *reader, const struct yaml_node *node);
 
 /* workload_entry.c: an endpoint, inline or a WorkloadEntry's spec. */
 void endpoint_read(struct reader *reader, const struct yaml_node *node, const char *what, struct name workload,

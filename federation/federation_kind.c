@@ -3,13 +3,25 @@
 #include "federation/documents.h"
 #include "federation/syntax.h"
 
-enum { SPEC_TRUST_DOMAIN, SPEC_CLUSTER_ID, SPEC_NETWORK, SPEC_LOCALITY, SPEC_CLUSTERS, SPEC_FIELDS };
+enum {
+	SPEC_TRUST_DOMAIN,
+	SPEC_CLUSTER_ID,
+	SPEC_NETWORK,
+	SPEC_LOCALITY,
+	SPEC_IDENTITY,
+	SPEC_DOMAINS,
+	SPEC_PKIS,
+	SPEC_CLUSTERS,
+	SPEC_FIELDS
+};
 static const struct schema_field spec_fields[] = {
 	[SPEC_TRUST_DOMAIN] = {"trustDomain", SHAPE_TEXT, true}, [SPEC_CLUSTER_ID] = {"clusterID", SHAPE_TEXT, true},
 	[SPEC_NETWORK] = {"network", SHAPE_TEXT, false},         [SPEC_LOCALITY] = {"locality", SHAPE_TEXT, false},
-	[SPEC_CLUSTERS] = {"clusters", SHAPE_LIST, false},
+	[SPEC_IDENTITY] = {"identity", SHAPE_MAPPING, false},    [SPEC_DOMAINS] = {"federatesWith", SHAPE_LIST, false},
+	[SPEC_PKIS] = {"legacyPKIs", SHAPE_LIST, false},         [SPEC_CLUSTERS] = {"clusters", SHAPE_LIST, false},
 };
-static const char *const spec_unsupported[] = {"identity", "federatesWith", "legacyPKIs", "trustDomainAliases", NULL};
+/* Two names for one trust domain are two roots for it: never by default, and not yet at all. */
+static const char *const spec_unsupported[] = {"trustDomainAliases", NULL};
 static const struct schema spec_schema = {"Federation spec", spec_fields, SPEC_FIELDS, spec_unsupported};
 
 enum { CLUSTER_ID, CLUSTER_NETWORK, CLUSTER_TRUST_DOMAIN, CLUSTER_LOCALITY, CLUSTER_GATEWAYS, CLUSTER_FIELDS };
@@ -56,7 +68,6 @@ read_cluster(struct reader *reader, const struct yaml_node *node)
 {
 	const struct yaml_node *values[CLUSTER_FIELDS];
 	struct model_cluster *cluster = arena_alloc(&reader->model->arena, sizeof(*cluster));
-	struct name trust_domain;
 	bool right = schema_read(reader, node, &cluster_schema, values);
 
 	cluster->origin = reader_origin(reader, node);
@@ -73,7 +84,7 @@ read_cluster(struct reader *reader, const struct yaml_node *node)
 	}
 	if (values[CLUSTER_TRUST_DOMAIN] != NULL)
 		schema_name(reader, values[CLUSTER_TRUST_DOMAIN], syntax_trust_domain, PN_BAD_TRUST_DOMAIN,
-			    "trust domain", &trust_domain);
+			    "trust domain", &cluster->trust_domain);
 	if (values[CLUSTER_LOCALITY] != NULL)
 		schema_name(reader, values[CLUSTER_LOCALITY], syntax_locality, PN_BAD_LOCALITY, "locality",
 			    &cluster->locality);
@@ -104,6 +115,15 @@ federation_kind_read(struct reader *reader, const struct model_meta *meta, const
 	if (values[SPEC_LOCALITY] != NULL)
 		schema_name(reader, values[SPEC_LOCALITY], syntax_locality, PN_BAD_LOCALITY, "locality",
 			    &federation->locality);
+	federation->identity_uncertain = !right && values[SPEC_IDENTITY] == NULL;
+	if (values[SPEC_IDENTITY] != NULL)
+		federation->identity_uncertain =
+			!federation_identity_read(reader, values[SPEC_IDENTITY], &federation->identity);
+	if (values[SPEC_DOMAINS] != NULL)
+		federation_domains_read(reader, values[SPEC_DOMAINS], federation);
+	federation->pkis_uncertain = !right && values[SPEC_PKIS] == NULL;
+	if (values[SPEC_PKIS] != NULL)
+		federation_pkis_read(reader, values[SPEC_PKIS], federation);
 	federation->clusters_uncertain = !right && values[SPEC_CLUSTERS] == NULL;
 	struct model_cluster **end = &federation->clusters;
 	for (const struct yaml_node *node = values[SPEC_CLUSTERS] == NULL ? NULL : values[SPEC_CLUSTERS]->first;

@@ -5,17 +5,18 @@
 #include "federation/documents.h"
 #include "federation/syntax.h"
 
-enum { SPEC_SERVERS, SPEC_FIELDS };
+enum { SPEC_SERVERS, SPEC_SELECTOR, SPEC_FIELDS };
 static const struct schema_field spec_fields[] = {
 	[SPEC_SERVERS] = {"servers", SHAPE_LIST, true},
+	/* Which gateway of a cluster it is for. Here there is one, and the file is its own. */
+	[SPEC_SELECTOR] = {"selector", SHAPE_MAPPING, false},
 };
-static const char *const spec_unsupported[] = {"selector", NULL};
-static const struct schema spec_schema = {"Gateway spec", spec_fields, SPEC_FIELDS, spec_unsupported};
+static const struct schema spec_schema = {"Gateway spec", spec_fields, SPEC_FIELDS, NULL};
 
 enum { SERVER_PORT, SERVER_TLS, SERVER_HOSTS, SERVER_BIND, SERVER_FIELDS };
 static const struct schema_field server_fields[] = {
 	[SERVER_PORT] = {"port", SHAPE_MAPPING, true},
-	[SERVER_TLS] = {"tls", SHAPE_MAPPING, true},
+	[SERVER_TLS] = {"tls", SHAPE_MAPPING, false},
 	[SERVER_HOSTS] = {"hosts", SHAPE_LIST, true},
 	[SERVER_BIND] = {"bind", SHAPE_TEXT, false},
 };
@@ -31,44 +32,21 @@ static const struct schema_field port_fields[] = {
 static const char *const port_unsupported[] = {"targetPort", NULL};
 static const struct schema port_schema = {"Gateway spec.servers[].port", port_fields, PORT_FIELDS, port_unsupported};
 
-enum { TLS_MODE, TLS_FIELDS };
-static const struct schema_field tls_fields[] = {
-	[TLS_MODE] = {"mode", SHAPE_TEXT, true},
-};
-static const char *const tls_unsupported[] = {"httpsRedirect",
-					      "serverCertificate",
-					      "privateKey",
-					      "caCertificates",
-					      "caCrl",
-					      "credentialName",
-					      "credentialNames",
-					      "caCertCredentialName",
-					      "tlsCertificates",
-					      "subjectAltNames",
-					      "verifyCertificateSpki",
-					      "verifyCertificateHash",
-					      "minProtocolVersion",
-					      "maxProtocolVersion",
-					      "cipherSuites",
-					      NULL};
-static const struct schema tls_schema = {"Gateway spec.servers[].tls", tls_fields, TLS_FIELDS, tls_unsupported};
-
-static const char *const protocols[] = {"TLS", "HTTPS", "HTTP", "HTTP2", "GRPC", "GRPC-WEB", "TCP", "MONGO", NULL};
-enum { PROTOCOLS_SUPPORTED = 2 };
-static const char *const modes[] = {[LISTENER_PASSTHROUGH] = "PASSTHROUGH",
-				    [LISTENER_AUTO_PASSTHROUGH] = "AUTO_PASSTHROUGH",
-				    "SIMPLE",
-				    "MUTUAL",
-				    "ISTIO_MUTUAL",
-				    "OPTIONAL_MUTUAL",
-				    NULL};
-enum { MODES_SUPPORTED = 2 };
+enum { GATEWAY_TLS, GATEWAY_HTTPS, GATEWAY_TCP, PROTOCOLS_SUPPORTED };
+static const char *const protocols[] = {[GATEWAY_TLS] = "TLS",
+					[GATEWAY_HTTPS] = "HTTPS",
+					[GATEWAY_TCP] = "TCP",
+					"HTTP",
+					"HTTP2",
+					"GRPC",
+					"GRPC-WEB",
+					"MONGO",
+					NULL};
 
 static bool
-read_port(struct reader *reader, const struct yaml_node *node, struct model_server *server)
+read_port(struct reader *reader, const struct yaml_node *node, struct model_server *server, unsigned *protocol)
 {
 	const struct yaml_node *values[PORT_FIELDS];
-	unsigned protocol;
 	bool right = schema_read(reader, node, &port_schema, values);
 
 	server->port_origin = reader_origin(reader, node);
@@ -82,23 +60,30 @@ read_port(struct reader *reader, const struct yaml_node *node, struct model_serv
 			right;
 	if (values[PORT_PROTOCOL] != NULL)
 		right = schema_choice(reader, values[PORT_PROTOCOL], protocols, PROTOCOLS_SUPPORTED, "port.protocol",
-				      &protocol) &&
+				      protocol) &&
 			right;
 	return right;
 }
 
+/* TLS and HTTPS go with tls, and TCP without. */
 static bool
-read_tls(struct reader *reader, const struct yaml_node *node, struct model_server *server)
+read_mode(struct reader *reader, const struct yaml_node *node, const struct yaml_node *tls, unsigned protocol,
+	  struct model_server *server)
 {
-	const struct yaml_node *values[TLS_FIELDS];
-	unsigned mode;
-
-	bool right = schema_read(reader, node, &tls_schema, values);
-	if (values[TLS_MODE] == NULL ||
-	    !schema_choice(reader, values[TLS_MODE], modes, MODES_SUPPORTED, "tls.mode", &mode))
-		return false;
-	server->mode = (enum listener_mode)mode;
-	return right;
+	if (tls != NULL && protocol != GATEWAY_TCP)
+		return tls_server_read(reader, tls, server);
+	if (tls == NULL && protocol == GATEWAY_TCP) {
+		server->mode = LISTENER_TCP;
+		return true;
+	}
+	if (tls != NULL)
+		report_error(reader->report, reader_origin(reader, tls->key), PN_EXCLUSIVE,
+			     "port.protocol TCP has no tls; a server that ends TLS is of protocol TLS");
+	else
+		report_error(reader->report, reader_origin(reader, node), PN_MISSING_FIELD,
+			     "%s lacks the field \"tls\", which port.protocol %s needs", server_schema.what,
+			     protocols[protocol]);
+	return false;
 }
 
 /* "host" or "namespace/host", where the namespace may be "*" for any and "." for the Gateway's own. */
@@ -149,11 +134,15 @@ read_server(struct reader *reader, const struct yaml_node *node, struct name spa
 {
 	const struct yaml_node *values[SERVER_FIELDS];
 	struct model_server *server = arena_alloc(&reader->model->arena, sizeof(*server));
+	unsigned protocol = PROTOCOLS_SUPPORTED;
 
-	schema_read(reader, node, &server_schema, values);
+	bool right = schema_read(reader, node, &server_schema, values);
 	server->origin = reader_origin(reader, node);
-	server->uncertain = values[SERVER_PORT] == NULL || !read_port(reader, values[SERVER_PORT], server);
-	server->uncertain |= values[SERVER_TLS] == NULL || !read_tls(reader, values[SERVER_TLS], server);
+	server->uncertain = values[SERVER_PORT] == NULL || !read_port(reader, values[SERVER_PORT], server, &protocol);
+	if (protocol < PROTOCOLS_SUPPORTED && (right || values[SERVER_TLS] != NULL))
+		server->uncertain |= !read_mode(reader, node, values[SERVER_TLS], protocol, server);
+	else
+		server->uncertain = true;
 	if (values[SERVER_BIND] != NULL)
 		server->uncertain |= !read_bind(reader, values[SERVER_BIND], server);
 	if (values[SERVER_HOSTS] == NULL ||
@@ -178,8 +167,11 @@ gateway_read(struct reader *reader, const struct model_meta *meta, const struct 
 	struct model *model = reader->model;
 	struct model_gateway *gateway = arena_alloc(&model->arena, sizeof(*gateway));
 	struct model_server **end = &gateway->servers;
+	struct model_labels selector;
 
 	schema_read(reader, spec, &spec_schema, values);
+	if (values[SPEC_SELECTOR] != NULL)
+		schema_labels(reader, values[SPEC_SELECTOR], &selector);
 	gateway->meta = *meta;
 	if (meta->name.length == 0)
 		model->gateways_uncertain = true;

@@ -12,6 +12,7 @@
 #include "federation/check.h"
 #include "federation/compile.h"
 #include "federation/documents.h"
+#include "federation/policy_compile.h"
 #include "platform/text.h"
 
 enum { FILE_BYTES_MAX = 256 << 20, READ_CHUNK = 65536 };
@@ -42,12 +43,18 @@ static struct snapshot *
 finish(struct model *model, struct snapshot_maps *maps, const struct snapshot_slots *slots, struct report *report,
        const char *file)
 {
-	struct check check = {.model = model, .report = report, .suggest_budget = CHECK_SUGGEST_BUDGET};
+	struct check check = {.model = model,
+			      .report = report,
+			      .suggest_budget = CHECK_SUGGEST_BUDGET,
+			      .hosts_budget = CHECK_HOSTS_BUDGET};
 
 	if (report->errors_cut)
 		return NULL;
 	check_services(&check);
+	check_trust(&check);
+	check_listeners(&check);
 	check_routes(&check);
+	check_policies(&check);
 	check_free(&check);
 	if (model->federation == NULL && !model->opaque)
 		report_error(report, (struct origin){.file = file}, PN_NO_FEDERATION,

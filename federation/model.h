@@ -22,6 +22,7 @@ enum { MODEL_NONE = UINT32_MAX };
 struct model_meta {
 	struct name name, space; /* space: "default" when the document says none; name: empty when it was wrong */
 	struct origin origin;    /* of the name, or of the document */
+	struct origin dry_run;   /* of the annotation istio.io/dry-run when it isn't "false"; line 0: none */
 };
 
 struct model_label {
@@ -51,7 +52,7 @@ struct model_gateway_address {
 
 struct model_cluster {
 	struct model_mention id, network;
-	struct name locality;
+	struct name locality, trust_domain;
 	const struct model_gateway_address *gateways;
 	uint32_t n_gateways;
 	struct origin origin;
@@ -60,11 +61,47 @@ struct model_cluster {
 	struct model_cluster *next_in_network; /* resolved */
 };
 
+/* Records of trust_spec.h are read as they will be, into the snapshot's arena. */
 struct model_federation {
 	struct model_meta meta;
 	struct name trust_domain, cluster_id, network, locality;
 	struct model_cluster *clusters;
-	bool network_uncertain, clusters_uncertain;
+	struct identity_spec identity;
+	struct federated_domain *domains;
+	uint32_t n_domains;
+	struct legacy_pki_spec *pkis;
+	uint32_t n_pkis;
+	bool network_uncertain, clusters_uncertain, identity_uncertain, pkis_uncertain;
+};
+
+/* tls of a Gateway's server, or of a DestinationRule. */
+struct model_tls {
+	enum tls_mode mode;
+	struct model_mention credential, ca; /* an empty name: none */
+	struct name sni;
+	const struct expected_name *names; /* in the snapshot's arena */
+	uint32_t n_names;
+	uint16_t least, most; /* versions */
+	struct origin origin;
+	bool uncertain;
+	/* resolved */
+	const struct credential_spec *presented;
+	struct anchors_spec anchors;
+	const struct backend_tls *compiled; /* for all backends that it alone speaks for */
+};
+
+/* A rule as it will be, but for map, and for pki, which is resolved from here. */
+struct model_identity_rule {
+	struct identity_rule_spec rule;
+	struct model_mention pki;
+};
+
+struct model_identity_map {
+	struct model_meta meta;
+	struct model_mention trust_domain;
+	struct model_identity_rule *rules;
+	uint32_t n_rules;
+	struct model_identity_map *next;
 };
 
 /* A host pattern of a Gateway's server, with the namespace that it admits. */
@@ -72,21 +109,24 @@ struct model_server_host {
 	struct name host;  /* "a.example", "*.example", "*" */
 	struct name space; /* of the VirtualServices or ServiceEntries admitted; empty: any */
 	struct origin origin;
-	struct model_server_host *next_same; /* resolved: the same host for another namespace */
+	/* resolved */
+	const struct model_server *server;
+	struct model_server_host *next_same; /* the same host for another namespace */
 };
 
 struct model_server {
 	uint16_t port;
 	struct name port_name;
-	struct ip_addr bind; /* all zero: every address */
-	enum listener_mode mode;
+	struct ip_addr bind;     /* all zero: every address */
+	enum listener_mode mode; /* never PLAIN: that is known when the routes are */
+	struct model_tls tls;    /* TERMINATE */
 	struct model_server_host *hosts;
 	uint32_t n_hosts;
 	struct origin origin, port_origin;
-	bool uncertain; /* port, mode or bind: makes no listener */
+	bool uncertain; /* port, tls or bind: makes no listener */
 	bool hosts_uncertain;
 	struct model_server *next;
-	struct model_listener *listener; /* resolved */
+	uint32_t tls_index; /* resolved: among the listener's that end TLS */
 };
 
 struct model_gateway {
@@ -106,6 +146,7 @@ struct model_listener {
 	struct name_map hosts; /* pattern's key ─▶ index in host_list */
 	struct model_server_host **host_list;
 	uint32_t n_hosts, hosts_capacity;
+	uint32_t n_tls; /* servers that end TLS */
 	struct model_listener *next_of_gateway;
 	struct name_map routes; /* pattern's key ─▶ index of a route */
 	struct model_listener *next;
@@ -151,6 +192,8 @@ struct model_service_entry {
 	struct model_port *ports;
 	uint32_t n_ports;
 	bool external;
+	const struct expected_name *names; /* subjectAltNames, in the snapshot's arena */
+	uint32_t n_names;
 	bool has_selector;
 	struct model_labels selector;
 	struct origin selector_origin;
@@ -161,16 +204,27 @@ struct model_service_entry {
 	struct model_service_entry *next;
 };
 
+/* A trafficPolicy, of which each part is taken whole or not at all, as Istio does: a subset's connectionPool with only
+ * maxConnections has the default connectTimeout, not the rule's. */
 struct model_policy {
-	bool has_balancer, has_pool;
+	bool has_balancer, has_pool, has_proxy;
 	enum load_balancer balancer;
 	uint32_t connect_timeout_ms, max_connections;
+	struct model_tls *tls; /* NULL: unsaid */
+	struct origin proxy_origin;
+	struct model_port_policy *ports; /* portLevelSettings */
+	uint32_t n_ports;
+};
+
+struct model_port_policy {
+	uint16_t port;
+	struct model_policy policy;
 };
 
 struct model_subset {
 	struct model_mention name;
 	struct model_labels labels;
-	struct model_policy policy; /* resolved: the rule's where it says nothing */
+	struct model_policy policy;
 };
 
 struct model_rule {
@@ -204,13 +258,16 @@ struct model_match {
 };
 
 struct model_route {
+	bool tcp; /* of the VirtualService's tcp: matches have no hosts, its own count */
 	struct model_match *matches;
 	uint32_t n_matches;
 	struct model_destination *destinations;
 	uint32_t n_destinations;
 	struct origin origin;
 	struct model_route *next;
-	uint32_t index; /* resolved: MODEL_NONE while no listener has it */
+	/* resolved */
+	uint32_t index;                    /* MODEL_NONE while no listener has it */
+	bool seen_by_mode[LISTENER_PLAIN]; /* its destinations were checked for such a listener */
 };
 
 struct model_virtual_service {
@@ -220,6 +277,8 @@ struct model_virtual_service {
 	bool hosts_uncertain, gateways_uncertain;
 	struct model_virtual_service *next;
 };
+
+struct model_authorization; /* policy_model.h */
 
 /* One host of a ServiceEntry. */
 struct model_service {
@@ -240,6 +299,8 @@ struct model {
 	struct model_workload *workloads, **workloads_end;
 	struct model_rule *rules, **rules_end;
 	struct model_virtual_service *virtual_services, **virtual_services_end;
+	struct model_identity_map *identity_maps, **identity_maps_end;
+	struct model_authorization *authorizations, **authorizations_end;
 
 	struct name_map claims; /* "Kind namespace/name" ─▶ index in claim_origins */
 	struct origin *claim_origins;
@@ -257,6 +318,9 @@ struct model {
 	uint32_t n_listeners;
 	struct model_route **routes; /* those that a listener has */
 	uint32_t n_routes, routes_capacity;
+	struct name_map credential_paths;     /* ─▶ index in credentials */
+	struct credential_spec **credentials; /* each in the snapshot's arena */
+	uint32_t n_credentials, credentials_capacity;
 };
 
 /* names: the arena of the snapshot to be. */
@@ -268,6 +332,22 @@ uint32_t model_claim(struct model *model, struct origin origin);
 
 /* The port of an endpoint for a port of its service: its own for that name, else the service's targetPort. */
 uint16_t model_endpoint_port(const struct model_endpoint *endpoint, const struct model_port *port);
+/* The policy of a service's port and subset: rule and subset may be NULL. Its ports are none. */
+struct model_policy model_policy_for(const struct model_rule *rule, const struct model_subset *subset, uint16_t port);
+struct model_policy model_policy_default(void);
+
+/* How TLS is begun with a port: as its policy says, and else with what is inside the mesh as the mesh does it, when the
+ * port is one of TLS, and not at all with everything else. */
+enum tls_mode model_tls_mode(const struct model_policy *policy, const struct model_service_entry *entry,
+			     const struct model_port *port);
+bool model_port_is_tls(const struct model_port *port);
+
+/* The credential of a name that stands in a file, each folder once. */
+struct credential_spec *model_credential(struct model *model, const struct model_mention *mention);
+
+/* A path as federation.yaml has it, put behind that file's folder unless it is absolute. In the snapshot's arena. */
+struct name model_path(struct model *model, const char *file, const char *path);
+
 /* Whether labels has all that selector asks for. */
 bool model_labels_match(const struct model_labels *selector, const struct model_labels *labels);
 

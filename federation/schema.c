@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "federation/schema.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,8 +70,8 @@ scalar_of(const struct yaml_node *node)
 	return looks_like_number(node->text) ? SCALAR_NUMBER : SCALAR_TEXT;
 }
 
-static bool
-is_null(const struct yaml_node *node)
+bool
+schema_is_null(const struct yaml_node *node)
 {
 	return node->kind == TREE_SCALAR && scalar_of(node) == SCALAR_NULL;
 }
@@ -158,6 +159,14 @@ report_unknown_field(struct reader *reader, const struct yaml_node *key, const s
 			     "field \"%s\" of %s is not supported yet", key->text, schema->what);
 		return;
 	}
+	for (const char *const *name = schema->unsupported; name != NULL && *name != NULL; name++) {
+		if ((*name)[0] != '!' || strcmp(*name + 1, key->text) != 0)
+			continue;
+		report_error(reader->report, reader_origin(reader, key), PN_REFUSED_FIELD,
+			     "field \"%s\" of %s is refused: it would switch off what protects the connection",
+			     key->text, schema->what);
+		return;
+	}
 	for (unsigned i = 0; i < schema->n_fields; i++)
 		names[i] = schema->fields[i].name;
 	report_error(reader->report, reader_origin(reader, key), PN_UNKNOWN_FIELD, "unknown field \"%s\" in %s%s",
@@ -180,10 +189,10 @@ take_field(struct reader *reader, const struct yaml_node *value, const struct sc
 		present[i] = true;
 		snprintf(what, sizeof(what), "field \"%s\" of %s", field->name, schema->what);
 		/* An empty value is none, as in Kubernetes. */
-		if (is_null(value) && field->required)
+		if (schema_is_null(value) && field->required)
 			report_error(reader->report, reader_origin(reader, value->key), PN_MISSING_FIELD,
 				     "%s is required, and has no value", what);
-		if (is_null(value))
+		if (schema_is_null(value))
 			return !field->required;
 		if (!schema_shape(reader, value, field->shape, what))
 			return false;
@@ -309,6 +318,83 @@ schema_address(struct reader *reader, const struct yaml_node *node, struct ip_ad
 		return false;
 	}
 	return true;
+}
+
+bool
+schema_path(struct reader *reader, const struct yaml_node *node, const char *what, struct name *path)
+{
+	*path = (struct name){.bytes = ""};
+	if (!schema_shape(reader, node, SHAPE_TEXT, what))
+		return false;
+	if (node->length == 0 || node->length >= PATH_MAX) {
+		report_error(reader->report, reader_origin(reader, node), PN_BAD_PATH, "%s \"%s\" is %s", what,
+			     quote(node->text, node->length).text,
+			     node->length == 0 ? "empty" : "longer than a path can be");
+		return false;
+	}
+	*path = model_path(reader->model, reader->file, node->text);
+	return true;
+}
+
+bool
+schema_paths(struct reader *reader, const struct yaml_node *list, const char *what, const struct name **paths,
+	     uint32_t *n)
+{
+	struct name *read = arena_array(reader->model->names.arena, list->length, sizeof(*read));
+
+	*paths = read;
+	*n = 0;
+	for (const struct yaml_node *node = list->first; node != NULL; node = node->next) {
+		if (schema_path(reader, node, what, &read[*n]))
+			(*n)++;
+	}
+	return *n == list->length;
+}
+
+bool
+schema_duration(struct reader *reader, const struct yaml_node *node, const char *what, uint32_t *milliseconds)
+{
+	const char *wrong = syntax_duration(node->text, node->length, milliseconds);
+
+	if (wrong != NULL)
+		report_error(reader->report, reader_origin(reader, node), PN_BAD_DURATION, "%s \"%s\" %s", what,
+			     quote(node->text, node->length).text, wrong);
+	return wrong == NULL;
+}
+
+static bool
+read_expected_name(struct reader *reader, const struct yaml_node *node, unsigned kinds, struct expected_name *name)
+{
+	if (!schema_shape(reader, node, SHAPE_TEXT, "a subjectAltName"))
+		return false;
+	name->is_spiffe_id = strchr(node->text, ':') != NULL;
+	if ((kinds & (name->is_spiffe_id ? NAMES_SPIFFE : NAMES_DNS)) == 0) {
+		report_error(reader->report, reader_origin(reader, node),
+			     name->is_spiffe_id ? PN_BAD_HOST : PN_BAD_SPIFFE_ID,
+			     name->is_spiffe_id
+				     ? "subjectAltName \"%s\" is not a host; only ISTIO_MUTUAL knows SPIFFE IDs"
+				     : "subjectAltName \"%s\" is not a SPIFFE ID, and ISTIO_MUTUAL knows no others",
+			     quote(node->text, node->length).text);
+		return false;
+	}
+	return name->is_spiffe_id
+		       ? schema_name(reader, node, syntax_spiffe_id, PN_BAD_SPIFFE_ID, "subjectAltName", &name->text)
+		       : schema_host(reader, node, false, &name->text);
+}
+
+bool
+schema_expected_names(struct reader *reader, const struct yaml_node *list, unsigned kinds,
+		      const struct expected_name **names, uint32_t *n)
+{
+	struct expected_name *read = arena_array(reader->model->names.arena, list->length, sizeof(*read));
+
+	*names = read;
+	*n = 0;
+	for (const struct yaml_node *node = list->first; node != NULL; node = node->next) {
+		if (read_expected_name(reader, node, kinds, &read[*n]))
+			(*n)++;
+	}
+	return *n == list->length;
 }
 
 bool

@@ -26,7 +26,7 @@ struct schema {
 	const char *what; /* "Gateway spec.servers[].port", for messages */
 	const struct schema_field *fields;
 	unsigned n_fields;              /* at most SCHEMA_FIELDS_MAX */
-	const char *const *unsupported; /* NULL-terminated; NULL: none */
+	const char *const *unsupported; /* NULL-terminated; NULL: none. "!name": never will be, for it makes unsafe */
 };
 
 struct reader {
@@ -44,6 +44,9 @@ reader_origin(const struct reader *reader, const struct yaml_node *node)
 /* values: one for each field. False when anything at this level was wrong. A node that isn't a mapping is. */
 bool schema_read(struct reader *reader, const struct yaml_node *node, const struct schema *schema,
 		 const struct yaml_node **values);
+
+/* Whether a value is none: empty, "~" or "null". */
+bool schema_is_null(const struct yaml_node *node);
 
 /* Whether a value by itself, such as an element of a list, has a shape; reported otherwise. what: "hosts[]". */
 bool schema_shape(struct reader *reader, const struct yaml_node *node, enum schema_shape shape, const char *what);
@@ -70,6 +73,20 @@ bool schema_port(struct reader *reader, const struct yaml_node *node, uint16_t *
 
 /* An address that a host may have: not malformed, not a martian. */
 bool schema_address(struct reader *reader, const struct yaml_node *node, struct ip_addr *address);
+
+/* The path of a file or folder, ready to be opened; what: "path of an anchor". */
+bool schema_path(struct reader *reader, const struct yaml_node *node, const char *what, struct name *path);
+/* Each of a list. False, and *n is less than the list's length, when one was wrong. In the snapshot's arena. */
+bool schema_paths(struct reader *reader, const struct yaml_node *list, const char *what, const struct name **paths,
+		  uint32_t *n);
+
+/* A duration in milliseconds. */
+bool schema_duration(struct reader *reader, const struct yaml_node *node, const char *what, uint32_t *milliseconds);
+
+/* A list of subjectAltNames, of these kinds: DNS names, kept lower-case, and SPIFFE IDs. In the snapshot's arena. */
+enum { NAMES_DNS = 1, NAMES_SPIFFE = 2 };
+bool schema_expected_names(struct reader *reader, const struct yaml_node *list, unsigned kinds,
+			   const struct expected_name **names, uint32_t *n);
 
 /* A mapping of label names to values. False when any was wrong; the right ones are in *labels all the same. */
 bool schema_labels(struct reader *reader, const struct yaml_node *node, struct model_labels *labels);

@@ -6,7 +6,7 @@
 #include "federation/documents.h"
 #include "federation/syntax.h"
 
-enum { SPEC_HOSTS, SPEC_PORTS, SPEC_LOCATION, SPEC_RESOLUTION, SPEC_ENDPOINTS, SPEC_SELECTOR, SPEC_FIELDS };
+enum { SPEC_HOSTS, SPEC_PORTS, SPEC_LOCATION, SPEC_RESOLUTION, SPEC_ENDPOINTS, SPEC_SELECTOR, SPEC_NAMES, SPEC_FIELDS };
 static const struct schema_field spec_fields[] = {
 	[SPEC_HOSTS] = {"hosts", SHAPE_LIST, true},
 	[SPEC_PORTS] = {"ports", SHAPE_LIST, true},
@@ -15,8 +15,9 @@ static const struct schema_field spec_fields[] = {
 	[SPEC_RESOLUTION] = {"resolution", SHAPE_TEXT, true},
 	[SPEC_ENDPOINTS] = {"endpoints", SHAPE_LIST, false},
 	[SPEC_SELECTOR] = {"workloadSelector", SHAPE_MAPPING, false},
+	[SPEC_NAMES] = {"subjectAltNames", SHAPE_LIST, false},
 };
-static const char *const spec_unsupported[] = {"addresses", "exportTo", "subjectAltNames", NULL};
+static const char *const spec_unsupported[] = {"addresses", "exportTo", NULL};
 static const struct schema spec_schema = {"ServiceEntry spec", spec_fields, SPEC_FIELDS, spec_unsupported};
 
 enum { PORT_NUMBER, PORT_NAME, PORT_PROTOCOL, PORT_TARGET, PORT_FIELDS };
@@ -210,6 +211,9 @@ service_entry_read(struct reader *reader, const struct model_meta *meta, const s
 		read_ports(reader, values[SPEC_PORTS], entry);
 	else
 		entry->ports_uncertain = true;
+	if (values[SPEC_NAMES] != NULL)
+		schema_expected_names(reader, values[SPEC_NAMES], NAMES_DNS | NAMES_SPIFFE, &entry->names,
+				      &entry->n_names);
 	if (values[SPEC_LOCATION] != NULL)
 		schema_choice(reader, values[SPEC_LOCATION], locations, LOCATIONS, "location", &location);
 	entry->external = location == LOCATION_EXTERNAL;

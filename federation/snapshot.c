@@ -2,6 +2,7 @@
 /* What workers ask of a snapshot: no locks, no memory, a bounded number of probes. */
 #include "federation/snapshot.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,22 +44,48 @@ snapshot_listener(const struct snapshot *snapshot, const struct ip_addr *local, 
 	return listener != NULL ? listener : find_listener(snapshot, &any, port);
 }
 
+/* What the most specific pattern that matches a server name stands for. */
+static bool
+find_pattern(const struct name_map *patterns, const char *sni, size_t length, uint32_t *index)
+{
+	struct host_walk walk = {.key = sni, .length = length};
+
+	/* A name that begins like a pattern's key is no host name. */
+	if (length > 0 && sni[0] == '.')
+		return false;
+	while (host_walk_next(&walk)) {
+		if (name_map_find(patterns, walk.key, walk.length, index))
+			return true;
+	}
+	return false;
+}
+
 const struct route *
 listener_route(const struct snapshot *snapshot, const struct listener *listener, const char *sni, size_t length)
 {
 	const struct snapshot_maps *maps = snapshot->maps;
-	const struct name_map *routes = &maps->listeners[listener->index].routes;
-	struct host_walk walk = {.key = sni, .length = length};
 	uint32_t index;
 
-	/* A name that begins like a pattern's key is no host name. */
-	if (length > 0 && sni[0] == '.')
-		return NULL;
-	while (host_walk_next(&walk)) {
-		if (name_map_find(routes, walk.key, walk.length, &index))
-			return &maps->routes[index];
-	}
-	return NULL;
+	return find_pattern(&maps->listeners[listener->index].routes, sni, length, &index) ? &maps->routes[index]
+											   : NULL;
+}
+
+const struct listener_tls *
+listener_server(const struct snapshot *snapshot, const struct listener *listener, const char *sni, size_t length)
+{
+	uint32_t index;
+
+	return find_pattern(&snapshot->maps->listeners[listener->index].servers, sni, length, &index)
+		       ? &listener->tls[index]
+		       : NULL;
+}
+
+const struct service *
+snapshot_service(const struct snapshot *snapshot, const char *host, size_t length)
+{
+	uint32_t index;
+
+	return name_map_find(&snapshot->maps->hosts, host, length, &index) ? &snapshot->services[index] : NULL;
 }
 
 const struct service *
@@ -112,4 +139,25 @@ service_backend(const struct service *service, uint16_t port, const char *subset
 	if (!*has_port)
 		return NULL;
 	return length == 0 ? whole : find_backend(service, port, subset, length);
+}
+
+size_t
+backend_sni(const struct backend *backend, char sni[BACKEND_SNI_MAX])
+{
+	const struct name *host = &backend->service->host;
+	int length;
+
+	if (backend->tls->sni.length > 0)
+		length = snprintf(sni, BACKEND_SNI_MAX, "%s", backend->tls->sni.bytes);
+	else if (host->bytes[0] == '*')
+		length = 0;
+	else if (backend->tls->mode == TLS_MODE_ISTIO_MUTUAL)
+		length = snprintf(sni, BACKEND_SNI_MAX, "outbound_.%u_.%s_.%s", backend->port, backend->subset.bytes,
+				  host->bytes);
+	else
+		length = snprintf(sni, BACKEND_SNI_MAX, "%s", host->bytes);
+	if (length >= BACKEND_SNI_MAX)
+		length = 0;
+	sni[length] = '\0';
+	return (size_t)length;
 }

@@ -4,12 +4,15 @@
  *
  * federation_load turns files into a snapshot or into a list of errors, never into both. A snapshot is one arena: its
  * texts, arrays and maps live and die together. Nothing in it changes after it is built, and nothing in it
- * points out of it. What changes while it is in force (load, health, counters) is kept by the gateway in *live slots*;
- * the slots' numbers are handed in at compile time by name (struct snapshot_slots), so that they outlast a reload.
+ * points out of it but to constants. What changes while it is in force (load, health, counters) is kept by the gateway
+ * in *live slots*; the slots' numbers are handed in at compile time by name (struct snapshot_slots), so that they
+ * outlast a reload.
  *
  *   listener (port) ──┬─ PASSTHROUGH: server name ─▶ route ─▶ weighted backends
- *                     └─ AUTO_PASSTHROUGH: host ─▶ service ─▶ (port, subset) ─▶ backend
- *   backend = one service port and subset: its endpoints, how to balance over them, its limits
+ *                     ├─ AUTO_PASSTHROUGH: host ─▶ service ─▶ (port, subset) ─▶ backend
+ *                     ├─ TERMINATE: server name ─▶ listener_tls, and ─▶ route ─▶ weighted backends
+ *                     └─ TCP, PLAIN: route ─▶ weighted backends
+ *   backend = one service port and subset: its endpoints, how to balance over them, its limits, how to begin TLS
  *
  * Server-name lookup is one hash probe for the exact name and one for each of its parent domains, however many hosts
  * there are.
@@ -21,13 +24,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "federation/name.h"
+#include "federation/trust_spec.h"
 #include "platform/ip_addr.h"
-
-/* A name in the snapshot's arena: lower-case, not necessarily NUL-terminated in others' hands, but NUL follows here. */
-struct name {
-	const char *bytes;
-	uint32_t length;
-};
 
 enum load_balancer { LB_ROUND_ROBIN, LB_LEAST_REQUEST, LB_RANDOM };
 
@@ -41,12 +40,6 @@ enum port_protocol {
 	PROTOCOL_HTTP2
 };
 
-/* Where something was written: for explain and for logs. */
-struct origin {
-	const char *file;
-	uint32_t line, column; /* from 1 */
-};
-
 struct endpoint {
 	struct ip_addr addr;
 	uint16_t port;        /* host order */
@@ -57,6 +50,7 @@ struct endpoint {
 	struct name network,
 		cluster; /* empty when unset; cluster: of the remote gateway that the endpoint stands for */
 	struct name service_account;
+	struct name trust_domain; /* who answers there is of: its cluster's, else our own */
 	struct name app, version; /* of its labels, for the telemetry labels that Istio derives from them */
 	bool is_gateway;          /* the endpoint is in another network and reached through that network's gateway */
 	struct origin origin;
@@ -71,9 +65,11 @@ struct backend {
 	enum port_protocol protocol;
 	struct name subset; /* empty: all endpoints */
 	enum load_balancer balancer;
-	uint32_t connect_timeout_ms; /* for one attempt; Istio's default 10 s */
-	uint32_t max_connections;    /* UINT32_MAX: no limit */
-	uint32_t live;               /* live slot: one for each (host, port, subset) */
+	uint32_t connect_timeout_ms;   /* for one attempt; Istio's default 10 s */
+	uint32_t max_connections;      /* UINT32_MAX: no limit */
+	const struct backend_tls *tls; /* never NULL */
+	bool proxy_protocol;           /* a PROXY v2 header goes before the first byte */
+	uint32_t live;                 /* live slot: one for each (host, port, subset) */
 	const struct endpoint *const *endpoints;
 	uint32_t n_endpoints;
 	uint32_t total_weight; /* of endpoints */
@@ -97,10 +93,18 @@ struct route {
 	const struct weighted_backend *backends;
 	uint32_t n_backends;
 	uint32_t total_weight;
-	struct origin origin; /* of the VirtualService's tls entry */
+	struct origin origin; /* of the VirtualService's tls or tcp entry */
 };
 
-enum listener_mode { LISTENER_PASSTHROUGH, LISTENER_AUTO_PASSTHROUGH };
+enum listener_mode {
+	LISTENER_PASSTHROUGH,
+	LISTENER_AUTO_PASSTHROUGH,
+	LISTENER_TERMINATE, /* we are the TLS server: bridged */
+	LISTENER_TCP,       /* protocol TCP, and nothing of it is for us: spliced without waiting for bytes */
+	/* protocol TCP, where some destination wants TLS or PROXY from us: bridged, and who the client is follows from
+	 * where it comes from */
+	LISTENER_PLAIN
+};
 
 struct listener {
 	uint16_t port;  /* host order */
@@ -113,9 +117,13 @@ struct listener {
 	struct origin origin;
 	/* What is offered to clients must suit every endpoint behind: the smallest header room decides the MSS. */
 	bool any_ipv6_endpoint;
-	const struct route *const *routes; /* PASSTHROUGH: each once, in no order; NULL when there are none */
+	const struct route *const *routes; /* each once, in no order; NULL when there are none */
 	uint32_t n_routes;
+	const struct listener_tls *tls; /* TERMINATE: of all its servers, for those who prepare; else NULL */
+	uint32_t n_tls;
 };
+
+struct policy_set;
 
 struct snapshot {
 	uint64_t generation; /* set by who installs it */
@@ -128,7 +136,19 @@ struct snapshot {
 	uint32_t n_endpoints;
 	const struct backend *const *backends;
 	uint32_t n_backends;
-	size_t bytes; /* of the arena */
+	struct identity_spec identity;
+	const struct federated_domain *domains; /* by trust domain */
+	uint32_t n_domains;
+	const struct legacy_pki_spec *pkis;
+	uint32_t n_pkis;
+	const struct credential_spec *const *credentials;
+	uint32_t n_credentials;
+	const struct identity_map_spec *identity_maps;
+	uint32_t n_identity_maps;
+	const struct identity_rule_spec *identity_rules; /* of all maps, in the order in which they are asked */
+	uint32_t n_identity_rules;
+	const struct policy_set *policies; /* policy.h */
+	size_t bytes;                      /* of the arena */
 	/* the maps and the arena: snapshot.c's own */
 	struct snapshot_maps *maps;
 };
@@ -173,14 +193,27 @@ void diagnostics_free(struct diagnostics *diagnostics);
 /* The listener for a local address and port, or NULL. A listener bound to the address comes before one bound to all. */
 const struct listener *snapshot_listener(const struct snapshot *snapshot, const struct ip_addr *local, uint16_t port);
 
-/* PASSTHROUGH: the route for a server name (lower-case, no trailing dot): exact, then "*.suffix" from the longest
- * suffix down, then "*". The empty name, of a client that sends none, matches "*" alone. NULL: none. */
+/* PASSTHROUGH, TERMINATE: the route for a server name (lower-case, no trailing dot): exact, then "*.suffix" from the
+ * longest suffix down, then "*". The empty name, of a client that sends none, matches "*" alone. TCP, PLAIN: the one
+ * route, by the empty name. NULL: none. */
 const struct route *listener_route(const struct snapshot *snapshot, const struct listener *listener, const char *sni,
 				   size_t length);
 
+/* TERMINATE: how the server of that name, found in the same way, ends TLS. NULL: no server has it. */
+const struct listener_tls *listener_server(const struct snapshot *snapshot, const struct listener *listener,
+					   const char *sni, size_t length);
+
+/* The service of that exact host (lower-case), or NULL. */
+const struct service *snapshot_service(const struct snapshot *snapshot, const char *host, size_t length);
 /* AUTO_PASSTHROUGH: the service of that exact host (lower-case) if the listener's hosts admit it, or NULL. */
 const struct service *listener_service(const struct snapshot *snapshot, const struct listener *listener,
 				       const char *host, size_t length);
+
+/* The server name for TLS with a backend: as its DestinationRule says, else outbound_.<port>_.<subset>_.<host> for
+ * ISTIO_MUTUAL, else the service's host. Returns the length; 0, and an empty text: none is sent, because the service is
+ * a wildcard and the client's name must do, or because it would be longer than any server takes. */
+enum { BACKEND_SNI_MAX = 256 }; /* with the NUL */
+size_t backend_sni(const struct backend *backend, char sni[BACKEND_SNI_MAX]);
 
 /* The backend of a port and subset (empty: none), or NULL; *has_port says whether the service has the port as TLS. */
 const struct backend *service_backend(const struct service *service, uint16_t port, const char *subset, size_t length,

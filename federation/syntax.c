@@ -149,6 +149,183 @@ syntax_trust_domain(const char *text, size_t length)
 	return NULL;
 }
 
+static const char spiffe_scheme[] = "spiffe://";
+enum { SPIFFE_SCHEME = sizeof(spiffe_scheme) - 1 };
+
+static const char *
+check_spiffe_segment(const char *text, size_t length)
+{
+	if (length == 0)
+		return "has an empty path segment";
+	if ((length == 1 && text[0] == '.') || (length == 2 && memcmp(text, "..", 2) == 0))
+		return "has a path segment \".\" or \"..\"";
+	for (size_t i = 0; i < length; i++) {
+		if (!is_alphanumeric(text[i]) && memchr("._-", text[i], 3) == NULL)
+			return "may have only letters, digits, \".\", \"-\" and \"_\" in its path";
+	}
+	return NULL;
+}
+
+const char *
+syntax_spiffe_id(const char *text, size_t length)
+{
+	if (length > SYNTAX_SPIFFE_ID_MAX)
+		return "is longer than 2048 bytes";
+	if (length < SPIFFE_SCHEME || memcmp(text, spiffe_scheme, SPIFFE_SCHEME) != 0)
+		return "doesn't begin with \"spiffe://\"";
+	text += SPIFFE_SCHEME;
+	length -= SPIFFE_SCHEME;
+	const char *slash = memchr(text, '/', length);
+	size_t domain = slash == NULL ? length : (size_t)(slash - text);
+	if (domain == 0)
+		return "has no trust domain";
+	if (syntax_trust_domain(text, domain) != NULL)
+		return "has a trust domain that isn't lower-case letters, digits, \".\", \"-\" and \"_\"";
+	if (slash == NULL)
+		return "has no path, so is nobody's but the trust domain's own";
+	while (slash != NULL) {
+		length -= (size_t)(slash + 1 - text);
+		text = slash + 1;
+		slash = memchr(text, '/', length);
+		const char *wrong = check_spiffe_segment(text, slash == NULL ? length : (size_t)(slash - text));
+		if (wrong != NULL)
+			return wrong;
+	}
+	return NULL;
+}
+
+const char *
+syntax_spiffe_domain(const char *id, size_t *length)
+{
+	const char *domain = id + SPIFFE_SCHEME;
+
+	*length = strcspn(domain, "/");
+	return domain;
+}
+
+/* "[v6]" or a host or an IPv4 address. */
+static bool
+is_url_host(const char *text, size_t length)
+{
+	char address[IP_ADDR_TEXT_MAX];
+	struct ip_addr parsed;
+	bool brackets = length > 2 && text[0] == '[' && text[length - 1] == ']';
+
+	if (!brackets && syntax_host(text, length) == NULL)
+		return true;
+	text += brackets;
+	length -= brackets ? 2 : 0;
+	if (length == 0 || length >= sizeof(address))
+		return false;
+	memcpy(address, text, length);
+	address[length] = '\0';
+	return ip_addr_parse(address, &parsed) && ip_addr_is_v4(&parsed) == !brackets;
+}
+
+static bool
+is_url_port(const char *text, size_t length)
+{
+	uint32_t port = 0;
+
+	if (length == 0 || length > 5 || text[0] == '0')
+		return false;
+	for (size_t i = 0; i < length; i++) {
+		if (!is_digit(text[i]))
+			return false;
+		port = port * 10 + (uint32_t)(text[i] - '0');
+	}
+	return port <= UINT16_MAX;
+}
+
+const char *
+syntax_https_url(const char *text, size_t length)
+{
+	static const char scheme[] = "https://";
+	const size_t skipped = sizeof(scheme) - 1;
+
+	if (length < skipped || memcmp(text, scheme, skipped) != 0)
+		return "doesn't begin with \"https://\"";
+	for (size_t i = 0; i < length; i++) {
+		if (text[i] <= ' ' || text[i] > '~')
+			return "has a space or a character that isn't ASCII";
+		if (text[i] == '#')
+			return "has a fragment";
+	}
+	text += skipped;
+	length -= skipped;
+	size_t authority = 0;
+	while (authority < length && text[authority] != '/' && text[authority] != '?')
+		authority++;
+	if (memchr(text, '@', authority) != NULL)
+		return "has a user in it";
+	size_t host = authority;
+	while (host > 0 && is_digit(text[host - 1]))
+		host--;
+	if (host > 0 && text[host - 1] == ':') {
+		if (!is_url_port(text + host, authority - host))
+			return "has a port that isn't from 1 to 65535";
+		host--;
+	} else {
+		host = authority;
+	}
+	return is_url_host(text, host) ? NULL : "has no host that could be";
+}
+
+static int
+hex_digit(char c)
+{
+	return is_digit(c) ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+static int
+base64_digit(char c)
+{
+	return is_upper(c)   ? c - 'A'
+	       : is_lower(c) ? c - 'a' + 26
+	       : is_digit(c) ? c - '0' + 52
+	       : c == '+'    ? 62
+	       : c == '/'    ? 63
+			     : -1;
+}
+
+const char *
+syntax_sha256(const char *text, size_t length, uint8_t hash[SYNTAX_SHA256_BYTES])
+{
+	static const char *const malformed = "is not a SHA-256 as 64 hexadecimal digits or in base64";
+	const size_t hex = 2ul * SYNTAX_SHA256_BYTES, base64 = 44;
+	unsigned bits = 0, n_bits = 0, n = 0, per_digit = length == hex ? 4 : 6;
+
+	if (length != hex && (length != base64 || text[base64 - 1] != '='))
+		return malformed;
+	for (size_t i = 0; i < (length == hex ? hex : base64 - 1); i++) {
+		int digit = length == hex ? hex_digit(text[i]) : base64_digit(text[i]);
+		if (digit < 0)
+			return malformed;
+		bits = (bits << per_digit | (unsigned)digit) & 0xffff;
+		n_bits += per_digit;
+		if (n_bits >= 8) {
+			n_bits -= 8;
+			hash[n++] = (uint8_t)(bits >> n_bits);
+		}
+	}
+	/* 43 digits carry two bits more than 32 bytes. */
+	return (bits & ((1u << n_bits) - 1)) == 0 ? NULL : malformed;
+}
+
+const char *
+syntax_port_name(const char *text, size_t length)
+{
+	if (length == 0)
+		return "is empty";
+	if (length > SYNTAX_PORT_NAME_MAX)
+		return "is longer than 31 bytes";
+	for (size_t i = 0; i < length; i++) {
+		if (!is_lower(text[i]) && !is_digit(text[i]) && memchr("._-", text[i], 3) == NULL)
+			return "may have only lower-case letters, digits, \".\", \"-\" and \"_\"";
+	}
+	return NULL;
+}
+
 const char *
 syntax_identifier(const char *text, size_t length)
 {

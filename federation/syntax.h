@@ -12,9 +12,12 @@
 #include <stdint.h>
 
 enum {
-	SYNTAX_LABEL_MAX = 63,        /* bytes of a DNS label, RFC 1035 section 2.3.4 */
-	SYNTAX_HOST_MAX = 253,        /* bytes of a DNS name as text */
-	SYNTAX_TRUST_DOMAIN_MAX = 255 /* SPIFFE-ID section 2.1 */
+	SYNTAX_LABEL_MAX = 63,         /* bytes of a DNS label, RFC 1035 section 2.3.4 */
+	SYNTAX_HOST_MAX = 253,         /* bytes of a DNS name as text */
+	SYNTAX_TRUST_DOMAIN_MAX = 255, /* SPIFFE-ID section 2.1 */
+	SYNTAX_SPIFFE_ID_MAX = 2048,   /* section 2.3 */
+	SYNTAX_SHA256_BYTES = 32,
+	SYNTAX_PORT_NAME_MAX = 31 /* postern.conf's */
 };
 
 /* A host name: labels of letters, digits and '-' (RFC 1123 section 2.1), either case, no trailing dot, not an address.
@@ -27,6 +30,16 @@ const char *syntax_dns_label(const char *text, size_t length);
 const char *syntax_dns_subdomain(const char *text, size_t length);
 /* SPIFFE-ID section 2.1: [a-z0-9.-_], at most 255 bytes. */
 const char *syntax_trust_domain(const char *text, size_t length);
+/* SPIFFE-ID section 2, of one who may have an SVID: "spiffe://trust-domain/path", the path not empty. */
+const char *syntax_spiffe_id(const char *text, size_t length);
+/* Where the trust domain of a right SPIFFE ID is, and how long. */
+const char *syntax_spiffe_domain(const char *id, size_t *length);
+/* SPIFFE-Federation section 5.1: "https://host[:port][/path]", without user or fragment. */
+const char *syntax_https_url(const char *text, size_t length);
+/* 64 hexadecimal digits, or 44 of base64 (RFC 4648 section 4). */
+const char *syntax_sha256(const char *text, size_t length, uint8_t hash[SYNTAX_SHA256_BYTES]);
+/* The name that a port has in postern.conf. */
+const char *syntax_port_name(const char *text, size_t length);
 /* Names that Istio leaves open: letters, digits, '-', '_', '.', at most 253 bytes. */
 const char *syntax_identifier(const char *text, size_t length);
 /* region, region/zone or region/zone/subzone, each an identifier. */

@@ -5,14 +5,15 @@
 #include "federation/documents.h"
 #include "federation/syntax.h"
 
-enum { SPEC_HOSTS, SPEC_GATEWAYS, SPEC_TLS, SPEC_FIELDS };
+enum { SPEC_HOSTS, SPEC_GATEWAYS, SPEC_TLS, SPEC_TCP, SPEC_FIELDS };
 static const struct schema_field spec_fields[] = {
 	[SPEC_HOSTS] = {"hosts", SHAPE_LIST, true},
 	/* Istio's default is the sidecars of the mesh, which a gateway has none of. */
 	[SPEC_GATEWAYS] = {"gateways", SHAPE_LIST, true},
 	[SPEC_TLS] = {"tls", SHAPE_LIST, false},
+	[SPEC_TCP] = {"tcp", SHAPE_LIST, false},
 };
-static const char *const spec_unsupported[] = {"http", "tcp", "exportTo", NULL};
+static const char *const spec_unsupported[] = {"http", "exportTo", NULL};
 static const struct schema spec_schema = {"VirtualService spec", spec_fields, SPEC_FIELDS, spec_unsupported};
 
 enum { TLS_MATCH, TLS_ROUTE, TLS_FIELDS };
@@ -32,12 +33,29 @@ static const char *const match_unsupported[] = {"destinationSubnets", "sourceLab
 static const struct schema match_schema = {"VirtualService spec.tls[].match[]", match_fields, MATCH_FIELDS,
 					   match_unsupported};
 
+/* The same fields, so that both are read alike; without match, every connection is meant. */
+static const struct schema_field tcp_fields[] = {
+	[TLS_MATCH] = {"match", SHAPE_LIST, false},
+	[TLS_ROUTE] = {"route", SHAPE_LIST, true},
+};
+static const struct schema tcp_schema = {"VirtualService spec.tcp[]", tcp_fields, TLS_FIELDS, NULL};
+
+enum { TCP_MATCH_PORT, TCP_MATCH_GATEWAYS, TCP_MATCH_FIELDS };
+static const struct schema_field tcp_match_fields[] = {
+	[TCP_MATCH_PORT] = {"port", SHAPE_NUMBER, false},
+	[TCP_MATCH_GATEWAYS] = {"gateways", SHAPE_LIST, false},
+};
+static const char *const tcp_match_unsupported[] = {"destinationSubnets", "sourceSubnet", "sourceLabels",
+						    "sourceNamespace", NULL};
+static const struct schema tcp_match_schema = {"VirtualService spec.tcp[].match[]", tcp_match_fields, TCP_MATCH_FIELDS,
+					       tcp_match_unsupported};
+
 enum { ROUTE_DESTINATION, ROUTE_WEIGHT, ROUTE_FIELDS };
 static const struct schema_field route_fields[] = {
 	[ROUTE_DESTINATION] = {"destination", SHAPE_MAPPING, true},
 	[ROUTE_WEIGHT] = {"weight", SHAPE_NUMBER, false},
 };
-static const struct schema route_schema = {"VirtualService spec.tls[].route[]", route_fields, ROUTE_FIELDS, NULL};
+static const struct schema route_schema = {"VirtualService route[]", route_fields, ROUTE_FIELDS, NULL};
 
 enum { DESTINATION_HOST, DESTINATION_PORT, DESTINATION_SUBSET, DESTINATION_FIELDS };
 static const struct schema_field destination_fields[] = {
@@ -45,15 +63,14 @@ static const struct schema_field destination_fields[] = {
 	[DESTINATION_PORT] = {"port", SHAPE_MAPPING, false},
 	[DESTINATION_SUBSET] = {"subset", SHAPE_TEXT, false},
 };
-static const struct schema destination_schema = {"VirtualService spec.tls[].route[].destination", destination_fields,
+static const struct schema destination_schema = {"VirtualService route[].destination", destination_fields,
 						 DESTINATION_FIELDS, NULL};
 
 enum { PORT_NUMBER, PORT_FIELDS };
 static const struct schema_field port_fields[] = {
 	[PORT_NUMBER] = {"number", SHAPE_NUMBER, true},
 };
-static const struct schema port_schema = {"VirtualService spec.tls[].route[].destination.port", port_fields,
-					  PORT_FIELDS, NULL};
+static const struct schema port_schema = {"VirtualService route[].destination.port", port_fields, PORT_FIELDS, NULL};
 
 /* So many destinations of the greatest weight still sum to 32 bits. */
 enum { WEIGHT_ALONE = 100, DESTINATIONS_MAX = 1024 };
@@ -92,20 +109,31 @@ read_gateway(struct reader *reader, const struct yaml_node *node, struct name *n
 }
 
 static void
-read_match(struct reader *reader, const struct yaml_node *node, struct model_match *match)
+read_match_common(struct reader *reader, const struct yaml_node *port, const struct yaml_node *gateways,
+		  struct model_match *match)
 {
-	const struct yaml_node *values[MATCH_FIELDS];
+	if (port != NULL) {
+		match->port_origin = reader_origin(reader, port);
+		schema_port(reader, port, &match->port);
+	}
+	if (gateways != NULL)
+		documents_mentions(reader, gateways, read_gateway, "gateways of a match", &match->gateways);
+}
 
+static void
+read_match(struct reader *reader, const struct yaml_node *node, bool tcp, struct model_match *match)
+{
+	const struct yaml_node *values[MATCH_FIELDS], *tcp_values[TCP_MATCH_FIELDS];
+
+	if (tcp) {
+		schema_read(reader, node, &tcp_match_schema, tcp_values);
+		read_match_common(reader, tcp_values[TCP_MATCH_PORT], tcp_values[TCP_MATCH_GATEWAYS], match);
+		return;
+	}
 	schema_read(reader, node, &match_schema, values);
 	if (values[MATCH_HOSTS] != NULL)
 		documents_mentions(reader, values[MATCH_HOSTS], read_host, "sniHosts", &match->hosts);
-	if (values[MATCH_PORT] != NULL) {
-		match->port_origin = reader_origin(reader, values[MATCH_PORT]);
-		schema_port(reader, values[MATCH_PORT], &match->port);
-	}
-	if (values[MATCH_GATEWAYS] != NULL)
-		documents_mentions(reader, values[MATCH_GATEWAYS], read_gateway, "gateways of a match",
-				   &match->gateways);
+	read_match_common(reader, values[MATCH_PORT], values[MATCH_GATEWAYS], match);
 }
 
 static void
@@ -180,22 +208,41 @@ read_destinations(struct reader *reader, const struct yaml_node *list, struct na
 }
 
 static struct model_route *
-read_route(struct reader *reader, const struct yaml_node *node, struct name space)
+read_route(struct reader *reader, const struct yaml_node *node, bool tcp, struct name space)
 {
 	const struct yaml_node *values[TLS_FIELDS];
 	struct model_route *route = arena_alloc(&reader->model->arena, sizeof(*route));
 
-	schema_read(reader, node, &tls_schema, values);
+	bool right = schema_read(reader, node, tcp ? &tcp_schema : &tls_schema, values);
 	route->origin = reader_origin(reader, node);
+	route->tcp = tcp;
 	route->index = MODEL_NONE;
 	if (values[TLS_ROUTE] != NULL)
 		read_destinations(reader, values[TLS_ROUTE], space, route);
+	if (tcp && right && values[TLS_MATCH] == NULL) {
+		route->matches = arena_alloc(&reader->model->arena, sizeof(*route->matches));
+		route->n_matches = 1;
+	}
 	if (values[TLS_MATCH] == NULL || !documents_not_empty(reader, values[TLS_MATCH], "match"))
 		return route;
 	route->matches = arena_array(&reader->model->arena, values[TLS_MATCH]->length, sizeof(*route->matches));
 	for (const struct yaml_node *match = values[TLS_MATCH]->first; match != NULL; match = match->next)
-		read_match(reader, match, &route->matches[route->n_matches++]);
+		read_match(reader, match, tcp, &route->matches[route->n_matches++]);
 	return route;
+}
+
+/* Reads tls or tcp, and gives where the next route goes. */
+static struct model_route **
+read_routes(struct reader *reader, const struct yaml_node *list, bool tcp, struct name space, struct model_route **end)
+{
+	if (list == NULL)
+		return end;
+	documents_not_empty(reader, list, tcp ? "tcp of a VirtualService" : "tls of a VirtualService");
+	for (const struct yaml_node *node = list->first; node != NULL; node = node->next) {
+		*end = read_route(reader, node, tcp, space);
+		end = &(*end)->next;
+	}
+	return end;
 }
 
 void
@@ -216,16 +263,11 @@ virtual_service_read(struct reader *reader, const struct model_meta *meta, const
 	service->gateways_uncertain = values[SPEC_GATEWAYS] == NULL ||
 				      !documents_mentions(reader, values[SPEC_GATEWAYS], read_gateway,
 							  "gateways of a VirtualService", &service->gateways);
-	if (values[SPEC_TLS] != NULL)
-		documents_not_empty(reader, values[SPEC_TLS], "tls of a VirtualService");
-	else if (right)
+	if (right && values[SPEC_TLS] == NULL && values[SPEC_TCP] == NULL)
 		report_error(reader->report, reader_origin(reader, spec), PN_MISSING_FIELD,
-			     "VirtualService spec lacks the required field \"tls\"");
-	for (const struct yaml_node *node = values[SPEC_TLS] == NULL ? NULL : values[SPEC_TLS]->first; node != NULL;
-	     node = node->next) {
-		*end = read_route(reader, node, meta->space);
-		end = &(*end)->next;
-	}
+			     "VirtualService spec lacks routes: \"tls\", \"tcp\" or both");
+	end = read_routes(reader, values[SPEC_TLS], false, meta->space, end);
+	read_routes(reader, values[SPEC_TCP], true, meta->space, end);
 	if (!documents_claim(reader, "VirtualService", meta))
 		return;
 	*model->virtual_services_end = service;

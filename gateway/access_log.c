@@ -39,8 +39,9 @@ add_time(struct text *out, uint64_t ms)
 void
 access_log_format(const struct live *live, const struct flow_event *event, struct text *out)
 {
-	bool complete = event->kind == FLOW_ENDED;
 	enum reason reason = (enum reason)event->reason;
+	/* A bridge reaches its endpoint before TLS there is through: that may fail, too. */
+	bool complete = event->kind == FLOW_ENDED && reason_class(reason) != REASON_REFUSAL;
 	uint32_t named = event->endpoint != 0 ? event->endpoint : event->service;
 
 	text_add(out, "{", 1);
@@ -49,10 +50,12 @@ access_log_format(const struct live *live, const struct flow_event *event, struc
 	add_str(out, "scope", "access");
 	add_str(out, "message", complete ? "connection complete" : "connection failed");
 	add_endpoint(out, "src.addr", &event->client, event->client_port);
+	add_str(out, "src.identity", event->identity[LEG_CLIENT]);
 	if (event->endpoint != 0)
 		add_endpoint(out, "dst.addr", &event->endpoint_addr, event->endpoint_port);
 	else
 		add_endpoint(out, "dst.addr", &event->local, event->local_port);
+	add_str(out, "dst.identity", event->identity[LEG_ENDPOINT]);
 	add_str(out, "dst.service", live_label(live, named, LIVE_SERVICE));
 	add_str(out, "dst.workload", live_label(live, named, LIVE_WORKLOAD));
 	add_str(out, "dst.namespace", live_label(live, named, LIVE_SERVICE_NAMESPACE));
@@ -63,6 +66,7 @@ access_log_format(const struct live *live, const struct flow_event *event, struc
 	if (reason != REASON_CLOSED)
 		add_str(out, "error", reason_meaning(reason));
 	add_str(out, "reason", reason_text(reason));
+	add_str(out, "detail", event->detail == NULL ? "" : event->detail);
 	add_str(out, "listener", live_label(live, event->listener, LIVE_GATEWAY));
 	add_endpoint(out, "listener.addr", &event->local, event->local_port);
 	add_str(out, "sni", event->sni);

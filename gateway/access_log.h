@@ -11,7 +11,10 @@
  * sent to the client, received from it duration                 "<n>ms" error                    one sentence; absent
  * when both sides closed
  *
+ *   src.identity, dst.identity   of bridged connections: whom the client and the endpoint proved to be
+ *
  *   reason                   ours: the text of dataplane/reason.h
+ *   detail                   of a bridged connection's: the rule that a certificate broke, or the TLS alert that came
  *   listener, listener.addr  the Gateway, "namespace/name"; the address and port that the client called
  *   sni                      of a refused connection
  *   endpoint                 the endpoint's name, as posternctl shows it

@@ -103,8 +103,9 @@ open_worker(struct box *box, uint16_t id, struct text *error)
 	worker->random_state[0] |= 1; /* all zero would stay so */
 	flow_table_init(&worker->flows, flow_map_table(box->map.header, id), box->map.header->capacity, secrets->hash);
 	timer_wheel_init(&worker->wheel, worker->clock_ms);
-	uint32_t holds = conf->tables.holds / box->n_workers;
+	uint32_t holds = conf->tables.holds / box->n_workers, bridges = conf->tables.bridges / box->n_workers;
 	if (!hold_pool_init(&worker->holds, holds < 64 ? 64 : holds) ||
+	    !bridge_pool_init(&worker->bridges, bridges < 64 ? 64 : bridges) ||
 	    !neighbour_table_init(&worker->neighbours, (uint16_t)conf->tables.neighbours)) {
 		text_print(error, "no memory for the tables of worker %u", id);
 		return false;
@@ -163,6 +164,14 @@ save_names(struct box *box)
 	text_free(&error);
 }
 
+static void
+wake_worker(void *context, unsigned worker)
+{
+	struct box *box = context;
+
+	worker_run_wake(&box->runs[worker]);
+}
+
 bool
 box_open(struct box *box, const struct conf *conf, const struct box_inheritance *inheritance, struct text *error)
 {
@@ -185,6 +194,7 @@ box_open(struct box *box, const struct conf *conf, const struct box_inheritance 
 		return false;
 	}
 	decide_hooks(box->decide, &box->hooks);
+	sessions_hooks(&box->hooks);
 	if (conf->log.access) {
 		box->events = make_ring("events", 0, sizeof(struct flow_event), BOX_EVENTS, RING_F_SC_DEQ, error);
 		if (box->events == NULL)
@@ -193,6 +203,14 @@ box_open(struct box *box, const struct conf *conf, const struct box_inheritance 
 	if (!open_devices(box, error) || !open_state(box, error))
 		return false;
 	interlude_end(&box->interlude);
+	bridging_open(&box->bridging, &(struct bridging_options){.conf = conf,
+								 .net = &box->net,
+								 .decide = box->decide,
+								 .live = box->live,
+								 .packets = box->eal.packets,
+								 .n_workers = box->n_workers,
+								 .wake = wake_worker,
+								 .wake_context = box});
 	for (uint16_t i = 0; i < box->n_workers; i++)
 		if (!open_worker(box, i, error))
 			return false;
@@ -210,6 +228,11 @@ box_reload(struct box *box)
 	text_free(&box->reload.last_errors);
 	diagnostics_print(&diagnostics, &box->reload.last_errors);
 	diagnostics_free(&diagnostics);
+	struct key_set *keys = NULL;
+	if (snapshot != NULL && !bridging_prepare(&box->bridging, snapshot, &keys, &box->reload.last_errors)) {
+		snapshot_free(snapshot);
+		snapshot = NULL;
+	}
 	box->reload.last_failed = snapshot == NULL;
 	if (snapshot == NULL) {
 		box->reload.failures++;
@@ -218,13 +241,32 @@ box_reload(struct box *box)
 	save_names(box);
 	snapshot->generation = ++box->reload.generation;
 	box->reload.applied_wall_ms = clock_wall_ms();
-	struct decide_view *old = decide_install(box->decide, snapshot);
+	bridging_commit(&box->bridging, keys);
+	struct decide_view *old = decide_install(box->decide, snapshot, keys);
 	live_commit(box->live, snapshot);
 	if (old != NULL && box->running)
 		rte_rcu_qsbr_synchronize(box->qsbr, RTE_QSBR_THRID_INVALID);
 	decide_view_free(old);
 	decide_refresh_offers(box->decide);
+	bridging_check(&box->bridging, keys);
 	return true;
+}
+
+/* Certificates, keys and lists that changed, while the federation is the same. */
+static void
+rekey(struct box *box)
+{
+	struct key_set *keys = bridging_poll(&box->bridging);
+
+	if (keys == NULL)
+		return;
+	bridging_commit(&box->bridging, keys);
+	struct key_set *old = decide_rekey(box->decide, keys);
+	if (box->running)
+		rte_rcu_qsbr_synchronize(box->qsbr, RTE_QSBR_THRID_INVALID);
+	key_set_free(old);
+	bridging_check(&box->bridging, keys);
+	log_info("gateway", "certificates and keys were read again", LOG_STR("identity", keys->own_id));
 }
 
 static uint32_t
@@ -245,11 +287,12 @@ adopt(struct box *box)
 	flow_adopt_source_init(&source, box->map.before);
 	flow_adopt(adoption, &source, box->workers, &names, clock_ms());
 	box->adoption_us = clock_us() - begin_us;
-	uint32_t lost = adoption->held + adoption->damaged + adoption->address + adoption->full;
+	uint32_t lost = adoption->held + adoption->bridged + adoption->damaged + adoption->address + adoption->full;
 	log_write(lost == 0 ? LOG_INFO : LOG_WARN, "gateway", "flows adopted",
 		  LOG_FIELDS(LOG_U64("found", adoption->found), LOG_U64("spliced", adoption->spliced),
 			     LOG_U64("closing", adoption->closing), LOG_U64("forgotten", adoption->forgotten),
 			     LOG_U64(reason_text(REASON_ADOPT_HELD), adoption->held),
+			     LOG_U64(reason_text(REASON_ADOPT_BRIDGED), adoption->bridged),
 			     LOG_U64(reason_text(REASON_ADOPT_DAMAGED), adoption->damaged),
 			     LOG_U64(reason_text(REASON_ADOPT_ADDRESS), adoption->address),
 			     LOG_U64(reason_text(REASON_ADOPT_FULL), adoption->full),
@@ -299,6 +342,7 @@ box_tick(struct box *box)
 	decide_refresh_offers(box->decide);
 	prober_tick(&box->prober, decide_snapshot(box->decide), box->probes, box->n_workers, (uint32_t)(now_ms / 1000));
 	live_sweep(box->live, now_ms);
+	rekey(box);
 	for (uint16_t i = 0; i < box->n_workers; i++)
 		flow_pages_gather(&box->pages[i], &box->workers[i]->flows, BOX_HUGE_PAGES_A_TICK);
 }
@@ -330,11 +374,13 @@ box_close(struct box *box)
 {
 	box_stop(box, BOX_STOP_RESET);
 	flow_adopt_free(&box->adoption, box->workers, box->n_workers);
+	bridging_close(&box->bridging);
 	for (uint16_t i = 0; i < box->n_workers; i++) {
 		worker_run_close(&box->runs[i]);
 		if (box->workers[i] != NULL) {
 			neighbour_table_free(&box->workers[i]->neighbours);
 			hold_pool_free(&box->workers[i]->holds);
+			bridge_pool_free(&box->workers[i]->bridges);
 		}
 		rte_ring_free(box->inboxes[i]);
 		rte_ring_free(box->probes[i]);

@@ -20,6 +20,7 @@
 #include "dataplane/worker.h"
 #include "dataplane/worker_run.h"
 #include "federation/snapshot.h"
+#include "gateway/bridging.h"
 #include "gateway/decide.h"
 #include "gateway/live.h"
 #include "gateway/prober.h"
@@ -65,6 +66,7 @@ struct box {
 	bool knows_slots;              /* the process before left the names of its live slots */
 	struct live *live;
 	struct decide *decide;
+	struct bridging bridging;
 	struct dataplane_hooks hooks;
 	struct worker *workers[WORKERS_MAX];
 	struct worker_stats *stats[WORKERS_MAX];

@@ -9,7 +9,7 @@
  * A request is one line of at most CONTROL_REQUEST_MAX bytes; "arguments" may be left out. The answer is an object. One
  * with the member "error" (a sentence) says that nothing was done; "diagnostics" beside it are a failed reload's.
  *
- *   status, reload, drain, upgrade, metrics       an object
+ *   status, reload, drain, upgrade, metrics, explain  an object
  *   listeners, services, endpoints, flows, drops  {"NAME":[⏎record,⏎record⏎],"truncated":false}⏎
  *
  * Records of a list stand on a line each, so that a reader need not have a million of them in memory. "truncated":true:

@@ -12,13 +12,15 @@ static const char *const upgrade_arguments[] = {"binary", NULL};
 static const char *const list_arguments[] = {"service", "limit", NULL};
 static const char *const limit_arguments[] = {"limit", NULL};
 static const char *const flows_arguments[] = {"client", "endpoint", "service", "state", "listener", "limit", NULL};
+static const char *const explain_arguments[] = {"from", "to", "listener", "address", "interface", NULL};
 
 static const struct control_command commands[] = {
-	{"status", no_arguments, control_status},       {"listeners", limit_arguments, control_listeners},
-	{"services", list_arguments, control_services}, {"endpoints", list_arguments, control_endpoints},
-	{"flows", flows_arguments, control_flows},      {"drops", drops_arguments, control_drops},
-	{"metrics", no_arguments, control_metrics},     {"reload", no_arguments, control_reload},
-	{"drain", drain_arguments, control_drain},      {"upgrade", upgrade_arguments, control_upgrade},
+	{"status", no_arguments, control_status},        {"listeners", limit_arguments, control_listeners},
+	{"services", list_arguments, control_services},  {"endpoints", list_arguments, control_endpoints},
+	{"flows", flows_arguments, control_flows},       {"drops", drops_arguments, control_drops},
+	{"metrics", no_arguments, control_metrics},      {"reload", no_arguments, control_reload},
+	{"drain", drain_arguments, control_drain},       {"upgrade", upgrade_arguments, control_upgrade},
+	{"explain", explain_arguments, control_explain},
 };
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
 

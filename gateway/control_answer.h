@@ -52,6 +52,8 @@ control_begin control_status, control_drops, control_metrics, control_reload, co
 control_begin control_listeners, control_services, control_endpoints;
 /* control_flows.c */
 control_begin control_flows;
+/* control_explain.c */
+control_begin control_explain;
 
 /* The command of a request line (without the line feed, length bytes), carried out. NULL, and error, when it isn't. */
 struct control_answer *control_request(struct control_context *context, const char *line, size_t length,

@@ -53,7 +53,14 @@ walk_begin(const struct control_context *context, const json_t *arguments, const
 static const char *
 mode_text(enum listener_mode mode)
 {
-	return mode == LISTENER_AUTO_PASSTHROUGH ? "AUTO_PASSTHROUGH" : "PASSTHROUGH";
+	static const char *const texts[] = {
+		[LISTENER_PASSTHROUGH] = "PASSTHROUGH",
+		[LISTENER_AUTO_PASSTHROUGH] = "AUTO_PASSTHROUGH",
+		[LISTENER_TERMINATE] = "TERMINATE",
+		[LISTENER_TCP] = "TCP",
+		[LISTENER_PLAIN] = "PLAIN",
+	};
+	return texts[mode];
 }
 
 /* One of our addresses that leads to the listener rather than to a more particular one on its port. */

@@ -100,6 +100,7 @@ adoption_json(const struct box *box)
 		{"closing", adoption->closing},
 		{"forgotten", adoption->forgotten},
 		{reason_text(REASON_ADOPT_HELD), adoption->held},
+		{reason_text(REASON_ADOPT_BRIDGED), adoption->bridged},
 		{reason_text(REASON_ADOPT_DAMAGED), adoption->damaged},
 		{reason_text(REASON_ADOPT_ADDRESS), adoption->address},
 		{reason_text(REASON_ADOPT_FULL), adoption->full},
@@ -127,7 +128,8 @@ occupancy(uint64_t used, uint64_t capacity)
 static json_t *
 tables_json(const struct box *box)
 {
-	uint64_t flows = 0, holds = 0, neighbours = 0, flows_max = 0, holds_max = 0, neighbours_max = 0;
+	uint64_t flows = 0, holds = 0, bridges = 0, neighbours = 0;
+	uint64_t flows_max = 0, holds_max = 0, bridges_max = 0, neighbours_max = 0;
 	json_t *json = json_object();
 
 	for (unsigned i = 0; i < box->n_workers; i++) {
@@ -135,13 +137,16 @@ tables_json(const struct box *box)
 		for (unsigned state = FLOW_FREE + 1; state < FLOW_STATES; state++)
 			flows += LOAD(stats->states[state]);
 		holds += LOAD(stats->holds);
+		bridges += LOAD(stats->bridges);
 		neighbours += LOAD(stats->neighbours);
 		flows_max += box->workers[i]->flows.capacity;
 		holds_max += box->workers[i]->holds.n_holds;
+		bridges_max += box->workers[i]->bridges.capacity;
 		neighbours_max += box->workers[i]->neighbours.capacity;
 	}
 	json_object_set_new(json, "flows", occupancy(flows, flows_max));
 	json_object_set_new(json, "holds", occupancy(holds, holds_max));
+	json_object_set_new(json, "bridges", occupancy(bridges, bridges_max));
 	json_object_set_new(json, "neighbours", occupancy(neighbours, neighbours_max));
 	json_object_set_new(json, "live_slots", occupancy(live_used(box->live), LIVE_SLOTS_MAX - 1));
 	return json;
@@ -418,7 +423,8 @@ control_drain(struct control_context *context, const json_t *arguments, struct t
 	json_object_set_new(json, "draining", json_boolean(!undo));
 	json_object_set_new(json, "flows",
 			    json_integer((json_int_t)box_flows_in(box, FLOW_PEEKING) +
-					 box_flows_in(box, FLOW_CONNECTING) + box_flows_in(box, FLOW_SPLICED)));
+					 box_flows_in(box, FLOW_CONNECTING) + box_flows_in(box, FLOW_SPLICED) +
+					 box_flows_in(box, FLOW_BRIDGED)));
 	return control_document(json);
 }
 

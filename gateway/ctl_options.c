@@ -54,11 +54,44 @@ static const struct ctl_option upgrade_options[] = {
 	{0},
 };
 
+static const struct ctl_option ca_options[] = {
+	{"--dir", "DIR", CTL_TEXT, "where the CAs are, a folder for each trust domain; default " CTL_CA_DIR},
+	{"--trust-domain", "NAME", CTL_TEXT, "whose CA; show and bundle take the only one there is"},
+	{"--key-type", "TYPE", CTL_TEXT, "init, rotate: p256 (default), p384, ed25519 or rsa"},
+	{"--rsa-bits", "N", CTL_NUMBER, "init, rotate: 2048 to 8192, default 3072"},
+	{"--days", "N", CTL_NUMBER, "init, rotate: of validity, default 3650"},
+	{"--name-constraint", NULL, CTL_FLAG, "init, rotate: allow only this trust domain; not all verifiers take it"},
+	{"--provider", "NAME", CTL_TEXT, "init, rotate: an OpenSSL provider that holds the key already"},
+	{"--key-uri", "URI", CTL_TEXT, "init, rotate: the key in it"},
+	{"--format", "FORMAT", CTL_TEXT, "bundle: jwks (default) or pem"},
+	{0},
+};
+
+static const struct ctl_option explain_options[] = {
+	{"--from", "WHO", CTL_TEXT, "spiffe://…, LEGACY-PKI/DNS-NAME, or an address"},
+	{"--to", "HOST:PORT", CTL_TEXT, "what it asks for: a server name, a service, or an address of ours"},
+	{"--listener", "GATEWAY|PORT", CTL_TEXT, "only by this Gateway (namespace/name) or port"},
+	{"--address", "ADDR", CTL_TEXT, "where it comes from; without it, it is in no ipBlocks"},
+	{"--interface", "NAME", CTL_TEXT, "the port of postern.conf by which it comes in"},
+	{"--file", "FILE", CTL_FILE, "ask this federation file, not posternd; several are one federation"},
+	{0},
+};
+
 static const struct ctl_command commands[] = {
 	{"validate", "FILE…", "check federation files; needs no posternd",
 	 "All files together are one federation. Errors go to standard error, each with its position, the line and a\n"
 	 "caret; the exit code is 1 then.",
 	 no_options, true},
+	{"ca", "init|rotate|show|bundle", "make and show embedded CAs; needs no posternd",
+	 "init makes the first CA of a trust domain, rotate the next one. Each is a key, mode 0600, and a "
+	 "certificate;\n"
+	 "none is ever overwritten. A new CA is in the bundle at once and signs 25 minutes later. bundle prints what\n"
+	 "others need to verify what the CAs sign.",
+	 ca_options, true},
+	{"explain", "", "who would decide about a connection, and how; sends nothing",
+	 "Shows each way there: listener, identity, route, policy and endpoint, and where they are written. For a\n"
+	 "refusal, the rule that comes nearest to allowing it. The exit code is 1 when there is no way.",
+	 explain_options, false},
 	{"status", "", "what posternd is doing: version, federation, workers, tables, ports",
 	 "Busy shares are of the last ten seconds.", no_options, false},
 	{"listeners", "", "doors: where connections are taken, and what their SYN-ACKs offer",
@@ -223,6 +256,10 @@ take_option(int argc, char **argv, int *i, struct ctl_request *request, struct t
 			return false;
 		}
 	}
+	if (option->kind == CTL_FILE) {
+		request->files[request->n_files++] = value;
+		return true;
+	}
 	bool global = option >= global_options && option < global_options + sizeof(global_options) / sizeof(*option);
 	return global ? set_global(request, option, value, error)
 		      : set_argument(request->arguments, option, value, error);
@@ -272,7 +309,7 @@ ctl_parse(int argc, char **argv, const char *environment, struct ctl_request *re
 		return false;
 	}
 	if (request->command->takes_files && request->n_files == 0) {
-		text_print(error, "%s needs a file", request->command->name);
+		text_print(error, "%s needs %s", request->command->name, request->command->usage);
 		return false;
 	}
 	return true;

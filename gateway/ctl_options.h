@@ -9,6 +9,7 @@
 struct text;
 
 #define CTL_SOCKET "/run/postern/control.sock"
+#define CTL_CA_DIR "/var/lib/postern/ca"
 
 /* Exit codes. */
 enum {
@@ -21,9 +22,10 @@ enum {
 enum ctl_value {
 	CTL_FLAG,
 	CTL_TEXT,
-	CTL_NUMBER,  /* a whole number, 0 or more */
-	CTL_PREFIX,  /* ADDR or ADDR/LENGTH */
-	CTL_ENDPOINT /* ADDR:PORT as well */
+	CTL_NUMBER,   /* a whole number, 0 or more */
+	CTL_PREFIX,   /* ADDR or ADDR/LENGTH */
+	CTL_ENDPOINT, /* ADDR:PORT as well */
+	CTL_FILE      /* one of the request's files; no argument, and may come again */
 };
 
 struct ctl_option {
@@ -39,7 +41,7 @@ struct ctl_command {
 	const char *summary;
 	const char *details;
 	const struct ctl_option *options;
-	bool takes_files;
+	bool takes_files; /* files or other words, behind the options; at least one */
 };
 
 /* A command line, read. */
@@ -48,7 +50,8 @@ struct ctl_request {
 	const char *socket;                /* of the command line, $POSTERN_SOCKET, or CTL_SOCKET */
 	bool json, help, version;
 	json_t *arguments;  /* of the command; owned by the request */
-	const char **files; /* n_files; the array is owned by the request, the texts are argv's */
+	const char **files; /* n_files; words behind the command, or of CTL_FILE; the array is owned by the request, the
+			       texts are argv's */
 	size_t n_files;
 };
 

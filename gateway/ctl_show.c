@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "gateway/ctl_explain.h"
+
 const char *
 ctl_text(const json_t *object, const char *name)
 {
@@ -67,8 +69,8 @@ static const struct ctl_column listener_columns[] = {
 static void
 listener_row(struct ctl_table *table, const json_t *record)
 {
-	bool passthrough = strcmp(ctl_text(record, "mode"), "PASSTHROUGH") == 0;
-	uint64_t n = ctl_u64(record, passthrough ? "routes" : "services");
+	bool routed = strcmp(ctl_text(record, "mode"), "AUTO_PASSTHROUGH") != 0;
+	uint64_t n = ctl_u64(record, routed ? "routes" : "services");
 	const char *bind = ctl_text(record, "bind");
 	char buffer[CTL_UNIT_MAX];
 
@@ -76,7 +78,7 @@ listener_row(struct ctl_table *table, const json_t *record)
 	ctl_table_add(table, bind[0] == '\0' ? "any" : bind);
 	add_text(table, record, "mode");
 	add_text(table, record, "gateway");
-	ctl_table_add(table, ctl_count(n, passthrough ? "route" : "service", buffer));
+	ctl_table_add(table, ctl_count(n, routed ? "route" : "service", buffer));
 	add_profile(table, json_object_get(record, "offer"));
 }
 
@@ -238,6 +240,8 @@ ctl_show_document(const char *command, const json_t *document, FILE *out)
 		show_reload(document, out);
 	else if (strcmp(command, "upgrade") == 0)
 		show_upgrade(document, out);
+	else if (strcmp(command, "explain") == 0)
+		ctl_explain_show(document, out);
 	else
 		show_drain(document, out);
 }

@@ -91,7 +91,11 @@ show_tables(const json_t *tables, FILE *out)
 {
 	static const struct {
 		const char *name, *shown;
-	} rows[] = {{"flows", "flows"}, {"holds", "holds"}, {"neighbours", "neighbours"}, {"live_slots", "live slots"}};
+	} rows[] = {{"flows", "flows"},
+		    {"holds", "holds"},
+		    {"bridges", "bridges"},
+		    {"neighbours", "neighbours"},
+		    {"live_slots", "live slots"}};
 	const char *separator = "  tables      ";
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

@@ -8,7 +8,8 @@
 #include "dataplane/tcp_options.h"
 #include "gateway/balance.h"
 #include "gateway/client_hello.h"
-#include "gateway/istio_sni.h"
+#include "gateway/keyring.h"
+#include "gateway/target.h"
 
 static_assert((int)SNI_TEXT_MAX > (int)CLIENT_HELLO_SNI_MAX, "a server name and its NUL fit the event");
 
@@ -25,13 +26,15 @@ struct listener_view {
 
 struct decide_view {
 	struct snapshot *snapshot;
+	struct key_set *keys;            /* atomic; NULL: none */
 	struct listener_view *listeners; /* by listener.index */
 };
 
 struct decide {
 	struct decide_view *view; /* atomic */
 	struct live *live;
-	bool draining; /* atomic */
+	struct sessions *sessions; /* atomic; NULL: nothing is bridged */
+	bool draining;             /* atomic */
 };
 
 static void *
@@ -140,12 +143,13 @@ decide_refresh_offers(struct decide *decide)
 }
 
 struct decide_view *
-decide_install(struct decide *decide, struct snapshot *snapshot)
+decide_install(struct decide *decide, struct snapshot *snapshot, struct key_set *keys)
 {
 	struct decide_view *before = decide->view;
 	struct decide_view *view = alloc(1, sizeof(*view));
 
 	view->snapshot = snapshot;
+	view->keys = keys;
 	view->listeners = alloc(snapshot->n_listeners, sizeof(*view->listeners));
 	for (uint16_t i = 0; i < snapshot->n_listeners; i++) {
 		const struct listener *listener = &snapshot->listeners[i];
@@ -166,6 +170,7 @@ decide_view_free(struct decide_view *view)
 	for (uint16_t i = 0; i < view->snapshot->n_listeners; i++)
 		free(view->listeners[i].slots);
 	free(view->listeners);
+	key_set_free(view->keys);
 	snapshot_free(view->snapshot);
 	free(view);
 }
@@ -193,6 +198,34 @@ decide_snapshot(const struct decide *decide)
 	return decide->view != NULL ? decide->view->snapshot : NULL;
 }
 
+struct key_set *
+decide_rekey(struct decide *decide, struct key_set *keys)
+{
+	return __atomic_exchange_n(&decide->view->keys, keys, __ATOMIC_ACQ_REL);
+}
+
+struct decide_now
+decide_now(const struct decide *decide)
+{
+	const struct decide_view *view = __atomic_load_n(&decide->view, __ATOMIC_ACQUIRE);
+
+	if (view == NULL)
+		return (struct decide_now){0};
+	return (struct decide_now){view->snapshot, __atomic_load_n(&view->keys, __ATOMIC_ACQUIRE)};
+}
+
+void
+decide_set_sessions(struct decide *decide, struct sessions *sessions)
+{
+	__atomic_store_n(&decide->sessions, sessions, __ATOMIC_RELEASE);
+}
+
+struct sessions *
+decide_sessions(const struct decide *decide)
+{
+	return __atomic_load_n(&decide->sessions, __ATOMIC_ACQUIRE);
+}
+
 void
 decide_drain(struct decide *decide, bool draining)
 {
@@ -216,46 +249,45 @@ hook_listener(void *context, const struct ip_addr *local, uint16_t port, struct 
 					 .mss = (uint16_t)word,
 					 .sack = (word & OFFER_SACK) != 0,
 					 .timestamps = (word & OFFER_TIMESTAMPS) != 0,
+					 .plain = listener->mode == LISTENER_TCP || listener->mode == LISTENER_PLAIN,
 					 .draining = __atomic_load_n(&decide->draining, __ATOMIC_RELAXED)};
 	return true;
 }
 
-/* A choice of backend: the backend, or NULL and why not. */
-struct choice {
-	const struct backend *backend;
-	enum reason reason;
-};
-
-static struct choice
-choose_by_route(const struct snapshot *snapshot, const struct listener *listener, const struct client_hello *hello,
-		const struct decide_input *input)
+bool
+decide_backend(const struct decide_now *now, const struct listener *listener, const char *sni, size_t length,
+	       const uint32_t tried[2], uint32_t random, struct decide_choice *choice)
 {
-	/* Without a name only a route for "*" matches; it is what Envoy does, too. */
-	const struct route *route = listener_route(snapshot, listener, hello->sni, hello->sni_length);
-	if (route == NULL)
-		return (struct choice){NULL, hello->sni_length == 0 ? REASON_SNI_MISSING : REASON_SNI_NO_MATCH};
-	return (struct choice){balance_route(route, input->tried, input->random), REASON_NO_ENDPOINT};
+	const struct target target = target_find(now->snapshot, listener, sni, length);
+
+	choice->backend = target.route != NULL ? balance_route(target.route, tried, random) : target.backend;
+	choice->reason = target.route != NULL ? REASON_NO_ENDPOINT : target.reason;
+	return choice->backend != NULL;
 }
 
-/* Istio's own gateway also wants one of its ALPN names here, because it builds a way to every port of every service,
- * plaintext ones included, and a client of the mesh is recognised by them (CVE-2021-31921 was about that way). We don't
- * ask for them: a listener reaches nothing but TLS ports of services that its hosts admit, where the endpoint
- * authenticates the client itself, and what a peer says about itself decides nothing here. */
-static struct choice
-choose_by_istio_name(const struct snapshot *snapshot, const struct listener *listener, const struct client_hello *hello)
+bool
+decide_endpoint(struct decide *decide, unsigned worker, uint8_t attempt, const uint32_t tried[2], uint32_t random,
+		struct decide_choice *choice)
 {
-	struct istio_sni name;
-	bool has_port;
+	const struct backend *backend = choice->backend;
 
-	if (hello->sni_length == 0)
-		return (struct choice){NULL, REASON_SNI_MISSING};
-	if (!istio_sni_parse(hello->sni, hello->sni_length, &name))
-		return (struct choice){NULL, REASON_SNI_NOT_ISTIO};
-	const struct service *service = listener_service(snapshot, listener, name.host, name.host_length);
-	if (service == NULL)
-		return (struct choice){NULL, REASON_SERVICE_UNKNOWN};
-	const struct backend *backend = service_backend(service, name.port, name.subset, name.subset_length, &has_port);
-	return (struct choice){backend, has_port ? REASON_SERVICE_SUBSET : REASON_SERVICE_PORT};
+	/* Workers don't ask each other: as many more may get in as there are workers deciding at the same moment. A
+	 * connection that tries another endpoint was let in before. */
+	choice->reason = REASON_MAX_CONNECTIONS;
+	if (attempt == 0 && backend->max_connections != UINT32_MAX &&
+	    live_active(decide->live, backend->live) >= backend->max_connections)
+		return false;
+	choice->reason = REASON_NO_ENDPOINT;
+	choice->endpoint = balance_endpoint(backend, decide->live, worker, attempt, tried, random);
+	if (choice->endpoint == NULL)
+		return false;
+	choice->dial =
+		(struct dial){.addr = choice->endpoint->addr,
+			      .port = choice->endpoint->port,
+			      .endpoint = choice->endpoint->live,
+			      .service = backend->live,
+			      .connect_timeout_ms = backend->connect_timeout_ms != 0 ? backend->connect_timeout_ms : 1};
+	return true;
 }
 
 static enum decision
@@ -265,60 +297,60 @@ refuse(enum reason *reason, enum reason why)
 	return DECISION_REFUSE;
 }
 
+/* Where the name of the service is: REASON_NONE, REASON_COUNT: it isn't whole, or what is wrong with it. */
+static enum reason
+read_hello(const struct decide_input *input, struct client_hello *hello)
+{
+	switch (client_hello_parse(input->bytes, input->length, hello)) {
+	case CLIENT_HELLO_MORE:
+		/* Not only when the buffer is full: a sender may not fill a window with less than a segment, and wait.
+		 */
+		return hello->length > HOLD_MAX ? REASON_HELLO_TOO_LARGE : REASON_COUNT;
+	case CLIENT_HELLO_NOT_TLS:
+		return REASON_HELLO_NOT_TLS;
+	case CLIENT_HELLO_MALFORMED:
+		return REASON_HELLO_MALFORMED;
+	case CLIENT_HELLO_BAD_NAME:
+		return REASON_SNI_INVALID;
+	case CLIENT_HELLO_WHOLE:
+		break;
+	}
+	return REASON_NONE;
+}
+
 static enum decision
 hook_decide(void *context, unsigned worker, const struct decide_input *input, struct dial *dial, enum reason *reason,
 	    char sni[SNI_TEXT_MAX])
 {
 	struct decide *decide = context;
 	const struct decide_view *view = __atomic_load_n(&decide->view, __ATOMIC_ACQUIRE);
-	struct client_hello hello;
+	struct client_hello hello = {0};
+	struct decide_choice choice = {0};
+	const struct listener *listener =
+		view != NULL ? snapshot_listener(view->snapshot, &input->local, input->local_port) : NULL;
 
 	sni[0] = '\0';
-	switch (client_hello_parse(input->bytes, input->length, &hello)) {
-	case CLIENT_HELLO_MORE:
-		/* Not only when the buffer is full: a sender may not fill a window with less than a segment, and wait.
-		 */
-		if (hello.length > HOLD_MAX)
-			return refuse(reason, REASON_HELLO_TOO_LARGE);
-		return DECISION_MORE;
-	case CLIENT_HELLO_NOT_TLS:
-		return refuse(reason, REASON_HELLO_NOT_TLS);
-	case CLIENT_HELLO_MALFORMED:
-		return refuse(reason, REASON_HELLO_MALFORMED);
-	case CLIENT_HELLO_BAD_NAME:
-		return refuse(reason, REASON_SNI_INVALID);
-	case CLIENT_HELLO_WHOLE:
-		break;
+	if (listener != NULL && listener->mode == LISTENER_PLAIN)
+		return decide_sessions(decide) != NULL ? DECISION_BRIDGE : refuse(reason, REASON_TLS_OWN_CREDENTIAL);
+	if (listener == NULL || listener->mode != LISTENER_TCP) { /* whose bytes aren't looked at, if there are any */
+		enum reason fault = read_hello(input, &hello);
+		if (fault == REASON_COUNT)
+			return DECISION_MORE;
+		if (fault != REASON_NONE)
+			return refuse(reason, fault);
 	}
 	memcpy(sni, hello.sni, hello.sni_length + 1u);
 
 	/* A reload may have taken the listener away since the SYN. */
-	const struct listener *listener =
-		view != NULL ? snapshot_listener(view->snapshot, &input->local, input->local_port) : NULL;
 	if (listener == NULL)
 		return refuse(reason, REASON_NO_LISTENER);
-	struct choice choice = listener->mode == LISTENER_AUTO_PASSTHROUGH
-				       ? choose_by_istio_name(view->snapshot, listener, &hello)
-				       : choose_by_route(view->snapshot, listener, &hello, input);
-	const struct backend *backend = choice.backend;
-	if (backend == NULL)
+	if (listener->mode == LISTENER_TERMINATE)
+		return decide_sessions(decide) != NULL ? DECISION_BRIDGE : refuse(reason, REASON_TLS_OWN_CREDENTIAL);
+	const struct decide_now now = {view->snapshot, NULL};
+	if (!decide_backend(&now, listener, hello.sni, hello.sni_length, input->tried, input->random, &choice) ||
+	    !decide_endpoint(decide, worker, input->attempt, input->tried, input->random, &choice))
 		return refuse(reason, choice.reason);
-
-	/* Workers don't ask each other: as many more may get in as there are workers deciding at the same moment. A
-	 * connection that tries another endpoint was let in before. */
-	if (input->attempt == 0 && backend->max_connections != UINT32_MAX &&
-	    live_active(decide->live, backend->live) >= backend->max_connections)
-		return refuse(reason, REASON_MAX_CONNECTIONS);
-
-	const struct endpoint *endpoint =
-		balance_endpoint(backend, decide->live, worker, input->attempt, input->tried, input->random);
-	if (endpoint == NULL)
-		return refuse(reason, REASON_NO_ENDPOINT);
-	*dial = (struct dial){.addr = endpoint->addr,
-			      .port = endpoint->port,
-			      .endpoint = endpoint->live,
-			      .service = backend->live,
-			      .connect_timeout_ms = backend->connect_timeout_ms != 0 ? backend->connect_timeout_ms : 1};
+	*dial = choice.dial;
 	return DECISION_DIAL;
 }
 

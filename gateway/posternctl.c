@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gateway/ctl_ca.h"
 #include "gateway/ctl_client.h"
+#include "gateway/ctl_explain.h"
 #include "gateway/ctl_options.h"
 #include "gateway/ctl_show.h"
 #include "gateway/ctl_upgrade.h"
@@ -35,7 +37,7 @@ show_document(const struct ctl_request *request, const json_t *document)
 	} else if (!refused) {
 		ctl_show_document(request->command->name, document, stdout);
 	}
-	return refused ? CTL_REFUSED : CTL_OK;
+	return refused || json_is_false(json_object_get(document, "allowed")) ? CTL_REFUSED : CTL_OK;
 }
 
 /* What stood behind a list. */
@@ -132,6 +134,26 @@ Exit:
 }
 
 static int
+run_explain(const struct ctl_request *request)
+{
+	struct text error = {0};
+
+	if (!ctl_explain_complete(request, &error)) {
+		int status = fail(&error, CTL_USAGE);
+		text_free(&error);
+		return status;
+	}
+	if (request->n_files == 0)
+		return ask(request);
+	json_t *document = ctl_explain_files(request, stderr);
+	if (document == NULL)
+		return CTL_REFUSED;
+	int status = show_document(request, document);
+	json_decref(document);
+	return status;
+}
+
+static int
 run(const struct ctl_request *request)
 {
 	if (request->version) {
@@ -145,6 +167,10 @@ run(const struct ctl_request *request)
 		text_free(&help);
 		return CTL_OK;
 	}
+	if (strcmp(request->command->name, "ca") == 0)
+		return ctl_ca(request, stdout, stderr);
+	if (strcmp(request->command->name, "explain") == 0)
+		return run_explain(request);
 	if (request->command->takes_files)
 		return ctl_validate(request->files, request->n_files, request->json, stdout, stderr);
 	return ask(request);

@@ -92,7 +92,8 @@ on_reload(void *context)
 static uint32_t
 open_flows(const struct box *box)
 {
-	return box_flows_in(box, FLOW_PEEKING) + box_flows_in(box, FLOW_CONNECTING) + box_flows_in(box, FLOW_SPLICED);
+	return box_flows_in(box, FLOW_PEEKING) + box_flows_in(box, FLOW_CONNECTING) + box_flows_in(box, FLOW_SPLICED) +
+	       box_flows_in(box, FLOW_BRIDGED);
 }
 
 static void

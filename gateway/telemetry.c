@@ -152,9 +152,9 @@ static void
 collect_sockets(void *context, struct metrics_writer *writer)
 {
 	const struct box *box = telemetry.box;
-	/* A connection is a socket on either side once it is spliced; before that, one. */
+	/* A connection is a socket on either side once it is spliced or bridged; before that, one. */
 	uint64_t open = (uint64_t)box_flows_in(box, FLOW_PEEKING) + box_flows_in(box, FLOW_CONNECTING) +
-			2 * (uint64_t)box_flows_in(box, FLOW_SPLICED);
+			2 * ((uint64_t)box_flows_in(box, FLOW_SPLICED) + box_flows_in(box, FLOW_BRIDGED));
 
 	(void)context;
 	metrics_add_u64(writer, (const char *const[]){"source"}, open);
@@ -219,17 +219,19 @@ static void
 collect_used(void *context, struct metrics_writer *writer)
 {
 	const struct box *box = telemetry.box;
-	uint64_t flows = 0, holds = 0, neighbours = 0;
+	uint64_t flows = 0, holds = 0, bridges = 0, neighbours = 0;
 
 	(void)context;
 	for (unsigned state = FLOW_FREE + 1; state < FLOW_STATES; state++)
 		flows += box_flows_in(box, state);
 	for (unsigned i = 0; i < box->n_workers; i++) {
 		holds += LOAD(box->stats[i]->holds);
+		bridges += LOAD(box->stats[i]->bridges);
 		neighbours += LOAD(box->stats[i]->neighbours);
 	}
 	metrics_add_u64(writer, (const char *const[]){"flows"}, flows);
 	metrics_add_u64(writer, (const char *const[]){"holds"}, holds);
+	metrics_add_u64(writer, (const char *const[]){"bridges"}, bridges);
 	metrics_add_u64(writer, (const char *const[]){"neighbours"}, neighbours);
 	metrics_add_u64(writer, (const char *const[]){"live_slots"}, live_used(box->live));
 }
@@ -238,16 +240,18 @@ static void
 collect_capacity(void *context, struct metrics_writer *writer)
 {
 	const struct box *box = telemetry.box;
-	uint64_t flows = 0, holds = 0, neighbours = 0;
+	uint64_t flows = 0, holds = 0, bridges = 0, neighbours = 0;
 
 	(void)context;
 	for (unsigned i = 0; i < box->n_workers; i++) {
 		flows += box->workers[i]->flows.capacity;
 		holds += box->workers[i]->holds.n_holds;
+		bridges += box->workers[i]->bridges.capacity;
 		neighbours += box->workers[i]->neighbours.capacity;
 	}
 	metrics_add_u64(writer, (const char *const[]){"flows"}, flows);
 	metrics_add_u64(writer, (const char *const[]){"holds"}, holds);
+	metrics_add_u64(writer, (const char *const[]){"bridges"}, bridges);
 	metrics_add_u64(writer, (const char *const[]){"neighbours"}, neighbours);
 	metrics_add_u64(writer, (const char *const[]){"live_slots"}, LIVE_SLOTS_MAX - 1);
 }
@@ -351,6 +355,7 @@ collect_adoption(void *context, struct metrics_writer *writer)
 		{"closing", adoption->closing},
 		{"forgotten", adoption->forgotten},
 		{reason_text(REASON_ADOPT_HELD), adoption->held},
+		{reason_text(REASON_ADOPT_BRIDGED), adoption->bridged},
 		{reason_text(REASON_ADOPT_DAMAGED), adoption->damaged},
 		{reason_text(REASON_ADOPT_ADDRESS), adoption->address},
 		{reason_text(REASON_ADOPT_FULL), adoption->full},

@@ -35,6 +35,7 @@ static const struct conf_rule top_rules[] = {
 	{.name = "memory", .kind = KIND_OTHER},
 	{.name = "tables", .kind = KIND_OTHER},
 	{.name = "flow", .kind = KIND_OTHER},
+	{.name = "tls", .kind = KIND_OTHER},
 	{.name = "control", .kind = KIND_OTHER},
 	{.name = "metrics", .kind = KIND_OTHER},
 	{.name = "log", .kind = KIND_OTHER},
@@ -77,6 +78,7 @@ static const struct conf_rule memory_rules[] = {
 static const struct conf_rule table_rules[] = {
 	{"flows", KIND_U32, CONF(tables.flows), 1024, 16777216, 262144, NULL},
 	{"holds", KIND_U32, CONF(tables.holds), 64, 1048576, 4096, NULL},
+	{"bridges", KIND_U32, CONF(tables.bridges), 64, 4194304, 16384, NULL},
 	{"neighbours", KIND_U32, CONF(tables.neighbours), 64, 16384, 1024, NULL},
 	{0},
 };
@@ -90,6 +92,14 @@ static const struct conf_rule flow_rules[] = {
 	{"close_linger_ms", KIND_U32, CONF(flow.close_linger_ms), 0, 240000, 4000, NULL},
 	{"drain_timeout_s", KIND_U32, CONF(flow.drain_timeout_s), 0, 86400, 10, NULL},
 	{"rst_per_second", KIND_U32, CONF(flow.rst_per_second), 0, 1000000, 1000, NULL},
+	{0},
+};
+
+static const struct conf_rule tls_rules[] = {
+	{"handshake_threads", KIND_U16, CONF(tls.handshake_threads), 1, CONF_HANDSHAKE_THREADS_MAX, 1, NULL},
+	{"handshake_queue", KIND_POWER, CONF(tls.handshake_queue), 16, 16384, 512, NULL},
+	{"handshake_timeout_ms", KIND_U32, CONF(tls.handshake_timeout_ms), 100, 60000, 10000, NULL},
+	{"expiry_grace_s", KIND_U32, CONF(tls.expiry_grace_s), 0, 604800, 300, NULL},
 	{0},
 };
 
@@ -377,6 +387,7 @@ read_settings(struct reader *reader, const config_setting_t *root)
 	read_top_group(reader, root, "memory", memory_rules, &lines->memory);
 	read_top_group(reader, root, "tables", table_rules, &unused);
 	read_top_group(reader, root, "flow", flow_rules, &lines->flow);
+	read_top_group(reader, root, "tls", tls_rules, &unused);
 	read_top_group(reader, root, "control", control_rules, &unused);
 	read_top_group(reader, root, "metrics", metrics_rules, &lines->metrics);
 	read_top_group(reader, root, "log", log_rules, &unused);

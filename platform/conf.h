@@ -20,6 +20,7 @@ enum {
 	CONF_ADDRESSES_MAX = 32, /* over all ports */
 	CONF_ROUTES_MAX = 256,
 	CONF_WORKERS_MAX = 16,
+	CONF_HANDSHAKE_THREADS_MAX = 8,
 	CONF_CORE_MAX = 1023,  /* highest number of a core: CPU_SETSIZE - 1 */
 	CONF_NAME_MAX = 32,    /* bytes of a port's or device's name, the NUL included */
 	CONF_TAP_NAME_MAX = 13 /* bytes of a tap port's name, the NUL included: with "pt-" it fits Linux's IFNAMSIZ */
@@ -70,6 +71,7 @@ struct conf {
 	struct {
 		uint32_t flows;      /* records over all workers, 1024..16777216; default 262144 */
 		uint32_t holds;      /* connections that may be in PEEKING at a time, 64..1048576; default 4096 */
+		uint32_t bridges;    /* connections that end here at a time, 64..4194304; default 16384 */
 		uint32_t neighbours; /* 64..16384; default 1024 */
 	} tables;
 
@@ -90,6 +92,16 @@ struct conf {
 		/* RSTs to segments that belong to nothing, for each worker; 0..1000000; default 1000 */
 		uint32_t rst_per_second;
 	} flow;
+
+	struct {
+		uint16_t handshake_threads; /* on main_core, 1..CONF_HANDSHAKE_THREADS_MAX; default 1 */
+		/* Handshakes of each worker that may wait at each thread: a power of two, 16..16384; default 512 */
+		uint16_t handshake_queue;
+		/* From the ClientHello until both sides of a bridge are joined, 100..60000; default 10000 */
+		uint32_t handshake_timeout_ms;
+		/* Connections of an expired certificate go on for so long, 0..604800; default 300 */
+		uint32_t expiry_grace_s;
+	} tls;
 
 	char *state_directory; /* absolute; flow records live here; default /run/postern */
 	char *control_socket;  /* absolute; UNIX socket of posternctl; default /run/postern/control.sock */

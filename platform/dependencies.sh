@@ -3,13 +3,14 @@
 #
 # Installs the Debian packages that a target needs and this machine lacks, and says so. Usage: dependencies.sh GROUP…
 # Groups: build (compile), test (the peers and tools of make test and make demo; liblwip-dev: a TCP by others, for the
-# simulation), bench (those of make bench), lint.
+# simulation; swtpm, tpm2-tools, tpm2-openssl: a TPM of software, for a CA whose key is in one), bench (those of make bench), lint.
 set -eu
 
 build="gcc make pkg-config git ca-certificates
 	libdpdk-dev libxdp-dev libbpf-dev libpcap-dev libnuma-dev libbsd-dev libssl-dev
 	libyaml-dev libconfig-dev libuv1-dev libjansson-dev libmicrohttpd-dev libcunit1-dev"
-test="iproute2 ethtool curl openssl nginx-light haproxy iputils-ping python3 procps jq clang libclang-rt-14-dev liblwip-dev"
+test="iproute2 ethtool curl openssl nginx-light haproxy iputils-ping python3 procps jq clang libclang-rt-14-dev liblwip-dev
+	swtpm tpm2-tools tpm2-openssl"
 # perf/compare: nginx's TCP mode, testpmd, plots; Envoy's wheel needs a venv.
 bench="nginx-light libnginx-mod-stream dpdk-dev gnuplot-nox python3-venv"
 lint="clang-format clang-tidy cppcheck python3"

@@ -2,13 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # make demo: a gateway between a client cluster and two workload hosts, each place a network namespace of this machine,
-# and what it does, step by step. Shows every command as it is run, in the namespace that its prompt names. Removes all
+# and what it does, step by step: first TLS that is passed through, then (demo_bridge.sh) TLS that ends in the gateway. Shows every command as it is run, in the namespace that its prompt names. Removes all
 # that it made, also on Ctrl-C. Status 1 when a step didn't end as it tells.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 . tests/e2e/topology.sh
 . tests/e2e/servers.sh
 . tests/e2e/postern.sh
+. tests/e2e/pki.sh
+. tests/e2e/peers/peers.sh
+. tests/e2e/demo_bridge.sh
 BIG_MB=50
 BEGUN=$SECONDS WRONG=0
 
@@ -29,6 +32,7 @@ show() {
 	printf '%s%s#%s %s\n' "$GREEN" "$place" "$PLAIN" "$line"
 	output=$(in_ns "$place" env -C "$TOPOLOGY_DIR" "CURL_CA_BUNDLE=$CA" "SSL_CERT_FILE=$CA" "PATH=$TOPOLOGY_DIR/bin:$PATH" \
 		bash -c "$line" 2>&1)
+	output=${output//"$TOPOLOGY_DIR/"/}
 	[ -z "$output" ] || sed 's/^/  /' <<<"$output"
 	if ! grep -qE "$pattern" <<<"$output"; then
 		printf '%s  This should have shown: %s%s\n' "$RED" "$pattern" "$PLAIN"
@@ -37,12 +41,17 @@ show() {
 	sleep "$PAUSE"
 }
 
+# federation [FIELDS]: federation.yaml of the first act; FIELDS, of the Federation's spec, are the second's.
 federation() {
 	cat <<-EOF
 		apiVersion: postern.dev/v1alpha1
 		kind: Federation
 		metadata: { name: demo }
-		spec: { trustDomain: demo.example, clusterID: edge-1, network: lan, locality: demo/edge/1 }
+		spec:
+		  trustDomain: demo.example
+		  clusterID: edge-1
+		  network: lan
+		  locality: demo/edge/1${1:-}
 		---
 		apiVersion: networking.istio.io/v1
 		kind: Gateway
@@ -97,7 +106,7 @@ build_world() {
 		  $CLIENT_V4                $BOX_WAN_V4                   $A_V4    $B_V4
 	EOF
 	topology_up && servers_start || { echo "The places could not be built."; exit 1; }
-	host_names client "$BOX_WAN_V4 gateway web.shop.example still.shop.example report.shop.example nobody.shop.example
+	host_names client "$BOX_WAN_V4 gateway web.shop.example still.shop.example report.shop.example nobody.shop.example accounts.corp.example
 $BOX_WAN_V6 gateway6 web.shop.example"
 	local started=${EPOCHREALTIME/./}
 	postern_start || exit 1
@@ -158,7 +167,9 @@ say "And what the access log says of a connection that was retried, and of one t
 cp "$POSTERN_DIR/log" "$TOPOLOGY_DIR/log"
 show box sni_no_match "jq -cR 'fromjson? | select(.scope == \"access\" and (.attempts == 2 or .reason == \"sni_no_match\")) | {message, \"src.addr\", \"dst.addr\", \"dst.service\", sni, attempts, reason, duration}' log | sed -n '1p;\$p'"
 
+bridge_act
+
 say "Seen: TLS passed through by plain and by Istio's server names, IPv4 and IPv6 on either side, a refusal with its reason,
-an endpoint that died and nobody noticed. $((SECONDS - BEGUN)) s. Everything made for it is being removed."
+an endpoint that died and nobody noticed; and identities of three PKIs bridged, with a reason for whoever wasn't. $((SECONDS - BEGUN)) s. Everything made for it is being removed."
 [ "$WRONG" = 0 ] || echo "${RED}$WRONG steps did not show what they should.$PLAIN"
 [ "$WRONG" = 0 ]

@@ -14,6 +14,8 @@ cd "$(dirname "$0")/../.."
 . tests/e2e/servers.sh
 . tests/e2e/postern.sh
 . tests/e2e/path.sh
+. tests/e2e/pki.sh
+. tests/e2e/peers/peers.sh
 
 PASSED=0 FAILED=0 SCENARIO=
 
@@ -121,7 +123,10 @@ alive() {
 
 SCENARIOS=("$@")
 if [ "$#" = 0 ]; then
-	SCENARIOS=(passthrough concurrency versions istio hellos retry reload storm attack inject workers lossy matrix crash)
+	SCENARIOS=(passthrough concurrency versions istio hellos retry reload storm attack inject workers bridge bridge_refusals
+		identities lossy matrix crash)
+	# Peers among themselves; and what has to be waited for, or takes the machine's whole attention.
+	[ -n "${E2E_QUICK:-}" ] || SCENARIOS+=(peers bridge_life bridge_abuse identities_life)
 fi
 for name in "${SCENARIOS[@]}"; do
 	[ -r "tests/e2e/scenarios/$name.sh" ] || { echo "run.sh: no scenario $name" >&2; exit 2; }

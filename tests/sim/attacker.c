@@ -108,6 +108,19 @@ is_spliced(const struct target *target)
 	return target->flow != NULL && target->flow->state == FLOW_SPLICED;
 }
 
+static bool
+is_bridged(const struct target *target)
+{
+	return target->flow != NULL && flow_is_bridged(target->flow);
+}
+
+/* Whether the gateway has bytes of the client's in a hold. */
+static bool
+holds(const struct target *target)
+{
+	return target->flow != NULL && !is_bridged(target) && target->flow->hold != 0;
+}
+
 /* A number of the sender's near those in use. */
 static uint32_t
 near_seq(const struct target *target)
@@ -160,7 +173,7 @@ reset_is_exact(const struct target *target, const struct segment *segment)
 	if (target->flow == NULL)
 		return false;
 	const struct flow_leg *in = &target->flow->leg[target->leg], *out = &target->flow->leg[leg_other(target->leg)];
-	if (target->flow->hold != 0) {
+	if (holds(target)) {
 		const struct hold *hold = hold_get(&target->worker->holds, target->flow->hold);
 		if (segment->seq == hold->client_isn + 1 + hold->acked ||
 		    segment->seq == hold->client_isn + 1 + hold->end)
@@ -173,7 +186,8 @@ static void
 forge_reset(const struct target *target)
 {
 	struct segment segment = forge(target, below(2) == 0 ? RST : RST | ACK);
-	bool dials = target->flow == NULL || target->flow->state == FLOW_CONNECTING;
+	bool dials = target->flow == NULL || target->flow->state == FLOW_CONNECTING ||
+		     (is_bridged(target) && !target->connection->spliced);
 
 	if (target->leg == LEG_ENDPOINT && dials) /* its answer to a SYN is told by the acknowledgment */
 		segment.ack += 1 + below(WINDOW);
@@ -202,7 +216,7 @@ forge_data(const struct target *target)
 	segment.payload = junk;
 	segment.payload_length = (uint16_t)(below(3) == 0 ? 0 : below(JUNK_MAX));
 	/* While bytes are held, repeats may acknowledge (splice.c). */
-	unsigned kind = !is_spliced(target) ? 0 : target->flow->hold != 0 ? below(2) : below(3);
+	unsigned kind = is_bridged(target) ? below(3) : !is_spliced(target) ? 0 : holds(target) ? below(2) : below(3);
 	if (kind == 0) {
 		segment.ack += far_off();
 	} else if (kind == 1) {
@@ -210,8 +224,10 @@ forge_data(const struct target *target)
 	} else { /* a repeat of what was acknowledged, which says that all has arrived */
 		const struct flow_leg *in = &target->flow->leg[target->leg],
 				      *out = &target->flow->leg[leg_other(target->leg)];
-		segment.seq = out->ack - in->seq_delta - 2 - segment.payload_length - below(100);
-		segment.ack = out->seq_end + out->seq_delta;
+		bool bridged = is_bridged(target);
+		segment.seq =
+			(bridged ? in->seq_end : out->ack - in->seq_delta) - 2 - segment.payload_length - below(100);
+		segment.ack = bridged ? in->edge : out->seq_end + out->seq_delta;
 	}
 	world_inject(target->device, &segment);
 }
@@ -259,7 +275,8 @@ forge_icmp(const struct target *target)
 	const struct flow_leg *path = &target->flow->leg[target->leg],
 			      *from = &target->flow->leg[leg_other(target->leg)];
 	uint32_t distance = below(2) == 0 ? below(100) : below(1 << 30);
-	quoted.seq = below(2) == 0 ? path->ack - 1 - distance : from->seq_end + from->seq_delta + distance;
+	uint32_t end = is_bridged(target) ? path->edge : from->seq_end + from->seq_delta; /* of what was sent */
+	quoted.seq = below(2) == 0 ? path->ack - 1 - distance : end + distance;
 	if (quoted.seq == path->ack)
 		return;
 	rig_build(&world.rig, target->device, &quoted, frame);

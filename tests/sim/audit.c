@@ -5,8 +5,11 @@
 #include <rte_mbuf.h>
 #include <stdio.h>
 
+#include "tests/sim/audit_bridge.h"
+#include "tests/sim/audit_said.h"
 #include "tests/sim/icmp_wire.h"
 #include "tests/sim/operator.h"
+#include "tests/sim/session.h"
 #include "tests/sim/situation.h"
 
 enum {
@@ -24,25 +27,14 @@ enum {
 	GIVE_UP_US = 40000000 /* less than what a peer's time-outs until then take */
 };
 
-/* The options of a segment that the gateway sent. */
-struct said {
-	bool timestamps, sack_permitted, scaled;
-	uint32_t tsval, tsecr;
-	uint16_t mss;
-	uint8_t scale;
-	unsigned n_sacks;
-	uint32_t sacks[8];
-};
-
 static uint32_t
 get_32(const uint8_t *at)
 {
 	return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
 }
 
-/* NULL, or what is wrong with them. */
-static const char *
-read_said(const struct segment *segment, struct said *said)
+const char *
+audit_said_read(const struct segment *segment, struct said *said)
 {
 	bool syn = (segment->flags & SYN) != 0;
 	unsigned at = 0;
@@ -82,14 +74,8 @@ read_said(const struct segment *segment, struct said *said)
 	return NULL;
 }
 
-static int64_t
-offset_of(uint32_t wire, uint32_t base, uint32_t near)
-{
-	return (int64_t)near + (int32_t)(wire - base - near);
-}
-
-static uint16_t
-taken_mss(const struct peer_traits *traits, const struct ip_addr *addr)
+uint16_t
+audit_taken_mss(const struct peer_traits *traits, const struct ip_addr *addr)
 {
 	return traits->mss != 0 ? traits->mss : ip_addr_is_v4(addr) ? MSS_DEFAULT_V4 : MSS_DEFAULT_V6;
 }
@@ -260,13 +246,17 @@ audit_syn(struct connection *connection, unsigned leg, const struct segment *seg
 			world_fail("connection %u: the SYN-ACK echoes another timestamp", number);
 		if (world.operated)
 			audit_offer(connection, said);
+	} else if (connection->bridged) {
+		const char *fault = audit_bridge_syn_fault(connection, segment, said);
+		if (fault != NULL)
+			world_fail("connection %u: %s", number, fault);
 	} else {
 		if (segment->seq != connection->gate_isn)
 			world_fail("connection %u: a repeated SYN with another number", number);
 		if (said->timestamps != client->timestamps || said->scaled != client->scales ||
 		    (said->scaled && said->scale != client->traits.scale) || said->sack_permitted != client->sack)
 			world_fail("connection %u: the SYN's options aren't what the client's leg has", number);
-		if (said->mss > taken_mss(&client->traits, &client->addr) ||
+		if (said->mss > audit_taken_mss(&client->traits, &client->addr) ||
 		    said->mss > PORT_MTU - (ip_addr_is_v4(&segment->destination) ? 40 : 60))
 			world_fail("connection %u: the SYN promises an MSS of %u", number, said->mss);
 		if (segment->window > client->offered - 1)
@@ -275,6 +265,8 @@ audit_syn(struct connection *connection, unsigned leg, const struct segment *seg
 	}
 	/* A SYN that came twice may be answered differently, when the gateway learned something in between. */
 	bool anew = leg == LEG_ENDPOINT;
+	if (leg == LEG_ENDPOINT)
+		connection->gate_promised[leg] = 1;
 	connection->gate_scaled[leg] = said->scaled;
 	connection->gate_scale[leg] = said->scale;
 	connection->gate_sack[leg] = said->sack_permitted || (!anew && connection->gate_sack[leg]);
@@ -309,13 +301,13 @@ options_fault(struct connection *connection, unsigned leg, const struct segment 
 	if (said->n_sacks != 0 && !(to->traits.sack && connection->gate_sack[leg]))
 		return "SACK that wasn't negotiated";
 	for (unsigned i = 0; i < said->n_sacks; i++) {
-		int64_t begin = offset_of(said->sacks[(size_t)2 * i], to->traits.isn, to->una);
-		int64_t end = offset_of(said->sacks[(size_t)2 * i + 1], to->traits.isn, to->una);
+		int64_t begin = audit_offset_of(said->sacks[(size_t)2 * i], to->traits.isn, to->una);
+		int64_t end = audit_offset_of(said->sacks[(size_t)2 * i + 1], to->traits.isn, to->una);
 		if (begin >= end || !has_received(from, begin, end))
 			return "a SACK block of what the other end hasn't got";
 	}
 	if (segment->payload_length != 0 &&
-	    segment->payload_length + segment->options_length > taken_mss(&to->traits, &to->addr))
+	    segment->payload_length + segment->options_length > audit_taken_mss(&to->traits, &to->addr))
 		return "more than its receiver's MSS";
 	return NULL;
 }
@@ -345,9 +337,9 @@ segment_fault(struct connection *connection, unsigned leg, const struct segment 
 		return NULL;
 	if (to->state == PEER_NONE || to->state == PEER_SYN_SENT)
 		return "before its receiver knows of the connection";
-	int64_t seq = offset_of(segment->seq, to->irs, to->expected);
+	int64_t seq = audit_offset_of(segment->seq, to->irs, to->expected);
 	int64_t end = seq + segment->payload_length;
-	int64_t ack = offset_of(segment->ack, to->traits.isn, to->una);
+	int64_t ack = audit_offset_of(segment->ack, to->traits.isn, to->una);
 
 	if ((segment->flags & ECN) != 0 || segment->reserved != 0)
 		return "bits that were never negotiated";
@@ -425,8 +417,9 @@ note(struct connection *connection, unsigned leg, const struct segment *segment,
 	}
 	if (world.stale)
 		return;
+	audit_bridge_note(connection, leg, segment);
 	if (leg == LEG_CLIENT && (!connection->spliced || may_be_late(connection, leg, segment))) {
-		int64_t ack = offset_of(segment->ack, to->traits.isn, to->una);
+		int64_t ack = audit_offset_of(segment->ack, to->traits.isn, to->una);
 		uint8_t shift = connection->gate_scaled[leg] && to->scales ? connection->gate_scale[leg] : 0;
 		int64_t edge = ack + ((int64_t)segment->window << shift);
 		if (ack > connection->gate_acked)
@@ -463,9 +456,10 @@ note_turned_away(struct connection *connection, const struct segment *rst)
 {
 	const struct peer *client = &connection->peer[LEG_CLIENT];
 	/* Not one to the connection that had the port before. */
-	bool obeys = client->state == PEER_SYN_SENT
-			     ? rst->ack - (client->traits.isn + 1) <= client->traits.length /* data may have come with it */
-			     : offset_of(rst->seq, client->irs, client->expected) == client->expected;
+	bool obeys =
+		client->state == PEER_SYN_SENT
+			? rst->ack - (client->traits.isn + 1) <= client->traits.length /* data may have come with it */
+			: audit_offset_of(rst->seq, client->irs, client->expected) == client->expected;
 
 	if (connection->spliced || !world.operated || !obeys)
 		return;
@@ -480,7 +474,8 @@ note_turned_away(struct connection *connection, const struct segment *rst)
 static bool
 is_news(const struct peer *to, const struct segment *segment)
 {
-	int64_t end = offset_of(segment->seq, to->irs, to->expected) + segment->payload_length + (segment->flags & FIN);
+	int64_t end =
+		audit_offset_of(segment->seq, to->irs, to->expected) + segment->payload_length + (segment->flags & FIN);
 
 	return (segment->flags & RST) == 0 && world.forged == 0 && end >= (int64_t)to->expected;
 }
@@ -509,7 +504,7 @@ audit_segment(unsigned device, const struct segment *segment)
 	 * a challenge must be right. */
 	if (world.forged != 0 && (world.forged - 1 != device || (segment->flags & (SYN | RST)) != 0))
 		return;
-	const char *fault = read_said(segment, &said);
+	const char *fault = audit_said_read(segment, &said);
 	if (fault != NULL) {
 		world_fail("a segment to the %s with %s", leg == LEG_CLIENT ? "client" : "endpoint", fault);
 		return;
@@ -527,6 +522,8 @@ audit_segment(unsigned device, const struct segment *segment)
 		audit_syn(connection, leg, segment, &said);
 	else if (leg == LEG_ENDPOINT && connection->peer[leg].state == PEER_NONE)
 		fault = (segment->flags & RST) != 0 ? NULL : "before there is a connection";
+	else if (audit_bridge_is(connection))
+		fault = audit_bridge_fault(connection, leg, segment, &said);
 	else
 		fault = segment_fault(connection, leg, segment, &said);
 	if (leg == LEG_CLIENT && (segment->flags & RST) != 0)
@@ -539,7 +536,8 @@ audit_segment(unsigned device, const struct segment *segment)
 		return;
 	}
 	/* It may be about the connection that had the client's port before. */
-	if (previous != NULL && segment_fault(previous, leg, segment, &said) == NULL)
+	if (previous != NULL && (previous->bridged ? audit_bridge_fault(previous, leg, segment, &said)
+						   : segment_fault(previous, leg, segment, &said)) == NULL)
 		return;
 	if ((segment->flags & RST) != 0)
 		return; /* in answer to a packet that was old or strange; its receiver judges by its number */
@@ -552,7 +550,7 @@ audit_segment(unsigned device, const struct segment *segment)
 static bool
 quotes_what_was_sent(const struct icmp_wire_error *error, const struct peer *peer)
 {
-	int64_t seq = offset_of(error->seq, peer->traits.isn, peer->una);
+	int64_t seq = audit_offset_of(error->seq, peer->traits.isn, peer->una);
 	return seq >= 1 && seq < (int64_t)peer->highest && ip_addr_equal(&error->gate, &peer->gate);
 }
 
@@ -592,7 +590,8 @@ audit_icmp(const uint8_t *frame, uint16_t length)
 static bool
 lost_held_bytes(const struct connection *connection)
 {
-	return world.successions != 0 && (connection->gate_acked > 1 || world.scarcity != SCARCE_NOTHING);
+	return world.successions != 0 &&
+	       (connection->gate_acked > 1 || world.plain || world.scarcity != SCARCE_NOTHING);
 }
 
 /* Whether a connection may be refused for that. */
@@ -606,6 +605,12 @@ may_refuse(const struct connection *connection, enum reason reason)
 	switch (reason) {
 	case REASON_FLOW_TABLE_FULL:
 		return world.scarcity == SCARCE_FLOWS;
+	case REASON_ADMIN_CLOSED:
+		return connection->given_up;
+	case REASON_BRIDGE_POOL_EMPTY:
+	case REASON_HANDSHAKE_RECLAIMED:
+	case REASON_PACKETS_RECLAIMED:
+		return world.few_bridges || world.scarcity == SCARCE_PACKETS;
 	case REASON_HELLO_TIMEOUT:
 		return connection->may_time_out || client->state == PEER_ABORTED;
 	case REASON_HELLO_TOO_LARGE:
@@ -615,6 +620,7 @@ may_refuse(const struct connection *connection, enum reason reason)
 	case REASON_CLIENT_CLOSED:
 		return connection->hello > client->traits.length;
 	case REASON_CLIENT_RESET:
+	case REASON_RESET_BY_CLIENT: /* before its session had an endpoint */
 		return client->state == PEER_ABORTED || client->state == PEER_RESET;
 	case REASON_CONNECT_TIMEOUT:
 	case REASON_CONNECT_REFUSED:
@@ -624,6 +630,8 @@ may_refuse(const struct connection *connection, enum reason reason)
 		return connection->may_fail_dial;
 	case REASON_ADOPT_HELD:
 		return lost_held_bytes(connection);
+	case REASON_ADOPT_BRIDGED:
+		return world.successions != 0 && connection->bridged;
 	default:
 		return false;
 	}
@@ -647,6 +655,16 @@ successions_since(uint64_t at_us)
 static bool
 was_idle(const struct connection *connection)
 {
+	if (connection->bridged) { /* nothing is passed on: it is what comes that counts, from either side */
+		const uint64_t *heard = connection->heard_at_us;
+		uint64_t timeout_us = world.idle_timeout_s * UINT64_C(1000000);
+		uint64_t first = connection->spliced && heard[LEG_ENDPOINT] < heard[LEG_CLIENT] ? heard[LEG_ENDPOINT]
+												: heard[LEG_CLIENT];
+		uint64_t last = heard[LEG_ENDPOINT] > heard[LEG_CLIENT] ? heard[LEG_ENDPOINT] : heard[LEG_CLIENT];
+		return world.now_us + IDLE_SLACK_US >= first + timeout_us &&
+		       (world.now_us <= last + timeout_us * 9 / 8 + 2 * IDLE_SLACK_US ||
+			world.scarcity != SCARCE_NOTHING);
+	}
 	uint64_t idle_us = world.now_us - connection->passed_at_us,
 		 timeout_us = world.idle_timeout_s * UINT64_C(1000000);
 	uint64_t eighths = 9 + 2 * successions_since(connection->touched_at_us - timeout_us / 4);
@@ -669,11 +687,16 @@ may_end(const struct connection *connection, enum reason reason)
 		       endpoint->expected == client->traits.length + 2;
 	case REASON_RESET_BY_CLIENT:
 	case REASON_RESET_BY_ENDPOINT:
-		return broken;
+		/* Who has closed, and has a new connection on the same port, may not have told the gateway that its FIN
+		 * arrived. */
+		return broken || (connection->bridged && peer_is_over(client) && peer_is_over(endpoint));
 	case REASON_IDLE_TIMEOUT:
 	case REASON_HALF_CLOSED_TIMEOUT:
-		return (connection->may_idle || broken || world.links[0].outage || world.links[1].outage ||
-			world.scarcity == SCARCE_NEIGHBOURS) &&
+		/* What strangers have us tell a peer puts off its keep-alives. */
+		return (connection->may_idle || broken ||
+			(connection->bridged && world.attacked &&
+			 (connection->met & SITUATION_BIT(MET_IDLE_KEPT)) != 0) ||
+			world.links[0].outage || world.links[1].outage || world.scarcity == SCARCE_NEIGHBOURS) &&
 		       was_idle(connection);
 	case REASON_HANDSHAKE_RECLAIMED:
 		return world.scarcity == SCARCE_FLOWS;
@@ -681,6 +704,16 @@ may_end(const struct connection *connection, enum reason reason)
 		return broken || world.links[RIG_LAN].outage || world.scarcity == SCARCE_NEIGHBOURS;
 	case REASON_ADOPT_HELD:
 		return lost_held_bytes(connection);
+	case REASON_ADOPT_BRIDGED:
+		return world.successions != 0 && connection->bridged;
+	case REASON_ADMIN_CLOSED:
+		return connection->given_up;
+	case REASON_PACKETS_RECLAIMED:
+		return connection->bridged && world.scarcity == SCARCE_PACKETS;
+	case REASON_CLIENT_SILENT:
+	case REASON_ENDPOINT_SILENT:
+		return connection->bridged && (broken || world.links[0].outage || world.links[1].outage ||
+					       world.scarcity == SCARCE_NEIGHBOURS);
 	default:
 		return false;
 	}
@@ -734,7 +767,9 @@ audit_events(void)
 			world.refusals++;
 		} else if (event.reason == REASON_IDLE_TIMEOUT || event.reason == REASON_HALF_CLOSED_TIMEOUT ||
 			   event.reason == REASON_HOLD_UNDELIVERED || event.reason == REASON_HANDSHAKE_RECLAIMED ||
-			   event.reason == REASON_ADOPT_HELD) {
+			   event.reason == REASON_ADOPT_HELD || event.reason == REASON_ADOPT_BRIDGED ||
+			   event.reason == REASON_ADMIN_CLOSED || event.reason == REASON_PACKETS_RECLAIMED ||
+			   event.reason == REASON_CLIENT_SILENT || event.reason == REASON_ENDPOINT_SILENT) {
 			connection->excused = true;
 		}
 	}
@@ -892,6 +927,7 @@ audit_end(void)
 		audit_early_end(connection);
 	}
 	audit_process();
+	session_audit_end();
 	if (world.operated && !world.failed)
 		operator_audit_end();
 	unsigned lost = rte_mempool_in_use_count(world.rig.worker.pool) - count_pending();

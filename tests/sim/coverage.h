@@ -79,7 +79,13 @@
 	X(FULL_PACKETS, "the packet pool was empty at times")                                                          \
 	X(FULL_NEIGHBOURS, "the neighbour table was full")                                                             \
 	X(FULL_INBOX, "a hand-over ring was full at times")                                                            \
-	X(FULL_TX, "a transmit queue was full at times")
+	X(FULL_TX, "a transmit queue was full at times")                                                               \
+	/* connections that end here */                                                                                \
+	X(BRIDGED, "ended at the gateway, and carried on by a session")                                                \
+	X(BRIDGE_DIED, "ended at the gateway, and its process died: both told")                                        \
+	X(RELAYED, "the options of both ends couldn't be translated")                                                  \
+	X(PLAIN, "sent to its endpoint before it had said anything")                                                   \
+	X(SERVER_FIRST, "… and its endpoint spoke first")
 
 enum situation {
 #define X(constant, text) MET_##constant,

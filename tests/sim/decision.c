@@ -3,6 +3,7 @@
 
 #include "tests/sim/audit.h"
 #include "tests/sim/operator.h"
+#include "tests/sim/session.h"
 #include "tests/sim/world.h"
 
 enum { SERVICE_LIVE = 10 };
@@ -60,43 +61,53 @@ is_of_former(const struct connection *connection, const struct decide_input *inp
 	return false;
 }
 
-static void
-note_dial(struct connection *connection, const struct decide_input *input, unsigned endpoint)
+void
+decision_note_dial(struct connection *connection, unsigned attempt, unsigned endpoint)
 {
 	connection->endpoint = endpoint;
 	connection->attempts++;
 	connection->active = true;
-	if (input->attempt != 0)
+	if (attempt != 0)
 		connection->met |= SITUATION_BIT(MET_OTHER_ENDPOINT);
 	if (world.endpoints[endpoint].added)
 		connection->met |= SITUATION_BIT(MET_NEW_ENDPOINT);
 	if (world.endpoints[endpoint].restarted)
 		connection->met |= SITUATION_BIT(MET_AFTER_RESTART);
+	/* Where timestamps don't go together it becomes a relay, if there is room for one. */
+	bool no_room = world.few_bridges || world.scarcity == SCARCE_PACKETS;
 	if (is_bad(endpoint) ||
-	    (connection->gate_timestamps[LEG_CLIENT] && !world.endpoints[endpoint].traits.timestamps))
+	    (no_room && connection->gate_timestamps[LEG_CLIENT] && !world.endpoints[endpoint].traits.timestamps))
 		connection->may_fail_dial = true;
 	connection->dial = ++world.n_dials;
 }
 
-/* The stand-in: any endpoint that wasn't tried. */
+bool
+decision_dial_to(unsigned endpoint, struct dial *dial)
+{
+	*dial = (struct dial){.addr = world.endpoints[endpoint].addr,
+			      .port = world.endpoints[endpoint].port,
+			      .endpoint = WORLD_FIRST_LIVE + endpoint,
+			      .service = SERVICE_LIVE,
+			      .connect_timeout_ms = world.connect_timeout_ms};
+	return !world.endpoints[endpoint].removed;
+}
+
+/* The stand-in: any endpoint that wasn't tried, or a session. */
 static enum decision
 take_any(struct connection *connection, const struct decide_input *input, struct dial *dial, enum reason *reason)
 {
 	unsigned first = world_below(world.n_endpoints);
 
-	if (input->length < connection->hello)
+	if (!world.plain && input->length < connection->hello)
 		return DECISION_MORE;
+	if (input->attempt == 0 && session_wants(connection))
+		return DECISION_BRIDGE;
 	for (unsigned i = 0; i < world.n_endpoints; i++) {
 		unsigned chosen = (first + i) % world.n_endpoints;
 		uint32_t live = WORLD_FIRST_LIVE + chosen;
-		if (world.endpoints[chosen].removed || live == input->tried[0] || live == input->tried[1])
+		if (live == input->tried[0] || live == input->tried[1] || !decision_dial_to(chosen, dial))
 			continue;
-		*dial = (struct dial){.addr = world.endpoints[chosen].addr,
-				      .port = world.endpoints[chosen].port,
-				      .endpoint = live,
-				      .service = SERVICE_LIVE,
-				      .connect_timeout_ms = world.connect_timeout_ms};
-		note_dial(connection, input, chosen);
+		decision_note_dial(connection, input->attempt, chosen);
 		return DECISION_DIAL;
 	}
 	if (input->attempt == 0)
@@ -191,9 +202,12 @@ ask_gateway(struct connection *connection, unsigned worker, const struct decide_
 		}
 		connection->chosen_service = operator_service_of(dial->service);
 		connection->decided_at_reload = world.reloads;
-		note_dial(connection, input, endpoint);
+		decision_note_dial(connection, input->attempt, endpoint);
 		break;
 	}
+	case DECISION_BRIDGE:
+		world_fail("connection %u: the gateway wants to end it itself", connection->number);
+		break;
 	case DECISION_REFUSE:
 		if (!may_refuse(connection, input, *reason))
 			world_fail("connection %u: the gateway refuses it: %s", connection->number,
@@ -202,6 +216,26 @@ ask_gateway(struct connection *connection, unsigned worker, const struct decide_
 		break;
 	}
 	return decision;
+}
+
+/* Whether the flow that is asked about has the connection's own numbers: without bytes nothing else tells it from one
+ * before on the same ports, whose last ACK of the handshake comes late. */
+static bool
+begins_as(const struct connection *connection, const struct decide_input *input)
+{
+	const struct flow *flow =
+		rig_flow(&world.rig, LEG_CLIENT, &input->client, input->client_port, input->local_port);
+
+	return flow != NULL &&
+	       flow->leg[LEG_CLIENT].seq_end == connection->peer[LEG_CLIENT].traits.isn + 1 + input->length;
+}
+
+static enum decision
+haunt(struct connection *connection, enum reason *reason)
+{
+	connection->haunted = world.haunted = true;
+	*reason = REASON_NO_ENDPOINT;
+	return DECISION_REFUSE;
 }
 
 static enum decision
@@ -216,12 +250,12 @@ decide(void *context, unsigned worker, const struct decide_input *input, struct 
 		*reason = REASON_NO_ENDPOINT;
 		return DECISION_REFUSE;
 	}
+	if (world.plain && !begins_as(connection, input))
+		return haunt(connection, reason);
 	/* A late repeat of a hello, when the record of its connection is gone already, brings a good cookie all the
 	 * same. */
 	if (audit_is_over(connection) || (!is_of(connection, input) && is_of_former(connection, input))) {
-		connection->haunted = world.haunted = true;
-		*reason = REASON_NO_ENDPOINT;
-		return DECISION_REFUSE;
+		return haunt(connection, reason);
 	}
 	if (begins_in_the_middle(connection, input)) {
 		/* A segment that overtook the first fits the cookie by chance (syn_cookie.h). Its bytes are no hello.
@@ -268,5 +302,7 @@ learned(void *context, unsigned worker, uint32_t slot, const struct tcp_profile 
 void
 decision_open(void)
 {
-	world.rig.hooks = (struct dataplane_hooks){&world, listener, decide, learned};
+	world.rig.hooks =
+		(struct dataplane_hooks){.context = &world, .listener = listener, .decide = decide, .learned = learned};
+	session_hooks(&world.rig.hooks);
 }

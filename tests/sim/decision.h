@@ -7,7 +7,13 @@
 #ifndef POSTERN_TESTS_SIM_DECISION_H
 #define POSTERN_TESTS_SIM_DECISION_H
 
+#include "tests/sim/world.h"
+
 /* Puts the hooks into the rig of the world. */
 void decision_open(void);
+/* The stand-in's dial of an endpoint; false: no new connections go there. */
+bool decision_dial_to(unsigned endpoint, struct dial *dial);
+/* A connection is about to be sent there; attempt: as in decide_input. */
+void decision_note_dial(struct connection *connection, unsigned attempt, unsigned endpoint);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "tests/sim/audit.h"
 #include "tests/sim/operator.h"
+#include "tests/sim/session.h"
 
 /* Notes a situation of all connections that go on at this moment. */
 static void
@@ -96,6 +97,7 @@ succeed(unsigned n_workers)
 	audit_process();
 	for (unsigned i = 0; i < world.n_connections; i++)
 		world.connections[i].untold |= owes_farewell(&world.connections[i]);
+	session_die();
 	if (world.operated)
 		operator_succeed(n_workers);
 	rig_restart(&world.rig, n_workers);
@@ -119,6 +121,9 @@ succeed(unsigned n_workers)
 		    rig_flow(&world.rig, LEG_ENDPOINT, &host->addr, host->port, connection->gate_port) == NULL)
 			begin_anew(connection);
 	}
+	for (unsigned i = 0; i < world.n_connections; i++)
+		if (world.connections[i].bridged && world.connections[i].active)
+			world.connections[i].met |= SITUATION_BIT(MET_BRIDGE_DIED);
 	note_those_that_go_on(MET_OUTLIVED_PROCESS);
 	if (world.operated)
 		note_those_that_go_on(MET_OUTLIVED_REAL_PROCESS);

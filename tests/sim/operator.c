@@ -174,7 +174,7 @@ put_in_force(const struct book *book, bool broken)
 	for (uint32_t i = 0; i < snapshot->n_endpoints; i++)
 		operator.endpoints[snapshot->endpoints[i].live] =
 			world_endpoint_index(&snapshot->endpoints[i].addr, snapshot->endpoints[i].port);
-	struct decide_view *old = decide_install(operator.decide, snapshot);
+	struct decide_view *old = decide_install(operator.decide, snapshot, NULL);
 	live_commit(operator.live, snapshot);
 	decide_view_free(old); /* no worker is in the middle of anything */
 	decide_refresh_offers(operator.decide);

@@ -766,7 +766,8 @@ peer_timers(struct peer *peer, uint64_t now)
 		peer->read = least(take, have);
 		peer->read_at = peer->traits.read_bytes != 0 ? now + peer->traits.read_gap_us : PEER_NEVER;
 		uint32_t unit = 1u << (peer->scales ? peer->traits.scale : 0);
-		uint32_t free = least(room(peer, now), UINT16_MAX * unit) / unit * unit; /* what it can announce of it */
+		uint32_t free =
+			least(room(peer, now), UINT16_MAX * unit) / unit * unit; /* what it can announce of it */
 		uint32_t worth = least(peer->traits.buffer / 2, 2920);
 		if (free > before && free >= unit && (free - before >= worth || before == 0))
 			send_ack(peer, now);

@@ -11,7 +11,15 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-enum { HOLDS = 1024, NEIGHBOURS = 4096, INBOX = 1024, EVENTS = 1024, TAKEN_MAX = 65536, NOBODY = RIG_WORKERS_MAX };
+enum {
+	HOLDS = 1024,
+	BRIDGES = 1024,
+	NEIGHBOURS = 4096,
+	INBOX = 1024,
+	EVENTS = 1024,
+	TAKEN_MAX = 65536,
+	NOBODY = RIG_WORKERS_MAX
+};
 
 static struct rte_mempool *pool;
 static struct rte_mbuf *taken[TAKEN_MAX];
@@ -168,7 +176,8 @@ open_world(struct rig *rig)
 	rig->conf.flow.rst_per_second = 1000;
 	net_init(&rig->net, &rig->conf, devices, taps);
 
-	rig->hooks = (struct dataplane_hooks){rig, hook_listener, hook_decide, hook_learned};
+	rig->hooks = (struct dataplane_hooks){
+		.context = rig, .listener = hook_listener, .decide = hook_decide, .learned = hook_learned};
 	rig->offer = (struct listener_offer){.live = 1, .sack = true, .timestamps = true, .mss = 1460};
 	rig->listen_port = 443;
 	rig->hello_length = 1;
@@ -232,7 +241,7 @@ open_worker(struct rig *rig, uint16_t id)
 	rig->table_memory[id] = memory;
 	flow_table_init(&worker->flows, memory, options->flows, (const uint64_t[3]){9, 10, 11});
 	timer_wheel_init(&worker->wheel, worker->clock_ms);
-	if (!hold_pool_init(&worker->holds, options->holds) ||
+	if (!hold_pool_init(&worker->holds, options->holds) || !bridge_pool_init(&worker->bridges, options->bridges) ||
 	    !neighbour_table_init(&worker->neighbours, options->neighbours))
 		die("no memory");
 	for (uint32_t i = 0; i < options->holds_taken; i++)
@@ -254,6 +263,7 @@ rig_open_with(struct rig *rig, const struct rig_options *options)
 	rig->options = *options;
 	set_default(&rig->options.n_workers, 1);
 	set_default(&rig->options.holds, HOLDS);
+	set_default(&rig->options.bridges, BRIDGES);
 	set_default(&rig->options.inbox, INBOX);
 	if (rig->options.neighbours == 0)
 		rig->options.neighbours = NEIGHBOURS;
@@ -291,6 +301,7 @@ close_worker(struct rig *rig, unsigned id)
 
 	neighbour_table_free(&worker->neighbours);
 	hold_pool_free(&worker->holds);
+	bridge_pool_free(&worker->bridges);
 	free(rig->own_live[id]);
 	while (rig->inboxes[id] != NULL && rte_ring_dequeue(rig->inboxes[id], (void **)&mbuf) == 0)
 		rte_pktmbuf_free(mbuf);
@@ -400,7 +411,7 @@ rig_adopted_well(struct rig *rig)
 		used += in_use;
 	}
 	const struct flow_adoption *adoption = &rig->adoption;
-	uint32_t lost = adoption->held + adoption->damaged + adoption->address + adoption->full;
+	uint32_t lost = adoption->held + adoption->bridged + adoption->damaged + adoption->address + adoption->full;
 	return memcmp(states, counted, sizeof(states)) == 0 && states[FLOW_SPLICED] == adoption->spliced &&
 	       states[FLOW_CLOSING] == adoption->closing && active == 2 * adoption->spliced &&
 	       used + adoption->forgotten + lost == adoption->found;
@@ -412,7 +423,7 @@ rig_is_empty(const struct rig *rig)
 	for (unsigned i = 0; i < rig->n_workers; i++) {
 		const struct worker *worker = &rig->workers[i];
 		if (flow_table_used(&worker->flows) != 0 || worker->wheel.armed != 0 ||
-		    worker->holds.used != rig->options.holds_taken)
+		    worker->holds.used != rig->options.holds_taken || worker->bridges.used != 0)
 			return false;
 		for (unsigned state = 0; state < FLOW_STATES; state++)
 			if (worker->stats->states[state] != 0)
@@ -814,6 +825,17 @@ rig_time(struct rig *rig, uint64_t now_ms)
 	for (unsigned i = 0; i < rig->n_workers; i++) {
 		rig->running = i;
 		worker_time(&rig->workers[i], now_ms);
+		worker_flush(&rig->workers[i]);
+	}
+	rig_settle(rig);
+}
+
+void
+rig_poll(struct rig *rig)
+{
+	for (unsigned i = 0; i < rig->n_workers; i++) {
+		rig->running = i;
+		worker_poll(&rig->workers[i], rig->now_ms);
 		worker_flush(&rig->workers[i]);
 	}
 	rig_settle(rig);

@@ -64,6 +64,7 @@ struct rig_options {
 	bool spreads; /* devices with a queue for each worker */
 	uint32_t flows, packets;
 	uint32_t holds, holds_taken; /* holds_taken: of those, somebody else's */
+	uint32_t bridges;
 	uint16_t neighbours;
 	uint32_t inbox; /* a power of two; one less fits */
 };
@@ -88,6 +89,7 @@ struct rig {
 	};
 	struct rte_ring *inboxes[RIG_WORKERS_MAX], *events;
 	struct dataplane_hooks hooks;
+	void *bridging;              /* of whoever has put the hooks for bridges there, whose context is the rig */
 	struct listener_offer offer; /* what the listener hook offers; port 0 of listen_port: none */
 	uint16_t listen_port;
 	/* What the decide hook answers once a stream is hello_length bytes long. */
@@ -129,8 +131,8 @@ void rig_restart(struct rig *rig, unsigned n_workers);
 void rig_restart_from(struct rig *rig, unsigned n_workers, const struct ip_addr *addresses, unsigned n_addresses);
 /* Right after rig_restart: whether every table is as it must be, whatever was adopted. */
 bool rig_adopted_well(struct rig *rig);
-/* Whether no worker has a flow, a timer or held bytes left, its counts by state say so as well, and no live slot counts
- * a connection. */
+/* Whether no worker has a flow, a timer, held bytes or a bridge left, its counts by state say so as well, and no live
+ * slot counts a connection. */
 bool rig_is_empty(const struct rig *rig);
 /* Frees all; the number of packet buffers that were lost on the way, 0 when all is well. */
 unsigned rig_close(struct rig *rig);
@@ -162,6 +164,8 @@ void rig_settle(struct rig *rig);
 
 /* Turns the clock to now_ms. */
 void rig_time(struct rig *rig, uint64_t now_ms);
+/* Lets every worker ask the gateway what it has for it. */
+void rig_poll(struct rig *rig);
 /* How long all workers may sleep, limit at most. */
 uint32_t rig_sleep(const struct rig *rig, uint32_t limit_ms);
 /* The flow that a worker has for the peer of a leg and a port of ours, both in host order; NULL: none. */

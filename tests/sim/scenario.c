@@ -6,6 +6,7 @@
 #include "tests/sim/attacker.h"
 #include "tests/sim/decision.h"
 #include "tests/sim/operator.h"
+#include "tests/sim/session.h"
 #include "tests/sim/traffic.h"
 #include "tests/sim/world.h"
 #include "tests/unit/random.h"
@@ -188,6 +189,7 @@ pick_offer(void)
 		offer->mss = least;
 	if (knowledge == 1)
 		offer->mss = (uint16_t)(536 + world_below(925));
+	offer->plain = world.plain;
 }
 
 /* --- clients ----------------------------------------------------------------------------------------------------- */
@@ -224,10 +226,11 @@ plan_connections(void)
 /* --- the gateway ------------------------------------------------------------------------------------------------- */
 
 static void
-open_rig(void)
+open_rig(uint64_t seed)
 {
 	struct rig_options options = {.n_workers = 1, .flows = FLOWS, .packets = PACKETS};
 
+	session_open(seed, &options);
 	if (world_chance(25)) {
 		options.n_workers = 2 + world_below(3);
 		options.spreads = world_chance(50);
@@ -289,7 +292,7 @@ scenario_open(uint64_t seed)
 	 * seeds would be one and the same, begun a little later. */
 	world.random = seed;
 	world.random = random_64(&world.random);
-	open_rig();
+	open_rig(seed);
 	world.operated = world_chance(35);
 	world.stormy = world_chance(50);
 	world.long_outages = world.stormy && world_chance(4);
@@ -319,7 +322,9 @@ scenario_open(uint64_t seed)
 	plan_successions();
 	pick_slots();
 	plan_connections();
-	world.limit_us = world.calm_at_us + (uint64_t)(PATIENCE_S + 4 * (world.idle_timeout_s - IDLE_S)) * SECOND;
+	/* Where of every burst one packet gets through, and no other, it takes long. */
+	uint32_t patience_s = PATIENCE_S * (world.scarcity == SCARCE_INBOX ? 2 : 1);
+	world.limit_us = world.calm_at_us + (uint64_t)(patience_s + 4 * (world.idle_timeout_s - IDLE_S)) * SECOND;
 	attacker_open(seed);
 }
 

@@ -98,9 +98,13 @@ situation_of(const struct connection *connection, bool complete)
 		       bit_if((connection->met & told) != 0 && connection->excused && client->state == PEER_RESET &&
 				      endpoint->state == PEER_RESET,
 			      MET_IDLE_TOLD) |
+		       bit_if((connection->met & SITUATION_BIT(MET_BRIDGE_DIED)) != 0 && connection->excused &&
+				      client->state == PEER_RESET && endpoint->state == PEER_RESET,
+			      MET_BRIDGE_DIED) |
 		       bit_if(connection->restarted && client->state == PEER_RESET, MET_RESTARTED_UNDER);
-	uint64_t met = (connection->met & ~told) | of_options(connection) | of_endpoints(connection) | of_links() |
-		       of_workers() | bit_if(world.operated, MET_REAL_GATEWAY) | bit_if(world.attacked, MET_ATTACKED) |
+	uint64_t met = (connection->met & ~(told | SITUATION_BIT(MET_BRIDGE_DIED))) | of_options(connection) |
+		       of_endpoints(connection) | of_links() | of_workers() | bit_if(world.operated, MET_REAL_GATEWAY) |
+		       bit_if(world.attacked, MET_ATTACKED) |
 		       bit_if(client->fin_crossed && endpoint->fin_crossed, MET_SIMULTANEOUS_CLOSE) |
 		       bit_if(connection->reused, MET_PORT_REUSED) |
 		       bit_if(connection->syn_acks_lost[LEG_CLIENT] >= MANY_SYN_ACKS, MET_SYN_ACKS_LOST) |

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/sim/traffic.h"
 
+#include "tests/sim/session.h"
+
 #include "tests/unit/random.h"
 
 enum {
@@ -287,6 +289,8 @@ traffic_plan(unsigned number, unsigned slot, uint64_t start_at)
 	const struct link *lan = &world.links[RIG_LAN];
 	connection->may_fail_dial = world_is_lossy(LEG_ENDPOINT) || lan->reorder_us > 200 * MS || is_far(lan);
 	pick_lost_answers(connection);
+
+	session_bend(connection, &client, served);
 
 	struct peer *peers = connection->peer;
 	peer_init(&peers[LEG_CLIENT], &client);

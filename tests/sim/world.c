@@ -8,6 +8,7 @@
 
 #include "tests/sim/attacker.h"
 #include "tests/sim/audit.h"
+#include "tests/sim/audit_bridge.h"
 #include "tests/sim/icmp_wire.h"
 #include "tests/sim/incident.h"
 #include "tests/sim/operator.h"
@@ -443,6 +444,11 @@ burst_to_gate(uint32_t first)
 		world.syn = world.syn ||
 			    (flights[indices[i]].raw_length == 0 && (flights[indices[i]].segment.flags & 0x06) != 0);
 	}
+	for (uint32_t i = 0; i < n; i++)
+		if (flights[indices[i]].of != NULL && flights[indices[i]].raw_length == 0)
+			audit_bridge_arrives(&world.connections[flights[indices[i]].of->number],
+					     device == RIG_WAN ? LEG_CLIENT : LEG_ENDPOINT,
+					     &flights[indices[i]].segment);
 	for (uint32_t i = 0; i < n; i++)
 		plain = plain && flights[indices[i]].raw_length == 0 && !flights[indices[i]].corrupt;
 	if (n > 1 && plain) {

@@ -22,6 +22,7 @@ enum {
 	WORLD_ENDPOINTS_MAX = 8,
 	WORLD_BINDS_MAX = 1024,
 	WORLD_INCIDENTS_MAX = 32,
+	WORLD_ARRIVALS_MAX = 64,
 	WORLD_NO_CONNECTION = WORLD_CONNECTIONS_MAX, /* of a bind: it is a probe */
 	WORLD_LISTEN_PORT = 443,
 	WORLD_ISTIO_PORT = 15443,
@@ -87,6 +88,13 @@ struct host {
 	struct peer_traits before, after; /* … until it was restarted, and from then on */
 };
 
+/* What has come to the gateway of a peer's stream: disjoint, in order. */
+struct arrivals {
+	struct peer_range ranges[WORLD_ARRIVALS_MAX];
+	unsigned n;
+	bool forgot; /* there was more than fits: nothing is known for sure any more */
+};
+
 struct connection {
 	struct peer peer[LEG_COUNT];
 	unsigned slot, number; /* client port; index */
@@ -123,8 +131,13 @@ struct connection {
 	bool untold;        /* the process ended before it had told that the one before did */
 	bool reset_early;   /* by a RST that went to its client before it was spliced, however late it came */
 	bool challenged, deafened;
-	bool mistaken; /* its stream was taken to begin in its middle */
-	bool haunted;  /* an old packet began a connection in its name; it was refused */
+	/* Where the gateway ends it: by a session, or as a relay. */
+	bool bridged, given_up; /* given_up: its session has ended it midway */
+	struct arrivals arrivals[LEG_COUNT];
+	uint64_t gate_promised[LEG_COUNT]; /* right edge of the window that it told the peer; offset */
+	uint64_t heard_at_us[LEG_COUNT];   /* when it last heard something new from a peer */
+	bool mistaken;                     /* its stream was taken to begin in its middle */
+	bool haunted;                      /* an old packet began a connection in its name; it was refused */
 };
 
 struct bind {
@@ -157,10 +170,12 @@ struct world {
 	bool stormy;       /* links lose, or do worse */
 	bool long_outages; /* … for minutes */
 	bool patient;      /* some connections take minutes */
+	bool plain;        /* the stand-in's listener decides without bytes */
+	bool few_bridges;  /* … and there may be few of them */
 	bool draining;
 	unsigned reloads, broken_reloads, drains;
 	bool attacked;
-	bool haunted; /* a connection is, in this step */
+	bool haunted;         /* a connection is, in this step */
 	unsigned successions; /* how often another process has taken over */
 	struct incident incidents[WORLD_INCIDENTS_MAX];
 	unsigned n_incidents;

@@ -75,6 +75,7 @@ test_broken(void)
 		 "F:5: 4294967297 is too large a number\nF:5: 0x80000000 is too large a number\n"
 		 "F:5: @include is not for this file: one box, one file\n"},
 		{PORT "tables = { holds = -1; };\n", "F:2: tables.holds is -1, which is outside 64..1048576\n"},
+		{PORT "tables = { bridges = 63; };\n", "F:2: tables.bridges is 63, which is outside 64..4194304\n"},
 		{PORT "log = { access = 1; };\n", "F:2: log.access must be true or false, not a whole number\n"},
 		{PORT "log = { level = \"loud\"; format = \"xml\"; };\n",
 		 "F:2: log.level must be one of debug, info, warn, error, not \"loud\"\n"
@@ -274,6 +275,7 @@ test_defaults(void)
 	CU_ASSERT_EQUAL(conf->memory.packets, 16384);
 	CU_ASSERT_EQUAL(conf->tables.flows, 262144);
 	CU_ASSERT_EQUAL(conf->tables.holds, 4096);
+	CU_ASSERT_EQUAL(conf->tables.bridges, 16384);
 	CU_ASSERT_EQUAL(conf->tables.neighbours, 1024);
 	CU_ASSERT_EQUAL(conf->flow.local_port_first, 16384);
 	CU_ASSERT_EQUAL(conf->flow.local_port_last, 65535);
@@ -283,6 +285,9 @@ test_defaults(void)
 	CU_ASSERT_EQUAL(conf->flow.close_linger_ms, 4000);
 	CU_ASSERT_EQUAL(conf->flow.drain_timeout_s, 10);
 	CU_ASSERT_EQUAL(conf->flow.rst_per_second, 1000);
+	CU_ASSERT_EQUAL(conf->tls.handshake_threads, 1);
+	CU_ASSERT_EQUAL(conf->tls.handshake_queue, 512);
+	CU_ASSERT_EQUAL(conf->tls.handshake_timeout_ms, 10000);
 	CU_ASSERT_EQUAL(conf->log.level, LOG_INFO);
 	CU_ASSERT_EQUAL(conf->log.format, LOG_JSON);
 	CU_ASSERT(conf->log.access);
@@ -301,10 +306,11 @@ test_values(void)
 		"tx_descriptors = 8192; tap = true; arguments = \"a=1,b=2\"; addresses = ( \"10.0.0.1/31\" ); } );\n"
 		"cores = { main = 2; workers = [ 3, 5 ]; };\n"
 		"memory = { huge_pages = true; megabytes = 4096; packets = 100000; };\n"
-		"tables = { flows = 16777216; holds = 64; neighbours = 16384; };\n"
+		"tables = { flows = 16777216; holds = 64; bridges = 65; neighbours = 16384; };\n"
 		"flow = { local_port_first = 1024; local_port_last = 2047; idle_timeout_s = 60; half_closed_timeout_s "
 		"= 61;\n"
 		"hello_timeout_ms = 100; close_linger_ms = 0; rst_per_second = 0; };\n"
+		"tls = { handshake_threads = 8; handshake_queue = 16; handshake_timeout_ms = 100; };\n"
 		"log = { level = \"debug\"; format = \"text\"; access = false; };\n";
 	struct text errors = {0};
 	struct conf *conf = load(file, sizeof(file) - 1, &errors);
@@ -331,6 +337,7 @@ test_values(void)
 	CU_ASSERT_EQUAL(conf->memory.packets, 100000);
 	CU_ASSERT_EQUAL(conf->tables.flows, 16777216);
 	CU_ASSERT_EQUAL(conf->tables.holds, 64);
+	CU_ASSERT_EQUAL(conf->tables.bridges, 65);
 	CU_ASSERT_EQUAL(conf->tables.neighbours, 16384);
 	CU_ASSERT_EQUAL(conf->flow.local_port_first, 1024);
 	CU_ASSERT_EQUAL(conf->flow.local_port_last, 2047);
@@ -339,6 +346,9 @@ test_values(void)
 	CU_ASSERT_EQUAL(conf->flow.hello_timeout_ms, 100);
 	CU_ASSERT_EQUAL(conf->flow.close_linger_ms, 0);
 	CU_ASSERT_EQUAL(conf->flow.rst_per_second, 0);
+	CU_ASSERT_EQUAL(conf->tls.handshake_threads, 8);
+	CU_ASSERT_EQUAL(conf->tls.handshake_queue, 16);
+	CU_ASSERT_EQUAL(conf->tls.handshake_timeout_ms, 100);
 	CU_ASSERT_EQUAL(conf->log.level, LOG_DEBUG);
 	CU_ASSERT_EQUAL(conf->log.format, LOG_TEXT);
 	CU_ASSERT(!conf->log.access);

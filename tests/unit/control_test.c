@@ -428,6 +428,37 @@ test_drops(void)
 }
 
 static void
+explain_client(struct world *world)
+{
+	json_t *document = ask_document(world, "explain",
+					"{\"from\":\"10.0.0.9\",\"to\":\"payments.bank.svc.cluster.local:8443\"}");
+	const json_t *way = json_array_get(json_object_get(document, "ways"), 0);
+	const json_t *destination = json_array_get(json_object_get(way, "destinations"), 0);
+	CU_ASSERT_TRUE(json_is_true(json_object_get(document, "allowed")));
+	CU_ASSERT_STRING_EQUAL(text_of(destination, "service"), "payments.bank.svc.cluster.local");
+	CU_ASSERT_STRING_EQUAL(text_of(destination, "verdict"), "passed");
+	CU_ASSERT(json_is_integer(
+		json_object_get(json_array_get(json_object_get(destination, "endpoints"), 0), "active")));
+	json_decref(document);
+	document = ask_document(world, "explain", "{\"from\":\"10.0.0.9\"}");
+	CU_ASSERT_STRING_EQUAL(text_of(document, "error"), "explain needs \"from\" and \"to\"");
+	json_decref(document);
+	document = ask_document(world, "explain", "{\"from\":\"x\",\"to\":\"a.example:1\"}");
+	CU_ASSERT_STRING_EQUAL(text_of(document, "error"),
+			       "\"x\" is neither spiffe://TRUST-DOMAIN/PATH, LEGACY-PKI/DNS-NAME, nor an address");
+	json_decref(document);
+	document = ask_document(world, "explain", "{\"frm\":\"x\"}");
+	CU_ASSERT_STRING_EQUAL(text_of(document, "error"), "explain has no argument \"frm\"; did you mean \"from\"?");
+	json_decref(document);
+}
+
+static void
+test_explain(void)
+{
+	with_server(explain_client);
+}
+
+static void
 steer_client(struct world *world)
 {
 	json_t *document = ask_document(world, "drain", "{}");
@@ -487,7 +518,7 @@ refusals_client(struct world *world)
 		{"flows", "{\"limit\":\"7\"}", "\"limit\" is a whole number, 0 or more"},
 		{"drops", "{\"all\":1}", "\"all\" is true or false"},
 		{"flows", "{\"state\":\"open\"}",
-		 "no flow is ever \"open\"; states are peeking, connecting, spliced, closing, probing"},
+		 "no flow is ever \"open\"; states are peeking, connecting, spliced, closing, probing, bridged"},
 		{"flows", "[]", "a request is {\"command\":\"NAME\",\"arguments\":{…}}"},
 	};
 
@@ -683,6 +714,7 @@ static CU_TestInfo tests[] = {
 	{"flows and their filters", test_flows},
 	{"many flows", test_many_flows},
 	{"drops", test_drops},
+	{"explain", test_explain},
 	{"reload, drain, metrics", test_steering},
 	{"refusals", test_refusals},
 	{"requests that posternctl wouldn't send", test_raw},

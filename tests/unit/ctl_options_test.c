@@ -92,7 +92,7 @@ test_errors(void)
 		{{"drops", "--all=yes"}, "--all takes no value"},
 		{{"status", "-o", "yaml"}, "--output is text or json, not \"yaml\""},
 		{{"status", "-o"}, "--output needs FORMAT"},
-		{{"validate"}, "validate needs a file"},
+		{{"validate"}, "validate needs FILE…"},
 	};
 
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

@@ -145,7 +145,7 @@ world_init(struct world *world)
 	decide_hooks(world->decide, &world->hooks);
 	struct snapshot *snapshot = load(world->live);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(snapshot);
-	CU_ASSERT_PTR_NULL(decide_install(world->decide, snapshot));
+	CU_ASSERT_PTR_NULL(decide_install(world->decide, snapshot, NULL));
 	live_commit(world->live, snapshot);
 }
 
@@ -438,7 +438,7 @@ test_install(void)
 	learn(&world, 8443, NULL, (struct tcp_profile){.mss = 1220, .sack = true, .timestamps = true});
 	struct snapshot *snapshot = load(world.live);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(snapshot);
-	struct decide_view *old = decide_install(world.decide, snapshot);
+	struct decide_view *old = decide_install(world.decide, snapshot, NULL);
 	CU_ASSERT_PTR_NOT_NULL(old);
 	decide_view_free(old);
 	live_commit(world.live, snapshot);
@@ -483,6 +483,35 @@ test_drain(void)
 	world_end(&world);
 }
 
+/* Behind a listener for TCP nothing is read: one route for all, without bytes or with any. */
+static void
+test_plain(void)
+{
+	struct world world;
+	struct listener_offer offered;
+	struct ip_addr local;
+	struct answer answer;
+
+	world_init(&world);
+	ip_addr_parse("192.0.2.1", &local);
+	CU_ASSERT_TRUE(offer(&world, 8443, &offered));
+	CU_ASSERT_FALSE(offered.plain);
+	CU_ASSERT_EQUAL(ask_bytes(&world, 8443, NULL, 0, 0, 0, 0).decision, DECISION_MORE);
+	struct listener *listener = (struct listener *)snapshot_listener(decide_snapshot(world.decide), &local, 8443);
+	listener->mode = LISTENER_TCP;
+	CU_ASSERT_TRUE(offer(&world, 8443, &offered));
+	CU_ASSERT_TRUE(offered.plain);
+	for (uint32_t length = 0; length < 20; length += 10) {
+		answer = ask_bytes(&world, 8443, (const uint8_t *)"SSH-2.0-anything", length, 0, 0, 0);
+		CU_ASSERT_EQUAL(answer.decision, DECISION_DIAL);
+		CU_ASSERT_EQUAL(answer.dial.port, 9443);
+		CU_ASSERT_STRING_EQUAL(answer.sni, "");
+	}
+	answer = ask_bytes(&world, 8443, NULL, 0, 1, answer.dial.endpoint, 0);
+	CU_ASSERT_EQUAL(answer.reason, REASON_NO_ENDPOINT);
+	world_end(&world);
+}
+
 static const CU_TestInfo tests[] = {
 	{"decisions", test_decisions},
 	{"hellos", test_hello},
@@ -492,6 +521,7 @@ static const CU_TestInfo tests[] = {
 	{"install", test_install},
 	{"without a snapshot", test_without_snapshot},
 	{"drain", test_drain},
+	{"plain", test_plain},
 	CU_TEST_INFO_NULL,
 };
 

@@ -77,7 +77,7 @@ fake_box_federate(struct fake_box *fake, const char *yaml)
 		return false;
 	}
 	snapshot->generation = ++fake->box.reload.generation;
-	decide_view_free(decide_install(fake->box.decide, snapshot));
+	decide_view_free(decide_install(fake->box.decide, snapshot, NULL));
 	live_commit(fake->box.live, snapshot);
 	decide_refresh_offers(fake->box.decide);
 	return true;

@@ -274,6 +274,25 @@ test_owed(void)
 	}
 }
 
+/* The client of a plain listener may wait for the endpoint to speak first, and would repeat nothing. */
+static void
+test_plain(void)
+{
+	struct talk talk;
+
+	begin(&talk);
+	rig.offer.plain = true;
+	rig.hello_length = 0;
+	CU_ASSERT_TRUE(talk_open(&talk));
+	CU_ASSERT_TRUE(talk_hear_syn(&talk));
+	rig_restart(&rig, 1);
+	CU_ASSERT_EQUAL(rig.adoption.held, 1);
+	rig_advance(&rig, ADOPT_FAREWELL_MS + 10);
+	CU_ASSERT_TRUE(talk_hear_reset(&talk, LEG_CLIENT));
+	CU_ASSERT_TRUE(talk_silent(&talk));
+	end();
+}
+
 static void
 test_held(void)
 {
@@ -707,6 +726,7 @@ main(void)
 		{"workers change", test_workers_change},
 		{"early", test_early},
 		{"owed", test_owed},
+		{"a plain listener's", test_plain},
 		{"held", test_held},
 		{"held and answered", test_held_and_answered},
 		{"many farewells", test_many_farewells},

@@ -6,6 +6,7 @@
 #include "dataplane/dial.h"
 #include "dataplane/icmp_quote.h"
 #include "dataplane/packet.h"
+#include "tests/sim/spy.h"
 #include "tests/sim/talk.h"
 #include "tests/unit/unit.h"
 
@@ -292,6 +293,76 @@ test_at_another_worker(void)
 		}
 }
 
+/* To a bridge's endpoint that isn't there: the session hears of it. */
+static void
+test_unreachable_to_a_bridge(void)
+{
+	struct spy spy;
+
+	begin(false, false);
+	spy_init(&spy, &rig);
+	CU_ASSERT_TRUE(talk_open(&talk));
+	talk_hello(&talk);
+	CU_ASSERT_TRUE(talk_hear_one_syn(&talk));
+	error_arrives(LEG_ENDPOINT, ICMP_UNREACHABLE, 1, 0, endpoint->ack);
+	CU_ASSERT_EQUAL(rig.stats.reasons[REASON_ICMP_UNMATCHED], 1);
+	error_arrives(LEG_ENDPOINT, ICMP_TIME_EXCEEDED, 0, 0, endpoint->ack - 1);
+	CU_ASSERT_EQUAL(rig.stats.reasons[REASON_ICMP_IGNORED], 1);
+	CU_ASSERT_EQUAL(spy_told(&spy, LEG_ENDPOINT), 0);
+	error_arrives(LEG_ENDPOINT, ICMP_UNREACHABLE, 1, 0, endpoint->ack - 1);
+	CU_ASSERT_EQUAL(spy_told(&spy, LEG_ENDPOINT), BRIDGE_CONNECT_FAILED);
+	CU_ASSERT_EQUAL(spy.failure, REASON_CONNECT_UNREACHABLE);
+	worker_abort_all(&rig.worker, REASON_SHUTDOWN);
+	rig_settle(&rig);
+	while (talk_hear(&talk, LEG_CLIENT))
+		;
+	CU_ASSERT_TRUE(rig_is_empty(&rig));
+	CU_ASSERT_EQUAL(rig_close(&rig), 0);
+}
+
+/* What is too large for the path comes again, smaller; nobody else hears of it. */
+static void
+test_too_big_for_a_bridge(void)
+{
+	enum { MTU = 1300, BYTES = 1400 };
+	struct spy spy;
+
+	begin(false, false);
+	spy_init(&spy, &rig);
+	CU_ASSERT_TRUE(talk_open(&talk));
+	talk_hello(&talk);
+	CU_ASSERT_TRUE(talk_hear_one_syn(&talk));
+	talk_answer(&talk);
+	while (talk_hear(&talk, LEG_ENDPOINT))
+		;
+	talk_say(&talk, LEG_ENDPOINT, TCP_ACK, NULL, 0);
+	while (talk_hear(&talk, LEG_CLIENT))
+		;
+	uint32_t lost = endpoint->ack;
+	talk_say(&talk, LEG_CLIENT, TCP_ACK | TCP_PSH, NULL, BYTES);
+	CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_ENDPOINT, TCP_ACK | TCP_PSH, BYTES));
+	endpoint->ack = lost; /* a router took it */
+	error_arrives(LEG_ENDPOINT, ICMP_TOO_BIG, 0, MTU, lost - 1);
+	CU_ASSERT_EQUAL(rig.stats.reasons[REASON_ICMP_UNMATCHED], 1);
+	error_arrives(LEG_ENDPOINT, ICMP_TOO_BIG, 0, MTU, lost);
+	for (unsigned i = 0; i < 10 && endpoint->ack != lost + BYTES; i++) {
+		while (talk_hear(&talk, LEG_ENDPOINT))
+			CU_ASSERT_TRUE(talk.heard.payload_length + talk.heard.options_length <= MTU - 40);
+		talk_say(&talk, LEG_ENDPOINT, TCP_ACK, NULL, 0);
+		rig_advance(&rig, 300);
+	}
+	CU_ASSERT_EQUAL(endpoint->ack, lost + BYTES);
+	while (talk_hear(&talk, LEG_CLIENT))
+		;
+	worker_abort_all(&rig.worker, REASON_SHUTDOWN);
+	rig_settle(&rig);
+	for (unsigned leg = 0; leg < LEG_COUNT; leg++)
+		while (talk_hear(&talk, leg))
+			;
+	CU_ASSERT_TRUE(rig_is_empty(&rig));
+	CU_ASSERT_EQUAL(rig_close(&rig), 0);
+}
+
 int
 main(void)
 {
@@ -301,6 +372,8 @@ main(void)
 		{"not outstanding", test_not_outstanding},
 		{"of no flow", test_of_no_flow},
 		{"at another worker", test_at_another_worker},
+		{"unreachable, to a bridge", test_unreachable_to_a_bridge},
+		{"too big, for a bridge", test_too_big_for_a_bridge},
 		CU_TEST_INFO_NULL,
 	};
 

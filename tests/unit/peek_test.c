@@ -451,6 +451,42 @@ test_refused_by_decision(void)
 	end();
 }
 
+/* A plain listener: the decision is made at the handshake's ACK, with no bytes or those that come with it, and whoever
+ * wants to speaks first. */
+static void
+test_plain(void)
+{
+	for (unsigned with_bytes = 0; with_bytes < 2; with_bytes++) {
+		rig_open(&rig, 64, 4096);
+		talk_init(&talk, &rig, false, false);
+		rig.offer.plain = true;
+		rig.hello_length = 0;
+		if (with_bytes == 0) {
+			CU_ASSERT_TRUE(talk_open(&talk));
+		} else {
+			talk_say(&talk, LEG_CLIENT, TCP_SYN, NULL, 0);
+			CU_ASSERT_TRUE(talk_hear(&talk, LEG_CLIENT));
+			client->ack = talk.heard.seq + 1;
+			client->timestamps_on = true;
+			client->tsecr = talk_get_32(talk_option(&talk.heard, 8) + 2);
+			talk_say(&talk, LEG_CLIENT, TCP_ACK | TCP_PSH, NULL, 10);
+		}
+		CU_ASSERT_EQUAL(rig.n_decided, 1);
+		CU_ASSERT_EQUAL(rig.decided_length, with_bytes != 0 ? 10 : 0);
+		CU_ASSERT_TRUE(talk_hear_syn(&talk));
+		talk_answer(&talk);
+		CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_ENDPOINT, with_bytes != 0 ? TCP_ACK | TCP_PSH : TCP_ACK,
+						 with_bytes != 0 ? 10 : 0));
+		talk_say(&talk, LEG_ENDPOINT, TCP_ACK | TCP_PSH, NULL, 50);
+		CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_CLIENT, TCP_ACK | TCP_PSH, 50));
+		talk_say(&talk, LEG_CLIENT, TCP_ACK, NULL, 0);
+		CU_ASSERT_TRUE(talk_hear_exactly(&talk, LEG_ENDPOINT, TCP_ACK, 0));
+		CU_ASSERT_TRUE(talk_exchange(&talk, 100));
+		CU_ASSERT_TRUE(talk_close(&talk, LEG_CLIENT));
+		end();
+	}
+}
+
 int
 main(void)
 {
@@ -475,6 +511,7 @@ main(void)
 		{"timestamps missing", test_timestamps_missing},
 		{"beyond", test_beyond},
 		{"refused by decision", test_refused_by_decision},
+		{"a plain listener", test_plain},
 		CU_TEST_INFO_NULL,
 	};
 

@@ -54,7 +54,7 @@ static void
 states(void)
 {
 	static const char *const texts[] = {"free",    "peeking", "connecting", "spliced",
-					    "closing", "probing", "unknown"};
+					    "closing", "probing", "bridged",    "unknown"};
 
 	for (unsigned i = 0; i <= FLOW_STATES; i++)
 		CU_ASSERT_STRING_EQUAL(flow_state_text((enum flow_state)i), texts[i]);

@@ -17,6 +17,13 @@ struct example {
 };
 
 static const char *
+sha256(const char *text, size_t length)
+{
+	uint8_t hash[SYNTAX_SHA256_BYTES];
+	return syntax_sha256(text, length, hash);
+}
+
+static const char *
 pattern(const char *text, size_t length)
 {
 	bool wildcard;
@@ -24,6 +31,55 @@ pattern(const char *text, size_t length)
 }
 
 static const struct example examples[] = {
+	{syntax_spiffe_id, "spiffe://a.example/b", true},
+	{syntax_spiffe_id, "spiffe://10.0.0.1/b", true},
+	{syntax_spiffe_id, "spiffe://a_b/C.-_d/...", true},
+	{syntax_spiffe_id, "spiffe://a.example", false},
+	{syntax_spiffe_id, "spiffe://a.example/", false},
+	{syntax_spiffe_id, "spiffe://a.example/b/", false},
+	{syntax_spiffe_id, "spiffe://a.example//b", false},
+	{syntax_spiffe_id, "spiffe://a.example/.", false},
+	{syntax_spiffe_id, "spiffe://a.example/b/..", false},
+	{syntax_spiffe_id, "spiffe:///b", false},
+	{syntax_spiffe_id, "spiffe:/a/b", false},
+	{syntax_spiffe_id, "SPIFFE://a/b", false},
+	{syntax_spiffe_id, "spiffe://A/b", false},
+	{syntax_spiffe_id, "spiffe://a:1/b", false},
+	{syntax_spiffe_id, "spiffe://u@a/b", false},
+	{syntax_spiffe_id, "spiffe://a/b%63", false},
+	{syntax_spiffe_id, "spiffe://a/b?c", false},
+	{syntax_spiffe_id, "spiffe://a/b#c", false},
+	{syntax_spiffe_id, "spiffe://a/\xc3\xa4", false},
+	{syntax_spiffe_id, "https://a/b", false},
+	{syntax_https_url, "https://a.example", true},
+	{syntax_https_url, "https://a.example:8443/b?c=d", true},
+	{syntax_https_url, "https://10.0.0.1/", true},
+	{syntax_https_url, "https://[2001:db8::1]:443/", true},
+	{syntax_https_url, "https://[2001:db8::1]", true},
+	{syntax_https_url, "https://[10.0.0.1]/", false},
+	{syntax_https_url, "https://2001:db8::1/", false},
+	{syntax_https_url, "https://:443/", false},
+	{syntax_https_url, "https://a.example:/", false},
+	{syntax_https_url, "https://a.example:08/", false},
+	{syntax_https_url, "https://a.example:65536/", false},
+	{syntax_https_url, "https://u@a.example/", false},
+	{syntax_https_url, "https://a.example/#b", false},
+	{syntax_https_url, "https://[]/", false},
+	{syntax_https_url, "http://a.example/", false},
+	{syntax_https_url, "https://", false},
+	{sha256, A63 "a", true},
+	{sha256, A63 "g", false},
+	{sha256, A63, false},
+	{sha256, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", true},
+	{sha256, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB=", false}, /* bits behind the hash */
+	{sha256, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", false},
+	{sha256, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA_A=", false},
+	{sha256, "", false},
+	{syntax_port_name, "vm0.40", true},
+	{syntax_port_name, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", true},
+	{syntax_port_name, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", false},
+	{syntax_port_name, "VM0", false},
+	{syntax_port_name, "", false},
 	{syntax_host, "a.example", true},
 	{syntax_host, "A.Example", true},
 	{syntax_host, "localhost", true},

@@ -27,17 +27,17 @@ parse_cases(void)
 		 BYTES(2, 4, 0x05, 0xb4, 4, 2, 8, 10, 1, 2, 3, 4, 0, 0, 0, 0, 1, 3, 3, 7),
 		 true,
 		 true,
-		 {1460, 7, true, true, 6, 0x01020304, 0}},
+		 {1460, 7, true, true, 6, 0x01020304, 0, 0, 0}},
 		{"the same without SYN",
 		 BYTES(2, 4, 0x05, 0xb4, 4, 2, 8, 10, 1, 2, 3, 4, 9, 8, 7, 6, 1, 3, 3, 7),
 		 false,
 		 true,
-		 {0, TCP_WSCALE_NONE, false, true, 6, 0x01020304, 0x09080706}},
+		 {0, TCP_WSCALE_NONE, false, true, 6, 0x01020304, 0x09080706, 0, 0}},
 		{"timestamps at an odd offset",
 		 BYTES(1, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8, 1),
 		 false,
 		 true,
-		 {0, TCP_WSCALE_NONE, false, true, 1, 0x01020304, 0x05060708}},
+		 {0, TCP_WSCALE_NONE, false, true, 1, 0x01020304, 0x05060708, 0, 0}},
 		{"window scale above 14", BYTES(3, 3, 255, 0), true, true, {.wscale = 14}},
 		{"window scale 14", BYTES(3, 3, 14, 0), true, true, {.wscale = 14}},
 		{"first of a repeated option counts",
@@ -45,14 +45,18 @@ parse_cases(void)
 		       0, 4),
 		 true,
 		 true,
-		 {256, 1, false, true, 14, 1, 2}},
+		 {256, 1, false, true, 14, 1, 2, 0, 0}},
 		{"unknown kinds are skipped",
 		 BYTES(34, 2, 30, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 254, 3, 9, 4, 2, 0),
 		 true,
 		 true,
 		 {.wscale = TCP_WSCALE_NONE, .sack_permitted = true}},
 		{"END ends", BYTES(0, 2, 0, 3), true, true, {.wscale = TCP_WSCALE_NONE}},
-		{"SACK blocks", BYTES(5, 10, 0, 0, 0, 1, 0, 0, 0, 2), false, true, {.wscale = TCP_WSCALE_NONE}},
+		{"SACK blocks",
+		 BYTES(5, 10, 0, 0, 0, 1, 0, 0, 0, 2),
+		 false,
+		 true,
+		 {.wscale = TCP_WSCALE_NONE, .n_sacks = 1, .sacks_at = 2}},
 		{"length missing", BYTES(1, 1, 1, 2), true, false, {0}},
 		{"unknown kind, length missing", BYTES(1, 1, 1, 77), true, false, {0}},
 		{"length 0", BYTES(77, 0, 0, 0), true, false, {0}},
@@ -80,7 +84,8 @@ parse_cases(void)
 		    (parsed.mss != expected->mss || parsed.wscale != expected->wscale ||
 		     parsed.sack_permitted != expected->sack_permitted || parsed.timestamps != expected->timestamps ||
 		     parsed.timestamps_at != expected->timestamps_at || parsed.tsval != expected->tsval ||
-		     parsed.tsecr != expected->tsecr))
+		     parsed.tsecr != expected->tsecr || parsed.n_sacks != expected->n_sacks ||
+		     parsed.sacks_at != expected->sacks_at))
 			CU_FAIL(cases[i].what);
 	}
 }

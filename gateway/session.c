@@ -1,0 +1,679 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/session.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "dataplane/hold.h"
+#include "dataplane/net.h"
+#include "gateway/keyring.h"
+#include "gateway/proxy_v2.h"
+#include "gateway/session_parts.h"
+
+enum { COLLECT = 32, ATTEMPTS_MAX = 3 };
+
+static void *
+allocate(size_t n, size_t size)
+{
+	void *memory = calloc(n, size);
+	if (memory == NULL)
+		abort(); /* as in platform/text.c */
+	return memory;
+}
+
+struct sessions *
+sessions_create(const struct sessions_options *options)
+{
+	struct sessions *sessions = allocate(1, sizeof(*sessions) + options->n_workers * sizeof(struct session_worker));
+
+	sessions->options = *options;
+	sessions->refused = allocate(LIVE_SLOTS_MAX, 1);
+	for (unsigned i = 0; i < options->n_workers; i++) {
+		sessions->workers[i].sessions = sessions;
+		sessions->workers[i].io.pool = options->packets;
+	}
+	return sessions;
+}
+
+static void
+count_state(struct session *session, int by)
+{
+	session->home->stats.now[session->state] += (uint32_t)by;
+}
+
+static void
+set_state(struct session *session, enum session_state state)
+{
+	count_state(session, -1);
+	session->state = state;
+	count_state(session, 1);
+}
+
+static void
+enlist(struct session_worker *home, struct session *session)
+{
+	if (home->n == home->capacity) {
+		home->capacity = home->capacity == 0 ? 64 : 2 * home->capacity;
+		home->list = realloc(home->list, home->capacity * sizeof(struct session *));
+		if (home->list == NULL)
+			abort();
+	}
+	session->home = home;
+	session->place = home->n;
+	home->list[home->n++] = session;
+	count_state(session, 1);
+}
+
+/* Frees a session; none of its legs is away. */
+static void
+release(struct session *session)
+{
+	struct session_worker *home = session->home;
+
+	for (unsigned leg = 0; leg < LEG_COUNT; leg++) {
+		if (session->leg[leg].speaks_tls)
+			tls_session_close(&session->leg[leg].tls);
+		mbuf_queue_clear(&session->leg[leg].rest);
+		peer_proof_close(&session->leg[leg].proof, home->sessions->options.peers);
+	}
+	tls_terms_drop(session->terms);
+	free(session->endpoint_name);
+	free(session->service);
+	count_state(session, -1);
+	home->list[session->place] = home->list[--home->n];
+	home->list[session->place]->place = session->place;
+	free(session);
+}
+
+void
+sessions_free(struct sessions *sessions)
+{
+	if (sessions == NULL)
+		return;
+	for (unsigned i = 0; i < sessions->options.n_workers; i++) {
+		struct session_worker *home = &sessions->workers[i];
+		while (home->n != 0)
+			release(home->list[home->n - 1]);
+		free((void *)home->list);
+	}
+	free(sessions->refused);
+	free(sessions);
+}
+
+void
+session_fail(struct session *session, unsigned leg, enum reason reason)
+{
+	struct worker *worker = session->home->worker;
+	bool graceful = leg < LEG_COUNT && session->leg[leg].tls.bio.out.bytes != 0;
+
+	if (session->ending)
+		return;
+	session->ending = true;
+	if (graceful)
+		bridge_send(worker, session->bridge, leg, &session->leg[leg].tls.bio.out);
+	/* A plaintext side mustn't take what it has got for all there was. */
+	if (!graceful || (session->state == SESSION_JOINED && !session->leg[leg_other(leg)].speaks_tls))
+		bridge_end(worker, session->bridge, reason);
+	else
+		bridge_close(worker, session->bridge, reason);
+}
+
+/* --- handshakes --------------------------------------------------------------------------------------------------- */
+
+/* Has a handshake thread go on with a leg's handshake, if there is something to go on with. */
+static void
+step(struct session *session, unsigned index, bool first)
+{
+	struct session_leg *leg = &session->leg[index];
+	struct mbuf_queue *received = bridge_received(session->bridge, index);
+	struct session_worker *home = session->home;
+	bool news = received->bytes != 0;
+
+	if (leg->tls.away || session->ending)
+		return;
+	if (news) {
+		mbuf_queue_move(&leg->tls.bio.in, received);
+		bridge_took(home->worker, session->bridge, index);
+	}
+	if (leg->ended && !leg->tls.bio.in_ended) {
+		leg->tls.bio.in_ended = true;
+		news = true;
+	}
+	if ((news || first) && !tls_pool_submit(home->sessions->options.pool, home->worker->id, &leg->tls, &home->io))
+		session_fail(session, index, REASON_TLS_SHED);
+}
+
+static void
+join(struct session *session)
+{
+	set_state(session, SESSION_JOINED);
+	session->home->stats.joined++;
+	bridge_alarm(session->home->worker, session->bridge, 0);
+	session_relay(session, LEG_CLIENT);
+	if (!session->ending)
+		session_relay(session, LEG_ENDPOINT);
+}
+
+/* --- whereto ------------------------------------------------------------------------------------------------------ */
+
+/* On what terms the endpoint's leg speaks TLS. NULL: we have no certificate for that. */
+static struct tls_terms *
+endpoint_terms(const struct session *session, const struct key_set *keys, const struct backend *backend)
+{
+	const struct session_leg *client = &session->leg[LEG_CLIENT];
+
+	if (backend->tls->mode == TLS_MODE_ISTIO_MUTUAL) {
+		if (client->proof.terms != NULL)
+			return client->proof.terms;
+		if (!client->speaks_tls && session->network_rule != UINT32_MAX &&
+		    keys->networks[session->network_rule] != NULL)
+			return keys->networks[session->network_rule];
+	}
+	return key_set_client(keys, backend->tls);
+}
+
+/* Whether the identity map in force gives the client the ID that the one of its handshake's beginning gave. */
+static bool
+is_mapped_so(const struct session *session, const struct key_set *keys)
+{
+	const struct peer_proof *proof = &session->leg[LEG_CLIENT].proof;
+	struct identity_match match;
+
+	if (proof->demand == NULL || !proof->demand->maps || proof->demand->book == keys->book)
+		return true;
+	return identity_map_legacy(&keys->book->map, proof->record->identity, &match) == CERT_NONE &&
+	       spiffe_id_equal(&match.id, &proof->identity->id);
+}
+
+static void
+dial(struct session *session, enum reason why)
+{
+	struct session_worker *home = session->home;
+	struct decide *decide = home->sessions->options.decide;
+	const struct decide_now now = decide_now(decide);
+	const struct listener *listener =
+		now.snapshot == NULL ? NULL
+				     : snapshot_listener(now.snapshot, &session->ends.local, session->ends.local_port);
+	struct session_leg *leg = &session->leg[LEG_ENDPOINT];
+	struct decide_choice choice = {.reason = REASON_NO_LISTENER};
+	char name[BACKEND_SNI_MAX] = "";
+
+	if (listener == NULL || now.keys == NULL ||
+	    !decide_backend(&now, listener, session->sni, session->sni_length, session->tried,
+			    worker_random(home->worker), &choice)) {
+		session_fail(session, LEG_COUNT, choice.reason);
+		return;
+	}
+	if (!is_mapped_so(session, now.keys)) {
+		session->leg[LEG_CLIENT].proof.error = CERT_MAP_NO_RULE;
+		session_fail(session, LEG_COUNT, REASON_TLS_PEER_IDENTITY);
+		return;
+	}
+	const struct backend *backend = choice.backend;
+	free(session->service);
+	session->service = strdup(backend->service->host.bytes);
+	session->service_port = backend->port;
+	session->federation = now.snapshot->generation;
+	enum reason reason = session_authorize(session, &now, backend->service);
+	if (reason != REASON_NONE) {
+		session_fail(session, LEG_COUNT, reason);
+		return;
+	}
+	if (!decide_endpoint(decide, home->worker->id, session->attempts, session->tried, worker_random(home->worker),
+			     &choice)) {
+		/* That no endpoint is left says less than why the last one failed. */
+		session_fail(session, LEG_COUNT,
+			     why != REASON_NONE && choice.reason == REASON_NO_ENDPOINT ? why : choice.reason);
+		return;
+	}
+	leg->speaks_tls = backend->tls->mode != TLS_MODE_DISABLE;
+	peer_proof_close(&leg->proof, home->sessions->options.peers);
+	tls_terms_drop(session->terms);
+	session->terms = NULL;
+	if (leg->speaks_tls) {
+		struct tls_terms *terms = endpoint_terms(session, now.keys, backend);
+		if (terms == NULL) {
+			leg->speaks_tls = false;
+			session_fail(session, LEG_COUNT, REASON_TLS_OWN_CREDENTIAL);
+			return;
+		}
+		session->terms = tls_terms_take(terms);
+		leg->proof.demand = key_set_demand(now.keys, backend, choice.endpoint);
+		backend_sni(backend, name);
+		free(session->endpoint_name);
+		session->endpoint_name = strdup(name);
+	}
+	session->sends_proxy = backend->proxy_protocol;
+	session->attempts++;
+	bridge_dial(home->worker, session->bridge, &choice.dial);
+}
+
+static void
+connect_failed(struct session *session, enum reason reason)
+{
+	bridge_describe(session->home->worker, session->bridge, &session->ends);
+	session->tried[1] = session->tried[0];
+	session->tried[0] = session->ends.endpoint;
+	if (session->attempts >= ATTEMPTS_MAX)
+		session_fail(session, LEG_COUNT, reason);
+	else
+		dial(session, reason);
+}
+
+/* The protocol that the client was given is the one that the endpoint is offered. */
+static void
+narrow_protocols(struct session *session)
+{
+	const struct session_leg *client = &session->leg[LEG_CLIENT];
+	struct tls_bytes chosen = client->speaks_tls ? tls_session_alpn(&client->tls) : (struct tls_bytes){0};
+
+	session->protocols.length = 0;
+	if (chosen.length == 0 || chosen.length >= sizeof(session->protocols.bytes))
+		return;
+	session->protocols.bytes[0] = (uint8_t)chosen.length;
+	memcpy(session->protocols.bytes + 1, chosen.bytes, chosen.length);
+	session->protocols.length = (uint16_t)(chosen.length + 1);
+}
+
+static bool
+send_proxy_header(struct session *session)
+{
+	struct mbuf_queue header = {0};
+	uint8_t bytes[PROXY_V2_MAX];
+	const struct peer_identity *identity = session->leg[LEG_CLIENT].proof.identity;
+	size_t length = proxy_v2_write(&session->ends, identity == NULL ? NULL : &identity->id, bytes);
+
+	if (mbuf_queue_write(&header, session->home->io.pool, bytes, (uint32_t)length) != length) {
+		mbuf_queue_clear(&header);
+		session_fail(session, LEG_COUNT, REASON_PACKET_POOL_EMPTY);
+		return false;
+	}
+	bridge_send(session->home->worker, session->bridge, LEG_ENDPOINT, &header);
+	return true;
+}
+
+static void
+connected(struct session *session)
+{
+	struct session_leg *leg = &session->leg[LEG_ENDPOINT];
+
+	bridge_describe(session->home->worker, session->bridge, &session->ends);
+	if (session->sends_proxy && !send_proxy_header(session))
+		return;
+	if (!leg->speaks_tls) {
+		join(session);
+		return;
+	}
+	narrow_protocols(session);
+	const struct tls_ask ask = {.server_name = session->endpoint_name,
+				    .alpn = session->protocols.bytes,
+				    .alpn_length = session->protocols.length,
+				    .policy = leg->proof.demand->policy.bytes};
+	tls_session_open(&leg->tls, session->terms, &ask, &leg->proof);
+	set_state(session, SESSION_ENDPOINT);
+	step(session, LEG_ENDPOINT, true);
+}
+
+/* --- what came of handshakes -------------------------------------------------------------------------------------- */
+
+static bool
+offered(const struct session *session, const char *protocol)
+{
+	size_t length = strlen(protocol);
+
+	return session->protocols.length == length + 1 && session->protocols.bytes[0] == length &&
+	       memcmp(session->protocols.bytes + 1, protocol, length) == 0;
+}
+
+/* The endpoint doesn't speak what the client was promised: the next client of the service is promised something else.
+ */
+static void
+note_refusal(struct session *session)
+{
+	uint8_t *refused = &session->home->sessions->refused[session->ends.service % LIVE_SLOTS_MAX];
+	uint8_t bit = offered(session, "h2")         ? SESSION_REFUSES_H2
+		      : offered(session, "http/1.1") ? SESSION_REFUSES_HTTP_1_1
+						     : 0;
+
+	__atomic_fetch_or(refused, bit, __ATOMIC_RELAXED);
+}
+
+static void
+established(struct session *session, unsigned index)
+{
+	struct session_leg *leg = &session->leg[index];
+
+	if (index == LEG_CLIENT) {
+		set_state(session, SESSION_DIALLING);
+		dial(session, REASON_NONE);
+		return;
+	}
+	/* Without an answer a server speaks what it always does, and that isn't HTTP/2. */
+	if (offered(session, "h2") && tls_session_alpn(&leg->tls).length == 0) {
+		note_refusal(session);
+		session_fail(session, LEG_COUNT, REASON_TLS_NO_SHARED_PROTOCOL);
+		return;
+	}
+	join(session);
+}
+
+static void
+failed(struct session *session, unsigned index)
+{
+	const struct tls_session *tls = &session->leg[index].tls;
+	enum { NO_APPLICATION_PROTOCOL = 120 }; /* RFC 7301 section 3.2 */
+	bool refuses = index == LEG_ENDPOINT && tls->alert_received == NO_APPLICATION_PROTOCOL + 1;
+
+	if (refuses)
+		note_refusal(session);
+	session_fail(session, index, refuses ? REASON_TLS_NO_SHARED_PROTOCOL : tls->reason);
+}
+
+static void
+came_back(struct session *session, unsigned index)
+{
+	struct session_leg *leg = &session->leg[index];
+
+	if (session->bridge == NULL) {
+		if (!session->leg[leg_other(index)].tls.away)
+			release(session);
+		return;
+	}
+	if (session->ending)
+		return;
+	if (leg->tls.bio.out.bytes != 0 && leg->tls.progress != TLS_FAILED)
+		bridge_send(session->home->worker, session->bridge, index, &leg->tls.bio.out);
+	switch ((enum tls_progress)leg->tls.progress) {
+	case TLS_DONE:
+		established(session, index);
+		return;
+	case TLS_WANT_ROOM:
+		step(session, index, true);
+		return;
+	case TLS_WANT_INPUT:
+		step(session, index, false);
+		return;
+	default:
+		failed(session, index);
+	}
+}
+
+static struct session *
+session_of(struct tls_session *tls, unsigned *leg)
+{
+	struct peer_proof *proof = tls->owner;
+	struct session_leg *mine = (struct session_leg *)((char *)proof - offsetof(struct session_leg, proof));
+	struct session *session = mine->session;
+
+	*leg = mine == &session->leg[LEG_CLIENT] ? LEG_CLIENT : LEG_ENDPOINT;
+	return session;
+}
+
+/* --- hooks -------------------------------------------------------------------------------------------------------- */
+
+static struct session_worker *
+home_of(void *context, struct worker *worker)
+{
+	struct session_worker *home = &decide_sessions(context)->workers[worker->id];
+
+	home->worker = worker;
+	return home;
+}
+
+static bool
+admits(enum port_protocol protocol, uint8_t refused, const char *name, size_t length)
+{
+	bool h2 = length == 2 && memcmp(name, "h2", 2) == 0, http = length == 8 && memcmp(name, "http/1.1", 8) == 0;
+
+	if ((h2 && (refused & SESSION_REFUSES_H2) != 0) || (http && (refused & SESSION_REFUSES_HTTP_1_1) != 0))
+		return false;
+	switch (protocol) {
+	case PROTOCOL_HTTP2:
+	case PROTOCOL_GRPC:
+		return h2;
+	case PROTOCOL_HTTP:
+		return http;
+	default:
+		return true;
+	}
+}
+
+/* What the client may choose from: the first backend of its route stands for all of them. */
+static void
+choose_protocols(struct session *session, const struct snapshot *snapshot, const struct listener *listener,
+		 const struct client_hello *hello)
+{
+	const struct route *route = listener_route(snapshot, listener, session->sni, session->sni_length);
+	const struct backend *backend = route == NULL || route->n_backends == 0 ? NULL : route->backends[0].backend;
+	uint8_t refused = backend == NULL
+				  ? 0
+				  : __atomic_load_n(&session->home->sessions->refused[backend->live % LIVE_SLOTS_MAX],
+						    __ATOMIC_RELAXED);
+	struct session_protocols *protocols = &session->protocols;
+
+	for (unsigned i = 0; i < hello->n_alpn; i++) {
+		uint8_t length = hello->alpn[i].length;
+		if (!admits(backend == NULL ? PROTOCOL_TLS : backend->protocol, refused, hello->alpn[i].bytes, length))
+			continue;
+		protocols->bytes[protocols->length] = length;
+		memcpy(protocols->bytes + protocols->length + 1, hello->alpn[i].bytes, length);
+		protocols->length = (uint16_t)(protocols->length + 1 + length);
+	}
+}
+
+/* The client's TLS session begins. REASON_NONE, or why it can't. */
+static enum reason
+open_client(struct session *session, const struct decide_now *now, const struct listener *listener)
+{
+	struct session_worker *home = session->home;
+	struct session_leg *leg = &session->leg[LEG_CLIENT];
+	struct mbuf_queue *received = bridge_received(session->bridge, LEG_CLIENT);
+	struct client_hello hello;
+	uint32_t length = mbuf_queue_peek(received, 0, home->io.scratch, sizeof(home->io.scratch));
+
+	if (client_hello_parse(home->io.scratch, length, &hello) != CLIENT_HELLO_WHOLE)
+		return REASON_HELLO_MALFORMED;
+	memcpy(session->sni, hello.sni, hello.sni_length + 1u);
+	session->sni_length = hello.sni_length;
+	const struct listener_tls *tls = listener_server(now->snapshot, listener, session->sni, session->sni_length);
+	if (tls == NULL)
+		return session->sni_length == 0 ? REASON_SNI_MISSING : REASON_SNI_NO_MATCH;
+	const struct key_use *use = key_set_server(now->keys, listener, tls);
+	choose_protocols(session, now->snapshot, listener, &hello);
+	const struct tls_ask ask = {.server_name = session->sni,
+				    .alpn = session->protocols.bytes,
+				    .alpn_length = session->protocols.length};
+	leg->speaks_tls = true;
+	leg->proof.demand = peer_demand_take(use->demand);
+	tls_session_open(&leg->tls, use->terms, &ask, &leg->proof);
+	bridge_alarm(home->worker, session->bridge, home->sessions->options.handshake_ms);
+	step(session, LEG_CLIENT, true);
+	return REASON_NONE;
+}
+
+/* Who a plaintext client is, by where its packets come in and from. */
+static void
+place_client(struct session *session, const struct decide_now *now)
+{
+	struct session_leg *leg = &session->leg[LEG_CLIENT];
+	const struct net *net = session->home->sessions->options.net;
+	const char *interface = session->ends.port < net->n_ports ? net->ports[session->ends.port].conf->name : "";
+	uint32_t rule;
+
+	session->network_rule = UINT32_MAX;
+	if (identity_map_network(&now->keys->book->map, interface, &session->ends.client, &rule, NULL) != CERT_NONE)
+		return; /* nobody: what that is worth, the policies say */
+	session->network_rule = rule;
+	leg->proof.identity = peer_identity_take(now->keys->book->map.rules[rule].network);
+}
+
+static bool
+hook_opened(void *context, struct worker *worker, struct bridge *bridge, enum reason *reason)
+{
+	struct session_worker *home = home_of(context, worker);
+	const struct decide_now now = decide_now(context);
+	struct session *session = allocate(1, sizeof(*session));
+
+	*reason = REASON_NONE;
+	session->bridge = bridge;
+	session->network_rule = UINT32_MAX;
+	for (unsigned leg = 0; leg < LEG_COUNT; leg++)
+		session->leg[leg].session = session;
+	enlist(home, session);
+	bridge_describe(worker, bridge, &session->ends);
+	const struct listener *listener =
+		now.snapshot == NULL || now.keys == NULL
+			? NULL
+			: snapshot_listener(now.snapshot, &session->ends.local, session->ends.local_port);
+	if (listener == NULL)
+		*reason = REASON_NO_LISTENER;
+	else if (listener->mode == LISTENER_TERMINATE)
+		*reason = open_client(session, &now, listener);
+	if (*reason != REASON_NONE) {
+		release(session);
+		return false;
+	}
+	bridge_set_session(bridge, session);
+	if (listener->mode != LISTENER_TERMINATE) {
+		set_state(session, SESSION_DIALLING);
+		place_client(session, &now);
+		bridge_alarm(worker, bridge, home->sessions->options.handshake_ms);
+		dial(session, REASON_NONE);
+	}
+	return true;
+}
+
+static void
+advance(struct session *session, unsigned leg, unsigned events)
+{
+	bool arrived = (events & (BRIDGE_READABLE | BRIDGE_PEER_CLOSED)) != 0;
+
+	switch (session->state) {
+	case SESSION_CLIENT:
+	case SESSION_ENDPOINT:
+		if (arrived && leg == (session->state == SESSION_CLIENT ? LEG_CLIENT : LEG_ENDPOINT))
+			step(session, leg, false);
+		return;
+	case SESSION_JOINED:
+		if (arrived)
+			session_relay(session, leg);
+		if ((events & BRIDGE_WRITABLE) != 0 && !session->ending)
+			session_relay(session, leg_other(leg));
+		return;
+	default:
+		return; /* what the client says meanwhile waits in its TCP */
+	}
+}
+
+static void
+hook_event(void *context, struct worker *worker, struct bridge *bridge, unsigned leg, unsigned events,
+	   enum reason reason)
+{
+	struct session *session = bridge_session(bridge);
+
+	(void)home_of(context, worker);
+	if (session == NULL || session->ending)
+		return;
+	if ((events & BRIDGE_PEER_CLOSED) != 0)
+		session->leg[leg].ended = true;
+	if ((events & BRIDGE_CONNECTED) != 0)
+		connected(session);
+	else if ((events & BRIDGE_CONNECT_FAILED) != 0)
+		connect_failed(session, reason);
+	if ((events & BRIDGE_ALARM) != 0 && !session->ending) {
+		if (session->state != SESSION_JOINED) {
+			session_fail(session, LEG_COUNT, REASON_TLS_HANDSHAKE_TIMEOUT);
+			return;
+		}
+		session_relay(session, LEG_CLIENT);
+		if (!session->ending)
+			session_relay(session, LEG_ENDPOINT);
+	}
+	if (!session->ending)
+		advance(session, leg, events);
+}
+
+static void
+name_peer(char to[FLOW_EVENT_IDENTITY], const struct peer_identity *identity)
+{
+	if (identity == NULL)
+		return;
+	size_t length = identity->id.length;
+	if (length >= FLOW_EVENT_IDENTITY)
+		length = FLOW_EVENT_IDENTITY - 1;
+	memcpy(to, identity->id.text, length);
+	to[length] = '\0';
+}
+
+static void
+hook_gone(void *context, struct worker *worker, struct bridge *bridge, struct flow_event *event)
+{
+	struct session *session = bridge_session(bridge);
+	bool away = false;
+
+	(void)home_of(context, worker);
+	if (session == NULL)
+		return;
+	if (event != NULL) {
+		memcpy(event->sni, session->sni, session->sni_length + 1u);
+		for (unsigned leg = 0; leg < LEG_COUNT; leg++) {
+			const struct peer_proof *proof = &session->leg[leg].proof;
+			if (session->leg[leg].tls.away)
+				continue; /* a handshake thread may be writing there */
+			name_peer(event->identity[leg], proof->identity);
+			if (proof->error != CERT_NONE)
+				event->detail = cert_error_text(proof->error);
+			else if (session->leg[leg].tls.alert_received != 0)
+				event->detail = tls_alert_text(session->leg[leg].tls.alert_received);
+		}
+	}
+	session->bridge = NULL;
+	session->ending = true;
+	for (unsigned leg = 0; leg < LEG_COUNT; leg++)
+		if (session->leg[leg].tls.away) {
+			atomic_store_explicit(&session->leg[leg].tls.gone, true, memory_order_relaxed);
+			away = true;
+		}
+	if (!away)
+		release(session);
+}
+
+static unsigned
+hook_poll(void *context, struct worker *worker)
+{
+	if (decide_sessions(context) == NULL)
+		return 0;
+	struct session_worker *home = home_of(context, worker);
+	struct tls_session *back[COLLECT];
+	unsigned n = tls_pool_collect(home->sessions->options.pool, worker->id, back, COLLECT), leg;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct session *session = session_of(back[i], &leg);
+		came_back(session, leg);
+	}
+	return n + session_watch(home);
+}
+
+void
+sessions_hooks(struct dataplane_hooks *hooks)
+{
+	hooks->bridge_opened = hook_opened;
+	hooks->bridge_event = hook_event;
+	hooks->bridge_gone = hook_gone;
+	hooks->poll = hook_poll;
+}
+
+void
+sessions_stats(const struct sessions *sessions, struct sessions_stats *stats)
+{
+	*stats = (struct sessions_stats){0};
+	for (unsigned i = 0; i < sessions->options.n_workers; i++) {
+		const struct sessions_stats *one = &sessions->workers[i].stats;
+		for (unsigned k = 0; k < SESSION_STATES; k++)
+			stats->now[k] += __atomic_load_n(&one->now[k], __ATOMIC_RELAXED);
+		stats->joined += __atomic_load_n(&one->joined, __ATOMIC_RELAXED);
+		stats->distrusted += __atomic_load_n(&one->distrusted, __ATOMIC_RELAXED);
+		stats->expired += __atomic_load_n(&one->expired, __ATOMIC_RELAXED);
+		stats->unauthorized += __atomic_load_n(&one->unauthorized, __ATOMIC_RELAXED);
+	}
+}

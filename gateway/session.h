@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A bridged connection, as the gateway sees it: two legs, each TLS or plaintext, and between them the question who may
+ * talk to whom.
+ *
+ *   CLIENT ──────▶ DIALLING ──────▶ ENDPOINT ──────▶ JOINED ──────▶ (gone)
+ *   the client's    authorized;      the endpoint's   bytes pass both ways
+ *   handshake       SYN sent         handshake
+ *
+ * A plaintext client (LISTENER_PLAIN) begins in DIALLING, who it is by its place; a plaintext endpoint (mode DISABLE)
+ * goes from DIALLING to JOINED.
+ *
+ * The connection is routed and authorized when its client has proved who it is, by the federation in force at that
+ * moment, and authorized again whenever another one is put in force. Every refusal has a reason, and the client learns
+ * no more than a closed connection or a TLS alert.
+ *
+ * Who speaks to the endpoint. ISTIO_MUTUAL presents a client that was mapped by a certificate of the embedded CA in its
+ * name, if that CA owns the mapped trust domain, and everybody else by the gateway's own SVID. MUTUAL presents the
+ * credential that the DestinationRule names. Whom we expect to answer: keyring.h.
+ *
+ * ALPN. A server must choose before the client has proved anything, and so before an endpoint is asked. What is chosen
+ * is the first of the client's protocols that the service's port admits (GRPC and HTTP2: h2; HTTP: http/1.1; else all
+ * of them) and that no endpoint of the service was seen to refuse; the endpoint is then offered that one and no other.
+ *
+ * Life after the handshake. Once a second each worker looks at some of its sessions: a peer that fell out of trust
+ * (peer_register.h), whose certificate has expired and is past the grace period, or that policies no longer admit loses
+ * its connection. Rotation of our own certificates disturbs none.
+ *
+ * Memory. A session is on the heap, as what OpenSSL keeps for it is; there are no more of them than bridges.
+ */
+#ifndef POSTERN_GATEWAY_SESSION_H
+#define POSTERN_GATEWAY_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dataplane/bridge.h"
+#include "dataplane/dataplane.h"
+#include "gateway/decide.h"
+#include "gateway/peer_register.h"
+#include "gateway/tls_pool.h"
+
+enum {
+	SESSION_SWEEP_MS = 1000 /* within which each session is looked at again */
+};
+
+struct sessions;
+
+struct sessions_options {
+	struct decide *decide;
+	struct live *live;
+	struct peer_register *peers;
+	struct tls_pool *pool;
+	struct rte_mempool *packets;
+	const struct net *net; /* names of ports, for identities by place */
+	unsigned n_workers;
+	uint32_t handshake_ms;   /* from the ClientHello until both sides are joined */
+	uint32_t expiry_grace_s; /* how long an expired certificate's connections may go on */
+};
+
+struct sessions *sessions_create(const struct sessions_options *options);
+/* No worker runs any more, and the pool is stopped: what is away is collected. */
+void sessions_free(struct sessions *sessions);
+
+/* Adds what concerns bridges to hooks, whose context stays the decide's; that leads here (decide_set_sessions). */
+void sessions_hooks(struct dataplane_hooks *hooks);
+
+/* Any thread; relaxed. */
+struct sessions_stats {
+	uint32_t now[4];                                    /* in CLIENT, DIALLING, ENDPOINT, JOINED */
+	uint64_t joined, distrusted, expired, unauthorized; /* so far; the last three: ended after they were joined */
+};
+void sessions_stats(const struct sessions *sessions, struct sessions_stats *stats);
+
+#endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What session.c, session_relay.c and session_watch.c share. */
+#ifndef POSTERN_GATEWAY_SESSION_PARTS_H
+#define POSTERN_GATEWAY_SESSION_PARTS_H
+
+#include "gateway/client_hello.h"
+#include "gateway/session.h"
+
+enum session_state { SESSION_CLIENT, SESSION_DIALLING, SESSION_ENDPOINT, SESSION_JOINED, SESSION_STATES };
+
+/* ALPN names as in the extension: a byte of length and a name, each. */
+struct session_protocols {
+	uint16_t length;
+	uint8_t bytes[CLIENT_HELLO_ALPN_MAX * (1 + CLIENT_HELLO_ALPN_NAME_MAX)];
+};
+
+struct session_leg {
+	struct session *session; /* whose it is */
+	struct tls_session tls;
+	struct peer_proof proof;
+	struct mbuf_queue rest; /* plaintext for this leg that its TLS had no room for */
+	bool speaks_tls;
+	bool ended; /* the peer's FIN is there, behind what was received */
+	bool told;  /* that end, or a close_notify, has been passed on to the other leg */
+	bool shut;  /* our FIN is sent */
+};
+
+struct session {
+	struct session_worker *home;
+	struct bridge *bridge; /* NULL: the connection is gone, and one of the legs still away */
+	struct session_leg leg[LEG_COUNT];
+	enum session_state state;
+	bool ending;           /* the bridge is told to end: nothing more is done */
+	uint8_t attempts;      /* endpoints tried */
+	uint32_t tried[2];     /* that failed, most recent first */
+	uint32_t place;        /* in the worker's list */
+	uint64_t federation;   /* generation of the snapshot that authorized it */
+	uint32_t network_rule; /* LISTENER_PLAIN: index of the rule that said who it is */
+	struct bridge_ends ends;
+	struct session_protocols protocols; /* that the client is offered; then the one for the endpoint */
+	struct tls_terms *terms;            /* for the endpoint's leg, a reference */
+	bool sends_proxy;                   /* the endpoint wants a PROXY header */
+	char *endpoint_name;                /* server name for it, heap */
+	char *service;                      /* host of the service that it was routed to, heap; NULL: none yet */
+	uint16_t service_port;
+	uint16_t sni_length;
+	char sni[SNI_TEXT_MAX];
+};
+
+/* A worker's. */
+struct session_worker {
+	struct sessions *sessions;
+	struct worker *worker; /* NULL until its first hook */
+	struct tls_io io;
+	struct session **list;
+	uint32_t n, capacity;
+	uint32_t hand;     /* the next one to look at */
+	uint64_t sweep_ms; /* when the round began */
+	struct sessions_stats stats;
+};
+
+struct sessions {
+	struct sessions_options options;
+	uint8_t *refused; /* ALPN protocols that endpoints of a service refused, by its live slot: SESSION_REFUSES_* */
+	struct session_worker workers[];
+};
+
+enum { SESSION_REFUSES_H2 = 1 << 0, SESSION_REFUSES_HTTP_1_1 = 1 << 1 };
+
+/* The connection ends, for that reason; what TLS has to say about it on leg (LEG_COUNT: on none) still goes out. */
+void session_fail(struct session *session, unsigned leg, enum reason reason);
+
+/* Passes on what can be passed on from a leg to the other one, ends included. Only when JOINED. */
+void session_relay(struct session *session, unsigned from);
+
+/* Authorizes the session by what is in force: REASON_NONE, or why not. */
+enum reason session_authorize(const struct session *session, const struct decide_now *now,
+			      const struct service *service);
+
+/* Looks at some sessions again. Returns how many it ended. */
+unsigned session_watch(struct session_worker *home);
+
+#endif
