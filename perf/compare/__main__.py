@@ -13,6 +13,7 @@ stopped, or out of its time, has fewer rounds, not fewer figures.
 import argparse
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import time
@@ -88,6 +89,7 @@ def main():
     options = arguments()
     if os.geteuid() != 0:
         sys.exit("perf.compare: network namespaces need root")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("perf.compare: ended by SIGTERM"))  # or the world would stay
     name = "latest" if options.record else time.strftime("%Y%m%d-%H%M%S")
     RESULTS.mkdir(parents=True, exist_ok=True)
     path = RESULTS / f"{name}.json"

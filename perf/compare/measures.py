@@ -78,7 +78,7 @@ class Settings:
 
     def __init__(self, quick):
         self.seconds = 1 if quick else 2
-        self.common_connections = 200 if quick else 4000  # a second
+        self.common_connections = 200 if quick else 2500  # a second
         self.common_bits = 2e7 if quick else 2.5e8        # a second
         self.held = 1000 if quick else 100000             # memif: ten times that
         self.flows = (1000, 10000) if quick else (1000, 10000, 100000, 1000000, 2000000)

@@ -274,7 +274,7 @@ class Testpmd(Subject):
         return None if shutil.which("dpdk-testpmd") else "dpdk-testpmd is not installed"
 
     def version(self):
-        return "DPDK " + w.run("dpkg-query", "-W", "-f", "${Version}", "dpdk")
+        return "DPDK " + w.run("dpkg-query", "-W", "-f", "${Version}", "dpdk-dev")
 
     def configure(self, services, values):
         self.driver, self.wan, self.lan = (values.get(key, getattr(Testpmd, key)) for key in ("driver", "wan", "lan"))
