@@ -16,7 +16,8 @@
 #   make bench-tls  what handshakes and records of TLS cost, beside the raw operations by "openssl speed"
 #   make loadgen    the load generator, build/loadgen
 #   make bench-lossy    goodput over bad links, with Postern in the path and without it; half an hour
-#   make bench      Postern beside HAProxy, nginx, Envoy and testpmd, as root; BENCH=--quick shows that it works;
+#   make bench      Postern beside HAProxy, nginx, Envoy and testpmd, as root, in less than half an hour;
+#                   BENCH=--record puts the figures into docs/performance.md, "make bench-table" does so again;
 #                   "make bench-check" runs the load generator through posternd and has every byte compared
 #   make footprint  size, memory, start-up time and idle load of posternd
 #   make install    into DESTDIR and PREFIX (/usr/local): binaries, systemd unit, example configuration
@@ -281,7 +282,9 @@ bench: all loadgen | $(BUILD)/bench-tools
 	@BUILD=$(BUILD) python3 -m perf.compare $(BENCH)
 bench-check: all loadgen | $(BUILD)/bench-tools
 	@BUILD=$(BUILD) $(CHECK) "bench the load generator through posternd" $(BUILD)/bench-check.log \
-		python3 -m perf.compare --quick --subjects postern --measures connect,frames,bulk,held,flows
+		python3 -m perf.compare --quick --subjects postern --wires memif,veth --measures connect,frames,bulk,held,flows
+bench-table:
+	@python3 -m perf.compare.report
 $(BUILD)/bench-tools: platform/dependencies.sh
 	@mkdir -p $(@D)
 	@sh platform/dependencies.sh test bench
@@ -306,5 +309,5 @@ help:
 	@sed -n '3,/^$$/s/^#   //p' Makefile
 
 .PHONY: all unit asan sim sim-check sim-faults sim-lwip lint fuzz e2e demo bench-splice bench-adopt bench-tls bench-lossy footprint loadgen bench
-.PHONY: bench-check spiffe-oracle test install clean help $(UNIT_TESTS:%=%.run)
+.PHONY: bench-check bench-table spiffe-oracle test install clean help $(UNIT_TESTS:%=%.run)
 .PHONY: $(FUZZERS:%=$(BUILD)/fuzz/%.run)

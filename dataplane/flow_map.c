@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "dataplane/flow_pages.h"
 #include "dataplane/flow_table.h"
 #include "platform/clock.h"
 #include "platform/crc32c.h"
@@ -210,6 +211,31 @@ close_before(struct flow_map *map)
 	map->before = NULL;
 }
 
+/* Maps a file from where a huge page may begin (flow_pages.h). MAP_FAILED, and errno, when it can't be. */
+static void *
+map_aligned(int fd, size_t total)
+{
+	size_t room = total + FLOW_PAGE_BYTES;
+	uint8_t *reserved = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (reserved == MAP_FAILED)
+		return MAP_FAILED;
+	size_t before = -(uintptr_t)reserved % FLOW_PAGE_BYTES;
+	void *memory = mmap(reserved + before, total, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
+	int why = errno;
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), end = before + (total + page - 1) / page * page;
+	if (memory == MAP_FAILED) {
+		munmap(reserved, room);
+	} else {
+		if (before != 0)
+			munmap(reserved, before);
+		if (end < room)
+			munmap(reserved + end, room - end);
+	}
+	errno = why;
+	return memory;
+}
+
 /* Makes and maps DIRECTORY/flows.new. */
 static bool
 make_file(struct flow_map *map, size_t total, struct text *error)
@@ -230,7 +256,7 @@ make_file(struct flow_map *map, size_t total, struct text *error)
 	}
 	void *memory = MAP_FAILED;
 	if (ftruncate(fd, (off_t)total) == 0)
-		memory = mmap(NULL, total, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		memory = map_aligned(fd, total);
 	int why = errno;
 	close(fd);
 	if (memory == MAP_FAILED) {

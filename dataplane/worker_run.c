@@ -12,6 +12,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "dataplane/backoff.h"
 #include "dataplane/port.h"
 #include "platform/clock.h"
 #include "platform/text.h"
@@ -131,9 +132,10 @@ arm_devices(struct worker *worker, bool arm)
 	}
 }
 
-/* Waits for a packet, a word from elsewhere, or the next timer. */
-static void
-sleep_a_while(struct worker_run *run)
+/* Waits for a packet, a word from elsewhere, or the next timer. Returns how many packets had come already, in whose
+ * stead it didn't. */
+static unsigned
+sleep_a_while(struct worker_run *run, uint32_t nap_us)
 {
 	struct worker *worker = run->worker;
 	uint64_t count;
@@ -142,10 +144,11 @@ sleep_a_while(struct worker_run *run)
 	atomic_store(&run->sleeping, true);
 	arm_devices(worker, true);
 	uint64_t now_ms = clock_ms();
-	if (poll_all(run, now_ms) == 0 && !atomic_load(&run->stop)) {
+	unsigned n = poll_all(run, now_ms);
+	if (n == 0 && !atomic_load(&run->stop)) {
 		uint32_t timer_ms = timer_wheel_sleep(&worker->wheel, (uint32_t)now_ms, RUN_SLEEP_MAX_MS);
-		struct timespec limit = {
-			.tv_nsec = (run->naps && timer_ms != 0 ? RUN_NAP_US * 1000L : timer_ms * 1000000L)};
+		struct timespec limit = {.tv_nsec =
+						 (run->naps && timer_ms != 0 ? nap_us * 1000L : timer_ms * 1000000L)};
 		struct epoll_event event;
 
 		worker->stats->sleeps++;
@@ -158,6 +161,7 @@ sleep_a_while(struct worker_run *run)
 	atomic_store(&run->sleeping, false);
 	arm_devices(worker, false);
 	worker_flush(worker);
+	return n;
 }
 
 int
@@ -165,10 +169,13 @@ worker_run(void *argument)
 {
 	struct worker_run *run = argument;
 	struct worker *worker = run->worker;
-	uint64_t hz = rte_get_tsc_hz(), per_ms = hz / 1000, spin = hz / 1000000 * RUN_SPIN_US;
-	uint64_t clock_tsc = 0, busy_tsc = rte_rdtsc(), before = busy_tsc;
+	uint64_t hz = rte_get_tsc_hz(), per_ms = hz / 1000, per_us = hz / 1000000;
+	uint64_t clock_tsc = 0, quiet_since = rte_rdtsc(), before = quiet_since;
 	uint64_t now_ms = 0;
+	struct backoff backoff;
+	bool slept = false; /* since quiet_since */
 
+	backoff_init(&backoff);
 	prctl(PR_SET_TIMERSLACK, NAP_TIMER_SLACK_NS, 0, 0, 0); /* or a nap of 100 us takes 150 */
 	rte_rcu_qsbr_thread_register(run->qsbr, worker->id);
 	rte_rcu_qsbr_thread_online(run->qsbr, worker->id);
@@ -192,11 +199,17 @@ worker_run(void *argument)
 		worker->stats->total_cycles += after - before;
 		if (n != 0) {
 			worker->stats->busy_cycles += after - tsc;
-			busy_tsc = after;
-		} else if (after - busy_tsc > spin) {
-			sleep_a_while(run);
-			clock_tsc = 0;                 /* the clock has moved on */
-			busy_tsc = rte_rdtsc() - spin; /* another empty round and it sleeps again */
+		} else if (slept || after - quiet_since > backoff.spin_us * per_us) {
+			if (slept)
+				backoff_in_vain(&backoff);
+			n = sleep_a_while(run, backoff.nap_us);
+			slept |= n == 0;
+			clock_tsc = 0; /* the clock has moved on */
+		}
+		if (n != 0) {
+			backoff_packets(&backoff, (tsc - quiet_since) / per_us, n, slept);
+			quiet_since = rte_rdtsc();
+			slept = false;
 		}
 		before = after;
 	}

@@ -3,11 +3,12 @@
  * The loop of a forwarding core around worker.h: receive, take what others handed over, timers, transmit; and how it
  * sleeps.
  *
- * Back-off. A loop that finds nothing spins for RUN_SPIN_US, in case the next packet is near. Then the worker goes to
- * sleep on the descriptors of its devices (port_wakeup_fds) and its own (other workers and control wake it by that),
- * until something comes or the next timer is due. Devices without a descriptor (memif, ring) are looked after every
- * RUN_NAP_US instead. What other threads have for the gateway's part of a worker (hooks.poll) is asked for in every
- * loop, and once more before it sleeps; they wake it by worker_run_wake after they have put it where it is looked for.
+ * Back-off. A loop that finds nothing goes on for a while, in case the next packet is near (backoff.h). Then the worker
+ * goes to sleep on the descriptors of its devices (port_wakeup_fds) and its own (other workers and control wake it by
+ * that), until something comes or the next timer is due. Devices without a descriptor (memif, ring) are looked after
+ * every BACKOFF_NAP_MIN_US to BACKOFF_NAP_MAX_US instead. What other threads have for the gateway's part of a worker
+ * (hooks.poll) is asked for in every loop, and once more before it sleeps; they wake it by worker_run_wake after they have
+ * put it where it is looked for.
  *
  * Reclamation. The worker reports a quiescent state in every loop, and is offline while it sleeps, so what control has
  * replaced (a snapshot) can be freed as soon as all have passed one (rte_rcu_qsbr).
@@ -23,7 +24,7 @@
 struct rte_rcu_qsbr;
 struct text;
 
-enum { RUN_SPIN_US = 50, RUN_NAP_US = 100, RUN_SLEEP_MAX_MS = 200 };
+enum { RUN_SLEEP_MAX_MS = 200 };
 
 struct worker_run {
 	struct worker *worker;

@@ -343,6 +343,8 @@ box_tick(struct box *box)
 	prober_tick(&box->prober, decide_snapshot(box->decide), box->probes, box->n_workers, (uint32_t)(now_ms / 1000));
 	live_sweep(box->live, now_ms);
 	rekey(box);
+	for (uint16_t i = 0; i < box->n_workers; i++)
+		flow_pages_gather(&box->pages[i], &box->workers[i]->flows, BOX_HUGE_PAGES_A_TICK);
 }
 
 void

@@ -14,6 +14,7 @@
 
 #include "dataplane/flow_adopt.h"
 #include "dataplane/flow_map.h"
+#include "dataplane/flow_pages.h"
 #include "dataplane/interlude.h"
 #include "dataplane/net.h"
 #include "dataplane/worker.h"
@@ -29,7 +30,7 @@
 
 enum { BOX_LOCK_WAIT_MS = 5000 /* for the process before to be gone */ };
 
-enum { BOX_INBOX = 2048, BOX_EVENTS = 8192, BOX_PROBES = 256 };
+enum { BOX_INBOX = 2048, BOX_EVENTS = 8192, BOX_PROBES = 256, BOX_HUGE_PAGES_A_TICK = 64 };
 
 /* What becomes of flows that are still open. */
 enum box_stop_how {
@@ -59,6 +60,7 @@ struct box {
 	uint8_t n_devices;
 	struct net net;
 	struct flow_map map;
+	struct flow_pages pages[WORKERS_MAX];
 	struct flow_adoption adoption; /* what came of the process before */
 	uint64_t adoption_us;          /* how long it took */
 	bool knows_slots;              /* the process before left the names of its live slots */
@@ -95,7 +97,8 @@ bool box_reload(struct box *box);
 bool box_start(struct box *box, struct text *error);
 /* Launches the workers again after box_stop by BOX_STOP_KEEP. */
 bool box_resume(struct box *box, struct text *error);
-/* Main thread, once a second: works out what listeners offer, asks for probes, releases what nobody refers to any more.
+/* Main thread, once a second: works out what listeners offer, asks for probes, releases what nobody refers to any more,
+ * puts pages of flow tables together.
  */
 void box_tick(struct box *box);
 /* No new connections from now on (or again). */

@@ -52,6 +52,16 @@ next_of(unsigned device, struct segment *segment, uint8_t *frame)
 	return false;
 }
 
+static void
+forget_sent(void)
+{
+	for (unsigned i = 0; i < RIG_DEVICES; i++) {
+		struct rig_queue *sent = &rig.sent[i];
+		while (sent->head != sent->tail)
+			rte_pktmbuf_free(sent->mbufs[sent->head++ % RIG_QUEUE]);
+	}
+}
+
 static bool
 make_connection(uint32_t i)
 {
@@ -60,6 +70,7 @@ make_connection(uint32_t i)
 	uint8_t frame[2048];
 	struct segment out, in = client_segment(i, TCP_SYN);
 
+	forget_sent(); /* what the connection before was told last */
 	in.options_length = sizeof(syn_options);
 	memcpy(in.options, syn_options, sizeof(syn_options));
 	in.seq = i * 7919;
@@ -156,16 +167,6 @@ fill(struct rte_mbuf *mbuf, uint32_t flow, unsigned leg, const uint8_t *payload,
 	mbuf->data_len =
 		rig_build(&rig, leg == LEG_CLIENT ? RIG_WAN : RIG_LAN, &segment, rte_pktmbuf_mtod(mbuf, uint8_t *));
 	mbuf->pkt_len = mbuf->data_len;
-}
-
-static void
-forget_sent(void)
-{
-	for (unsigned i = 0; i < RIG_DEVICES; i++) {
-		struct rig_queue *sent = &rig.sent[i];
-		while (sent->head != sent->tail)
-			rte_pktmbuf_free(sent->mbufs[sent->head++ % RIG_QUEUE]);
-	}
 }
 
 static void

@@ -2,45 +2,54 @@
 """
 Postern beside other gateways, behind the same load, in one run.
 
-  python3 -m perf.compare [--quick] [--rounds N] [--subjects a,b] [--measures connect,bulk] [--wires memif,veth]
+Needs root (network namespaces), "make all loadgen", and two cores with nothing else to do: the subject has one, the load
+the other. Prints a table; writes it with machine, versions, commands and all values to perf/results, after each step, and
+plots beside it. With --record it is perf/results/latest.json, and docs/performance.md gets its tables and plots.
 
-Needs root (network namespaces), `make all loadgen`, and two cores with nothing else to do: the subject has one, the load
-the other. Prints a table; writes it with machine, versions and all values to perf/results, and plots beside it.
+A subject that fails costs its step only, and is named at the end. Each round has every measure once, so a run that is
+stopped, or out of its time, has fewer rounds, not fewer figures.
 """
 
 import argparse
 import os
+import pathlib
+import signal
+import subprocess
 import sys
 import time
 
-from . import scale
+from . import load as l
+from . import report
 from . import subjects as s
 from . import world as w
-from .load import Load, LoadError, start
 from .measures import PLAN, Settings
 from .results import Results, describe_machine
 
-RESULTS = os.path.join(s.PERF, "results")
+RESULTS = pathlib.Path(s.PERF) / "results"
 
 
 def arguments():
-    parser = argparse.ArgumentParser(prog="perf.compare", description=__doc__.strip().splitlines()[0])
+    parser = argparse.ArgumentParser(prog="perf.compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="short runs, small numbers, every byte compared: shows that it works")
-    parser.add_argument("--rounds", type=int, help="of each measure (default 3; quick: 1)")
-    parser.add_argument("--subjects", help="default: all")
-    parser.add_argument("--measures", help="connect, frames, latency, bulk, idle, held, flows, scale; default: all")
-    parser.add_argument("--wires", default="memif,veth", help="default: %(default)s")
-    parser.add_argument("--driver", default="af_packet", choices=("af_packet", "af_xdp"),
-                        help="of DPDK on veth (default: %(default)s)")
+    parser.add_argument("--record", action="store_true", help="this is the run that docs/performance.md shows")
+    parser.add_argument("--rounds", type=int, help="default: 3; quick: 1")
+    parser.add_argument("--minutes", type=float, default=25, help="after which no further step begins (default: %(default)s)")
+    parser.add_argument("--subjects", help="default: " + ",".join(kind.name for kind in s.every() + s.limits()))
+    parser.add_argument("--measures", help="default: " + ",".join(row.measure.__name__ for row in PLAN))
+    parser.add_argument("--wires", help="default: all. " + "; ".join(f"{wire}: {text}" for wire, text in l.WIRES.items()))
     options = parser.parse_args()
     options.rounds = options.rounds or (1 if options.quick else 3)
     return options
 
 
+def chosen(name, option):
+    return option is None or name in option.split(",")
+
+
 def wanted_subjects(world, options):
     wanted = []
     for kind in s.every() + s.limits():
-        if options.subjects and kind.name not in options.subjects.split(","):
+        if not chosen(kind.name, options.subjects):
             continue
         subject = kind(world)
         missing = subject.available()
@@ -52,56 +61,60 @@ def wanted_subjects(world, options):
 
 
 def plan(subjects, options):
-    """(measure, wire, subject, values for its start), the rounds of a measure after one another, each with all subjects."""
-    steps = []
-    for measure, wires, names, values in PLAN:
-        if options.measures and measure.__name__ not in options.measures.split(","):
-            continue
-        for _ in range(options.rounds):
-            steps += [(measure, wire, subject, values) for wire in wires for subject in subjects
-                      if wire in options.wires.split(",") and wire in subject.wires and
-                      (names is None or subject.name in names)]
-    return steps
+    """(round, row of PLAN, wire, subject): round after round, and all subjects one after another behind each measure."""
+    return [(turn, row, wire, subject) for turn in range(options.rounds) for row in PLAN
+            if turn < row.rounds and chosen(row.measure.__name__, options.measures)
+            for wire in row.wires if chosen(wire, options.wires)
+            for subject in subjects if wire in subject.wires and (row.subjects is None or subject.name in row.subjects)]
 
 
-def measure_scale(subjects, results, quick):
-    for count in (1, 1000) if quick else (1, 1000, 100000):
-        for subject in subjects:
-            if subject.name not in [kind.name for kind in s.every()]:
-                continue
-            figures = scale.measure(subject, count)
-            results.add(f"resident_{count}", "veth", subject.name, figures["resident_kb"] / 1000, "")
-            if count == 100000 and figures["apply_s"] is not None:
-                results.add("apply_100000", "veth", subject.name, figures["apply_s"], "")
+def take(load, settings, results, step):
+    """One step of the plan. What went wrong is written down, and the next one goes on."""
+    _, row, wire, subject = step
+    load.commands = []
+    try:
+        if row.values is not None:
+            l.start(subject, wire, **row.values)
+        for figure, value, said in row.measure(load, subject, settings):
+            results.add(figure, wire, subject.name, value, said)
+    except (RuntimeError, OSError, KeyError, subprocess.SubprocessError) as error:
+        results.failed.append(f"{row.measure.__name__} {wire} {subject.name}: {str(error)[-300:]}")
+        print(f"  failed: {str(error)[-300:]}", file=sys.stderr, flush=True)
+    finally:
+        subject.stop()
+    results.commands.setdefault(f"{row.measure.__name__} {wire}", load.commands)
 
 
 def main():
     options = arguments()
     if os.geteuid() != 0:
         sys.exit("perf.compare: network namespaces need root")
-    os.makedirs(RESULTS, exist_ok=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("perf.compare: ended by SIGTERM"))  # or the world would stay
+    name = "latest" if options.record else time.strftime("%Y%m%d-%H%M%S")
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    path = RESULTS / f"{name}.json"
     began = time.monotonic()
-    with w.World() as world, open(os.path.join(RESULTS, "commands.log"), "w", encoding="utf-8") as log:
+    with w.World() as world, open(RESULTS / f"{name}.log", "w", encoding="utf-8") as log:
         subjects = wanted_subjects(world, options)
-        results = Results(describe_machine(subjects))
-        load, settings = Load(world, log, options.quick), Settings(options.quick)
+        results = Results(describe_machine(subjects), " ".join(sys.argv[1:]))
+        load, settings = l.Load(world, log, options.quick), Settings(options.quick)
         steps = plan(subjects, options)
-        for i, (measure, wire, subject, values) in enumerate(steps, 1):
-            print(f"[{i}/{len(steps)}, {time.monotonic() - began:.0f} s] {measure.__name__} {wire} {subject.name}",
+        for i, step in enumerate(steps, 1):
+            passed = time.monotonic() - began
+            if passed > 60 * options.minutes:
+                print(f"{options.minutes:g} minutes are over: {len(steps) - i + 1} steps are left out", file=sys.stderr)
+                break
+            turn, row, wire, subject = step
+            print(f"[{passed / 60:4.1f} min, {i}/{len(steps)}] round {turn + 1}: {row.measure.__name__} {wire} {subject.name}",
                   file=sys.stderr, flush=True)
-            try:
-                start(subject, wire, options.driver, **values)
-                for figure, value, said in measure(load, subject, settings):
-                    results.add(figure, wire, subject.name, value, said)
-            except (LoadError, RuntimeError) as error:
-                results.failed.append(f"{measure.__name__} {wire} {subject.name}: {error}")
-                print(f"  failed: {str(error)[:300]}", file=sys.stderr, flush=True)
-            finally:
-                subject.stop()
-        if not options.measures or "scale" in options.measures.split(","):
-            measure_scale(subjects, results, options.quick)
+            take(load, settings, results, step)
+            results.save(path)
     print(results.table())
-    print("saved as", results.save(RESULTS))
+    print("saved as", path)
+    if options.record:
+        report.write(path)
+    else:
+        report.plots(report.read(path), RESULTS / name)
     return 1 if results.failed else 0
 
 

@@ -3,6 +3,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import threading
 import time
@@ -12,6 +13,11 @@ from . import world as w
 
 SERVICES = 64  # that the generator asks for; two servers each
 CLIENTS = "172.16.1.0"
+WIRES = {
+    "memif": "memory shared with the generator, no kernel between",
+    "veth": "a veth pair; subjects on DPDK use AF_PACKET",
+    "xdp": "the same veth pair; subjects on DPDK use AF_XDP",
+}
 
 
 class LoadError(RuntimeError):
@@ -21,31 +27,48 @@ class LoadError(RuntimeError):
 def memif(subject, role):
     """The two devices of a subject that shares memory with the generator."""
     socket = os.path.join(subject.dir, "memif.sock")
-    return [f"role={role},id={i},socket={socket},socket-abstract=no" for i in range(2)]
+    return [f"role={role},id={i},socket={socket},socket-abstract=no,rsize=12" for i in range(2)]
 
 
-def start(subject, wire, driver, **values):
-    """Starts it behind a wire."""
+def start(subject, wire, **values):
+    """Starts it behind one of WIRES."""
     if wire == "memif":
-        values["driver"] = "memif"
         values["wan"], values["lan"] = memif(subject, "server")
-    else:
-        values["driver"] = driver
-    subject.wire, subject.load_driver = wire, driver
-    for left in "log", "memif.sock":  # by the last one, which may have been killed
-        path = os.path.join(subject.dir, left)
-        if os.path.exists(path):
-            os.unlink(path)
+    values["driver"] = {"memif": "memif", "veth": "af_packet", "xdp": "af_xdp"}[wire]
+    subject.wire, subject.values = wire, values
+    shutil.rmtree(subject.dir)  # with what the last one left: its log, its socket, flows for the next one to adopt
+    os.makedirs(subject.dir)
     subject.start([s.service(i) for i in range(SERVICES)], **values)
 
 
 def devices(subject):
-    """The generator's ends."""
+    """The generator's ends, the same for all subjects on a link."""
     if subject.wire == "memif":
         return [f"net_memif{i},{arguments}" for i, arguments in enumerate(memif(subject, "client"))]
-    # af_packet's own ring of 512 frames is soon full; af_xdp's busy polling is a system call for each empty look.
-    more = {"af_packet": "framecnt=4096,blocksz=65536", "af_xdp": "busy_budget=0"}[subject.load_driver]
-    return [f"net_{subject.load_driver}{i},iface={link},{more}" for i, link in enumerate(("wan", "lan"))]
+    # Its own ring of 512 frames is soon full.
+    return [f"net_af_packet{i},iface={link},framecnt=4096,blocksz=65536" for i, link in enumerate(("wan", "lan"))]
+
+
+def read_clocks(subject):
+    """(now, the subject's CPU time, its work)."""
+    return time.monotonic(), w.subject_seconds(subject.cpu_seconds()), subject.work()
+
+
+def spent(begin, end, report):
+    """What a subject spent between two readings: the share of its core, its part of the kernel's work included; and, for one
+    that polls, the share in which it had packets in hand, and how much of that each frame took that it passed on."""
+    seconds = end[0] - begin[0]
+    found = {"core_share": max(0, end[1] - begin[1]) / seconds, "work_share": None, "packet_ns": None}
+    if end[2] is not None:
+        found["work_share"] = (end[2] - begin[2]) / report["generator"]["tsc_hz"] / seconds
+        if forwarded(report) > 0:
+            found["packet_ns"] = found["work_share"] * 1e9 / forwarded(report)
+    return found
+
+
+def forwarded(report):
+    """Frames that the subject passed on, a second."""
+    return (report["clients"]["frames_in"] + report["servers"]["frames_in"]) / report["seconds"]
 
 
 class Load:
@@ -53,6 +76,7 @@ class Load:
 
     def __init__(self, world, log, verify):
         self.world, self.log, self.verify = world, log, verify
+        self.commands = []  # since somebody emptied it
 
     def command(self, subject, mode, arguments):
         wan, lan = devices(subject)
@@ -62,12 +86,17 @@ class Load:
                    "--json", "-", *arguments, *(["--verify"] if self.verify else [])]
         return ["ip", "netns", "exec", self.world.gen, *map(str, command)]
 
-    def run(self, subject, mode, *arguments, seconds=3, warmup=0.5, timeout=180, during=None):
-        """The generator's report, with "subject" added: the shares of a core that the subject's core and its processes were
-        busy while the generator measured. during: called a second into that; "during" is what it returns."""
+    def run(self, subject, mode, *arguments, seconds=2, warmup=0.3, timeout=60, during=None):
+        """The generator's report, with "subject" added, which is spent() while the generator measured. during: called when that
+        begins; "during" is what it returns."""
+        if not subject.runs():  # some don't outlive a generator that goes
+            subject.stop()
+            start(subject, subject.wire, **subject.values)
         command = self.command(subject, mode, [*arguments, "--seconds", seconds, "--warmup", warmup])
-        self.log.write(" ".join(command) + "\n")
-        process = subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.commands.append(" ".join(command))
+        self.log.write(self.commands[-1] + "\n")
+        process = subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   preexec_fn=lambda: w.favour(0))
         killer = threading.Timer(timeout, process.kill)
         killer.start()
         report, said, readings = {}, [], {}
@@ -75,9 +104,8 @@ class Load:
             said.append(line)
             phase = line.partition("loadgen: ")[2].strip()
             if phase in ("measuring", "ending"):
-                readings[phase] = (time.monotonic(), w.busy_seconds(w.SUBJECT_CORE), subject.cpu_seconds())
+                readings[phase] = read_clocks(subject)
             if phase == "measuring" and during is not None:
-                time.sleep(1)
                 report["during"] = during()
         out = process.stdout.read()
         process.wait()
@@ -87,6 +115,12 @@ class Load:
         if process.returncode != 0:
             raise LoadError(f"loadgen ended with {process.returncode}: {''.join(said).strip()[-500:]}")
         report.update(json.loads(out))
+        self.check(report, mode)
+        report["subject"] = spent(readings["measuring"], readings["ending"], report)
+        return report
+
+    def check(self, report, mode):
+        """Raises LoadError when what came through isn't what was sent; with verify, also when anything failed."""
         for side in "clients", "servers":
             wrong = report[side]["ends_of_whole_run"]["wrong_bytes"] + report[side]["damaged"]
             if wrong:
@@ -96,7 +130,3 @@ class Load:
         received = report["clients"]["payload_in"] + report["servers"]["payload_in"]
         if self.verify and (failed or received == 0):
             raise LoadError(f"{mode}: {failed or 'nothing was received'}")
-        begin, end = readings["measuring"], readings["ending"]
-        report["subject"] = {"core_share": (end[1] - begin[1]) / (end[0] - begin[0]),
-                             "process_share": (end[2] - begin[2]) / (end[0] - begin[0])}
-        return report

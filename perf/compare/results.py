@@ -1,22 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Figures of several rounds: medians with their spread, as a table, as JSON, as plots."""
+"""Figures of several rounds: medians with their spread, as a table on a terminal and as JSON."""
 import json
 import os
-import pathlib
-import shutil
 import statistics
-import subprocess
 import time
 
 from . import world as w
+from .load import WIRES
 from .measures import FIGURES
 
 
 class Results:
-    def __init__(self, machine):
-        self.machine = machine
+    def __init__(self, machine, asked):
+        self.machine, self.asked = machine, asked
         self.values = {}  # (figure, wire, subject): [value of each round]
         self.notes = {}   # the same: what the runs said against themselves
+        self.commands = {}  # "measure wire": the generator's, of the first subject; another's differ in their target only
         self.failed = []
 
     def add(self, figure, wire, subject, value, said):
@@ -27,7 +26,7 @@ class Results:
     def rows(self):
         """(figure, wire, {subject: (median, least, most)}) in the order of FIGURES."""
         for figure in FIGURES:
-            for wire in ("memif", "veth"):
+            for wire in WIRES:
                 cells = {subject: (statistics.median(values), min(values), max(values))
                          for (f, w, subject), values in self.values.items() if (f, w) == (figure, wire)}
                 if cells:
@@ -55,22 +54,15 @@ class Results:
         lines += [f"! {text[:200]}" for text in self.failed]
         return "\n".join(lines)
 
-    def save(self, folder):
-        folder = pathlib.Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / time.strftime("%Y%m%d-%H%M%S.json")
+    def save(self, path):
         figures = [{"figure": figure, "wire": wire, "text": FIGURES[figure][0], "unit": FIGURES[figure][1],
                     "subjects": {subject: {"median": cell[0], "least": cell[1], "most": cell[2],
                                            "rounds": self.values[figure, wire, subject],
                                            "notes": sorted(self.notes.get((figure, wire, subject), ()))}
                                  for subject, cell in cells.items()}}
                    for figure, wire, cells in self.rows()]
-        path.write_text(json.dumps({"machine": self.machine, "failed": self.failed, "figures": figures}, indent=1),
-                        encoding="utf-8")
-        if shutil.which("gnuplot"):
-            for figure, wire, cells in self.rows():
-                plot(path.with_suffix(""), figure, wire, cells)
-        return path
+        path.write_text(json.dumps({"machine": self.machine, "options": self.asked, "failed": self.failed,
+                                    "commands": self.commands, "figures": figures}, indent=1) + "\n", encoding="utf-8")
 
 
 def number(value):
@@ -78,28 +70,6 @@ def number(value):
     if value == 0 or abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.3g}"
-
-
-def plot(folder, figure, wire, cells):
-    """One SVG of bars, with the least and the most of the rounds as whiskers."""
-    folder.mkdir(exist_ok=True)
-    text, unit, more = FIGURES[figure]
-    data = "".join(f'"{subject}" {median} {least} {most}\n' for subject, (median, least, most) in cells.items())
-    script = f"""set terminal svg size 640,360 font "sans,12" background "#ffffff"
-set output "{folder / (figure + '-' + wire + '.svg')}"
-set title "{text} ({wire}; {'more' if more else 'less'} is better)"
-set ylabel "{unit}"
-set yrange [0:*]
-set boxwidth 0.6
-set style fill solid 0.7
-set grid ytics
-unset key
-$data << EOD
-{data}EOD
-plot $data using 0:2:xtic(1) with boxes linecolor rgb "#35618f", \\
-     $data using 0:2:3:4 with yerrorbars linecolor rgb "#222222" pointtype 0
-"""
-    subprocess.run(["gnuplot"], input=script, text=True, check=True, capture_output=True)
 
 
 def describe_machine(subjects):

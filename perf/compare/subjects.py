@@ -4,10 +4,12 @@ What is measured: Postern and those that an operator would use instead, each by 
 """
 
 import ipaddress
+import json
 import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import time
 
@@ -47,14 +49,20 @@ def write(path, text):
         file.write(text)
 
 
+def total(page, name):
+    """The sum of a metric's samples on a page as Prometheus has it."""
+    return sum(float(line.rsplit(" ", 1)[1]) for line in page.splitlines() if line.startswith((name + "{", name + " ")))
+
+
 class Subject:
     """A program under test. start() returns when it takes connections; pid is the process to account."""
 
     name = ""
     kernel = True  # the box's kernel has the addresses, and the subject uses its sockets
-    wires = ("veth",)  # what it can stand behind: Linux interfaces, or shared memory with the generator
+    wires = ("veth",)  # what it can stand behind; see load.start
     descriptors_each = 2  # that a connection takes of the kernel's
     start_seconds = 20
+    input = subprocess.DEVNULL
 
     def __init__(self, world):
         self.world, self.process = world, None
@@ -71,6 +79,14 @@ class Subject:
     def resident_kilobytes(self):
         return w.resident_kilobytes(self.process.pid)
 
+    def work(self):
+        """TSC cycles that it had packets in hand, since it started, for one that polls and counts them; else None: its CPU time
+        is its work."""
+        return None
+
+    def runs(self):
+        return self.process is not None and self.process.poll() is None
+
     def available(self):
         """None, or why it can't be measured here."""
         return None
@@ -78,8 +94,10 @@ class Subject:
     def start(self, services, **values):
         self.world.kernel_addresses(self.kernel)
         self.configure(services, values)
-        self.process = self.world.start(self.world.box, w.SUBJECT_CORE, os.path.join(self.dir, "log"), self.command())
-        if not w.wait_for(self.start_seconds, lambda: self.process.poll() is not None or self.ready()) or self.process.poll() is not None:
+        self.process = self.world.start(self.world.box, w.SUBJECT_CORE, os.path.join(self.dir, "log"), self.command(), self.input)
+        if not w.wait_for(self.start_seconds, lambda: self.process.poll() is not None or self.ready()):
+            raise RuntimeError(f"{self.name} isn't ready after {self.start_seconds} s, with {len(services)} services")
+        if self.process.poll() is not None:
             with open(os.path.join(self.dir, "log"), encoding="utf-8", errors="replace") as log:
                 raise RuntimeError(f"{self.name} doesn't start: {log.read()[-2000:]}")
 
@@ -126,8 +144,8 @@ class Subject:
 class Postern(Subject):
     name = "postern"
     kernel = False
-    wires = ("memif", "veth")
-    defaults = {"driver": "af_xdp", "wan": "iface=wan", "lan": "iface=lan", "flows": 262144, "megabytes": 128, "packets": 32768}
+    wires = ("memif", "veth", "xdp")
+    defaults = {"driver": "af_xdp", "wan": "iface=wan", "lan": "iface=lan", "flows": 1048576, "megabytes": 128, "packets": 32768}
 
     def binary(self, name):
         return os.path.join(os.environ.get("BUILD", "build"), name)
@@ -151,6 +169,14 @@ class Postern(Subject):
 
     def ready(self):
         return self.ctl("status").returncode == 0
+
+    def work(self):
+        with socket.socket(socket.AF_UNIX) as control:  # posternctl would take its start-up time of what is measured
+            control.connect(os.path.join(self.dir, "control.sock"))
+            control.sendall(b'{"command":"metrics"}\n')
+            with control.makefile("rb") as answer:
+                page = json.load(answer)["metrics"]
+        return total(page, "postern_worker_busy_cycles_total")
 
     def reload(self):
         result = self.ctl("reload")
@@ -240,29 +266,51 @@ class Testpmd(Subject):
 
     name = "testpmd"
     kernel = False
-    wires = ("memif", "veth")
+    wires = ("memif", "veth", "xdp")
     driver, wan, lan = "af_packet", "iface=wan", "iface=lan"
+    input = subprocess.PIPE
 
     def available(self):
         return None if shutil.which("dpdk-testpmd") else "dpdk-testpmd is not installed"
 
     def version(self):
-        return "DPDK " + w.run("dpkg-query", "-W", "-f", "${Version}", "dpdk")
+        return "DPDK " + w.run("dpkg-query", "-W", "-f", "${Version}", "dpdk-dev")
 
     def configure(self, services, values):
         self.driver, self.wan, self.lan = (values.get(key, getattr(Testpmd, key)) for key in ("driver", "wan", "lan"))
+        write(os.path.join(self.dir, "commands"), "start tx_first\n")
 
     def command(self):
-        # Two lcores are the fewest: its prompt, which sleeps, has the other.
-        return ["dpdk-testpmd", f"--lcores=0@{w.SUBJECT_CORE},1@{w.SUBJECT_CORE}", "--no-huge", "--no-shconf", "--no-pci",
+        # Two lcores are the fewest: its prompt, which sleeps, has the other. It tells its cycles only if a port says that it
+        # received something, and memif's server says 0 whatever comes: so there is a ring, which gets its own first burst
+        # back, and a null device for that to end in.
+        return ["stdbuf", "-oL", "dpdk-testpmd", f"--lcores=0@{w.SUBJECT_CORE},1@{w.SUBJECT_CORE}", "--no-huge", "--no-shconf", "--no-pci",
                 "--no-telemetry", "--iova-mode=va", "-m", "256", f"--file-prefix=bench{os.getpid()}",
-                f"--vdev=net_{self.driver}0,{self.wan}", f"--vdev=net_{self.driver}1,{self.lan}", "--",
-                "--forward-mode=macswap", "--auto-start", "--disable-link-check", "--stats-period=3600",
+                f"--vdev=net_{self.driver}0,{self.wan}", f"--vdev=net_{self.driver}1,{self.lan}",
+                "--vdev=net_ring2", "--vdev=net_null3,no-rx=1", "--", "--forward-mode=macswap", "--interactive",
+                f"--cmdline-file={os.path.join(self.dir, 'commands')}", "--disable-link-check", "--record-core-cycles",
                 "--total-num-mbufs=32768", "--rxd=1024", "--txd=1024"]
 
-    def ready(self):
+    def start(self, services, **values):
+        super().start(services, **values)
+        time.sleep(1)  # it says that it forwards, and then looks for links; one that comes meanwhile it never sees
+
+    def said(self):
         with open(os.path.join(self.dir, "log"), encoding="utf-8", errors="replace") as log:
-            return "macswap packet forwarding" in log.read()
+            return log.read()
+
+    def ready(self):
+        return "macswap packet forwarding" in self.said()
+
+    def work(self):
+        before = len(self.said())
+        self.process.stdin.write(b"show fwd stats all\n")
+        self.process.stdin.flush()
+        # The cycles stand behind the last line of statistics.
+        ended = re.compile(r"\n *\+{60,}\n(.*?)testpmd> ", re.DOTALL)
+        if not w.wait_for(2, lambda: ended.search(self.said(), before)):
+            raise RuntimeError("testpmd doesn't show its statistics")
+        return int(re.search(r"total cycles=(\d+)", ended.search(self.said(), before)[1])[1])
 
     def target(self):
         return f"{SERVERS_FIRST}:8443"
@@ -286,7 +334,10 @@ class Bare(Subject):
         self.world.in_box("ip", "link", "set", "bridge", "up")
 
     def stop(self):
-        self.world.in_box("ip", "link", "del", "bridge")
+        subprocess.run(["ip", "-n", self.world.box, "link", "del", "bridge"], check=False, capture_output=True)
+
+    def runs(self):
+        return True
 
     def cpu_seconds(self):
         return 0

@@ -9,14 +9,20 @@ The world that a subject is measured in.
    └────────────────┘             └───────────────┘
         core LOAD_CORE               core SUBJECT_CORE
 
-All that the subject costs is charged to its core: its process is pinned there, and so is, by receive packet steering,
-what the kernel does with packets that arrive for it. So the core's own account (/proc/stat, interrupts included) is the
-subject's, as long as nothing else runs there.
+Each side pays for its own: processes are pinned, and so is, by receive packet steering, what the kernel does with packets
+that arrive for them. What the subject costs is the time of its processes, of its core's ksoftirqd, and of interrupts that
+found its core idle (subject_seconds).
+
+Both run at a higher priority than whatever else the machine has to do, and so does ksoftirqd, or they would take its turn
+as well. Priorities hold between processes of different sessions only while Linux doesn't group them by session, which is
+switched off meanwhile.
 """
 
+import ctypes
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import tempfile
 import time
@@ -24,10 +30,23 @@ import time
 LOAD_CORE, SUBJECT_CORE = 0, 1
 BOX_WAN, BOX_LAN = "172.16.0.1", "172.17.0.1"
 TICKS = os.sysconf("SC_CLK_TCK")
+NICE, SLICE_NS = -20, 100000
+SCHED_SETATTR = 314  # of x86-64
+AUTOGROUP = "/proc/sys/kernel/sched_autogroup_enabled"
+RUN_TIMES = "/sys/fs/cgroup/cpuacct/cpuacct.usage_percpu"  # ns of all tasks, by core
 
 
 def run(*command, **options):
     return subprocess.run(command, check=True, text=True, capture_output=True, **options).stdout
+
+
+def exchange(path, text):
+    """Writes a setting of the kernel's. Returns what it was."""
+    with open(path, "r+", encoding="ascii") as setting:
+        before = setting.read()
+        setting.seek(0)
+        setting.write(text)
+    return before
 
 
 class World:
@@ -35,10 +54,13 @@ class World:
 
     def __init__(self):
         self.gen, self.box = f"pb{os.getpid()}-gen", f"pb{os.getpid()}-box"
-        self.dir = tempfile.mkdtemp(prefix="postern-bench-")
+        self.dir = tempfile.mkdtemp(prefix="postern-bench-", dir="/dev/shm")  # flow records belong on a tmpfs
         self.processes = []
+        self.autogroup = None
 
     def __enter__(self):
+        if os.path.exists(AUTOGROUP):
+            self.autogroup = exchange(AUTOGROUP, "0")
         for name in self.gen, self.box:
             run("ip", "netns", "add", name)
             run("ip", "-n", name, "link", "set", "lo", "up")
@@ -47,6 +69,10 @@ class World:
             for name in self.gen, self.box:
                 run("ip", "netns", "exec", name, "ethtool", "-K", link, "tx", "off", "rx", "off", "tso", "off", "gso", "off", "gro", "off")
                 run("ip", "-n", name, "link", "set", link, "up")
+            self.steer(self.gen, link, LOAD_CORE)
+        favour(0)  # it reads the clocks when a run begins and ends, and sleeps otherwise
+        for core in LOAD_CORE, SUBJECT_CORE:
+            favour(ksoftirqd(core))
         for path in "/proc/sys/net/core/somaxconn", "/proc/sys/net/ipv4/tcp_max_syn_backlog":
             self.in_box("sh", "-c", f"echo 65535 >{path}")
         self.in_box("sh", "-c", "echo '1024 65535' >/proc/sys/net/ipv4/ip_local_port_range")
@@ -55,6 +81,11 @@ class World:
     def __exit__(self, *_):
         for process in self.processes:
             stop(process)
+        for core in LOAD_CORE, SUBJECT_CORE:
+            favour(ksoftirqd(core), 0, 0)
+        favour(0, 0, 0)
+        if self.autogroup is not None:
+            exchange(AUTOGROUP, self.autogroup)
         for name in self.gen, self.box:
             subprocess.run(["ip", "netns", "del", name], check=False)
         shutil.rmtree(self.dir, ignore_errors=True)
@@ -68,15 +99,27 @@ class World:
             run("ip", "-n", self.box, "address", "flush", "dev", link)
             if present:
                 run("ip", "-n", self.box, "address", "add", f"{address}/16", "dev", link)
-            for queue in "rps_cpus",:
-                self.in_box("sh", "-c", f"echo {1 << SUBJECT_CORE:x} >/sys/class/net/{link}/queues/rx-0/{queue}")
+            self.steer(self.box, link, SUBJECT_CORE)
 
-    def start(self, namespace, core, log, command):
+    def steer(self, namespace, link, core):
+        """Has a core handle what arrives at a link."""
+        run("ip", "netns", "exec", namespace, "sh", "-c", f"echo {1 << core:x} >/sys/class/net/{link}/queues/rx-0/rps_cpus")
+
+    def start(self, namespace, core, log, command, stdin=subprocess.DEVNULL):
         with open(log, "ab") as out:
             process = subprocess.Popen(["ip", "netns", "exec", namespace, "taskset", "-c", str(core), *command],
-                                       stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
+                                       preexec_fn=lambda: favour(0),
+                                       stdin=stdin, stdout=out, stderr=out, start_new_session=True)
         self.processes.append(process)
         return process
+
+
+def favour(pid, nice=NICE, slice_ns=SLICE_NS):
+    """Sets a process's priority, and how long it runs at a time; 0: as the kernel likes. Of two that want a core, Linux lets
+    the one with the shorter slice interrupt the other, whose turn it would else be for milliseconds yet."""
+    attributes = struct.pack("=IIQiIQQQ", 48, 0, 0, nice, 0, slice_ns, 0, 0)  # struct sched_attr
+    if ctypes.CDLL(None, use_errno=True).syscall(SCHED_SETATTR, pid, attributes, 0) != 0:
+        raise OSError(ctypes.get_errno(), "sched_setattr")
 
 
 def stop(process):
@@ -110,6 +153,22 @@ def busy_seconds(core):
     raise RuntimeError(f"no core {core}")
 
 
+def ksoftirqd(core):
+    return int(run("pgrep", "-x", f"ksoftirqd/{core}"))
+
+
+def subject_seconds(own):
+    """Seconds that a subject has cost, own being those of its processes. Where the kernel doesn't tell how long tasks ran
+    on each core, its core's whole work is taken for its own."""
+    busy = busy_seconds(SUBJECT_CORE)
+    if not os.path.exists(RUN_TIMES):
+        return busy
+    with open(RUN_TIMES, encoding="ascii") as times, \
+            open(f"/proc/{ksoftirqd(SUBJECT_CORE)}/schedstat", encoding="ascii") as softirqs:
+        tasks, softirqd = int(times.read().split()[SUBJECT_CORE]) / 1e9, int(softirqs.read().split()[0]) / 1e9
+    return own + softirqd + busy - tasks
+
+
 def processes_of(leader):
     """A process and those of its session: a master and its workers."""
     return [int(pid) for pid in run("ps", "-o", "pid=", "-s", str(leader)).split()]
@@ -132,12 +191,12 @@ def resident_kilobytes(leader, packets_too=False):
 
 def cpu_seconds(leader):
     """CPU time that a process and those that it started have used."""
-    ticks = 0
+    ns = 0
     for pid in processes_of(leader):
-        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
-            fields = stat.read().rsplit(")", 1)[1].split()
-            ticks += int(fields[11]) + int(fields[12])
-    return ticks / TICKS
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{task}/schedstat", encoding="ascii") as stat:
+                ns += int(stat.read().split()[0])
+    return ns / 1e9
 
 
 def slab_kilobytes():

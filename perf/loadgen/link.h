@@ -17,7 +17,7 @@ struct rte_mbuf;
 struct rte_mempool;
 
 enum {
-	LINK_OUT = 512,    /* frames that wait for room in the device, before they are dropped */
+	LINK_OUT = 4096,   /* frames that wait for room in the device, before they are dropped */
 	LINK_BURST = 32,   /* frames that are given to a device at a time */
 	LINK_ETHERNET = 14 /* bytes of header */
 };

@@ -205,9 +205,10 @@ report_json(struct text *text, const struct options *options, const struct run *
 	text_print(text, ",\"servers\":");
 	json_side(text, run, TCP_SERVER);
 	text_print(text,
-		   ",\"generator\":{\"busy\":%.4f,\"full_bursts\":%.4f,\"core_share\":%.4f,\"late_max_ns\":%.0f,"
+		   ",\"generator\":{\"tsc_hz\":%" PRIu64
+		   ",\"busy\":%.4f,\"full_bursts\":%.4f,\"core_share\":%.4f,\"late_max_ns\":%.0f,"
 		   "\"saturated\":%s",
-		   share(load->busy_cycles, load->cycles), share(load->full_bursts, load->bursts),
+		   play->hz, share(load->busy_cycles, load->cycles), share(load->full_bursts, load->bursts),
 		   load->wall_s == 0 ? 0 : load->cpu_s / load->wall_s, (double)play->late_max * 1e9 / (double)play->hz,
 		   why == NULL ? "false" : "true");
 	json_text(text, "why", why);

@@ -74,6 +74,8 @@ timers_clear(struct timers *timers, uint32_t index)
 void
 timers_run(struct timers *timers, uint16_t now, void (*fire)(void *context, uint32_t index), void *context)
 {
+	unsigned fired = 0;
+
 	for (; before(timers->tick, now); timers->tick++) {
 		uint32_t *head = &timers->heads[timers->tick % TIMERS_SLOTS];
 		/* What fires sets its timer to this tick + 1 at the earliest, or the loop wouldn't end. */
@@ -92,6 +94,8 @@ timers_run(struct timers *timers, uint16_t now, void (*fire)(void *context, uint
 			timers->tick = (uint16_t)(tick + 1);
 			fire(context, index);
 			timers->tick = tick;
+			if (++fired == TIMERS_BURST)
+				return;
 		}
 	}
 }

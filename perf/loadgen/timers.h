@@ -14,7 +14,7 @@
 
 struct conn;
 
-enum { TIMERS_SLOTS = 16384, TIMERS_TICK_MS = 4, TIMERS_NONE = UINT32_MAX };
+enum { TIMERS_SLOTS = 16384, TIMERS_TICK_MS = 4, TIMERS_BURST = 32, TIMERS_NONE = UINT32_MAX };
 
 struct timers {
 	struct conn *conns;
@@ -26,7 +26,9 @@ void timers_init(struct timers *timers, struct conn *conns, uint16_t tick);
 void timers_set(struct timers *timers, uint32_t index, uint16_t tick);
 void timers_clear(struct timers *timers, uint32_t index);
 
-/* Calls fire for each timer that is due at a tick before `now`. fire may set and clear any. */
+/* Calls fire for each timer that is due at a tick before `now`, TIMERS_BURST of them at most: what a hundred thousand
+ * connections want to send at the same tick goes out among what comes in, not before it. The rest is done by the next
+ * calls. fire may set and clear any. */
 void timers_run(struct timers *timers, uint16_t now, void (*fire)(void *context, uint32_t index), void *context);
 
 #endif
