@@ -204,11 +204,11 @@ Row = collections.namedtuple("Row", "measure wires subjects values rounds", defa
 PROXIES = ("postern", "haproxy", "nginx", "envoy")
 PLAN = [
     Row(connect, ("memif", "veth", "xdp"), None, {}),
-    Row(latency, ("memif", "veth", "xdp"), None, {}),
     Row(flows, ("memif",), ("postern", "testpmd"), {"flows": 2200000}),
-    Row(bulk, ("memif", "veth", "xdp"), None, {}),
     Row(idle, ("veth",), PROXIES, {}),
-    Row(frames, ("memif", "veth", "xdp"), None, {}),
     Row(held, ("memif", "veth"), PROXIES, {"flows": 1200000}, 2),
+    Row(latency, ("veth", "xdp", "memif"), None, {}),
+    Row(bulk, ("veth", "xdp", "memif"), None, {}),
+    Row(frames, ("memif", "veth", "xdp"), None, {}),
     Row(scale, ("veth",), PROXIES, None, 1),
 ]
