@@ -4,7 +4,7 @@ Puts the tables and plots of a run into docs/performance.md, so that no figure t
 
   python3 -m perf.compare.report [RESULTS.json]      (default: perf/results/latest.json; "make bench-table")
 
-What stands between the lines "<!-- bench NAME -->" and "<!-- end -->" is replaced; NAME is machine, goals or figures. Plots
+What stands between the lines "<!-- bench NAME -->" and "<!-- end -->" is replaced; NAME is machine, goals, plots or figures. Plots
 are docs/performance/*.svg.
 """
 import json
@@ -135,17 +135,22 @@ def figures_text(run):
     return "\n\n".join(parts)
 
 
+def plots_text(_run):
+    return "\n".join(f"![{BARS[path.stem][0]}]({path.relative_to(PAGE.parent)})" for path in sorted(PLOTS.glob("*.svg")))
+
+
 def write(path):
     """Tables into the page, plots beside it."""
     run, page = read(path), PAGE.read_text(encoding="utf-8")
-    for name, make in ("machine", machine_text), ("goals", goals_text), ("figures", figures_text):
+    shutil.rmtree(PLOTS, ignore_errors=True)  # a plot of figures that this run hasn't
+    plots(run, PLOTS)
+    for name, make in ("machine", machine_text), ("goals", goals_text), ("plots", plots_text), ("figures", figures_text):
         found = re.compile(rf"(<!-- bench {name} -->\n).*?(<!-- end -->)", re.DOTALL)
         if not found.search(page):
             raise RuntimeError(f"{PAGE} has no place for {name}")
         text = make(run)
         page = found.sub(lambda match, text=text: f"{match[1]}{text}\n{match[2]}", page)
     PAGE.write_text(page, encoding="utf-8")
-    plots(run, PLOTS)
 
 
 if __name__ == "__main__":
