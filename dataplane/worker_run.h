@@ -7,8 +7,8 @@
  * goes to sleep on the descriptors of its devices (port_wakeup_fds) and its own (other workers and control wake it by
  * that), until something comes or the next timer is due. Devices without a descriptor (memif, ring) are looked after
  * every BACKOFF_NAP_MIN_US to BACKOFF_NAP_MAX_US instead. What other threads have for the gateway's part of a worker
- * (hooks.poll) is asked for in every loop, and once more before it sleeps; they wake it by worker_run_wake after they have
- * put it where it is looked for.
+ * (hooks.poll) is asked for in every loop, and once more before it sleeps; they wake it by worker_run_wake after they
+ * have put it where it is looked for.
  *
  * Reclamation. The worker reports a quiescent state in every loop, and is offline while it sleeps, so what control has
  * replaced (a snapshot) can be freed as soon as all have passed one (rte_rcu_qsbr).

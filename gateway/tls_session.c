@@ -33,15 +33,16 @@ tls_session_close(struct tls_session *session)
 static bool
 resume_key(const struct tls_engine *engine, const struct tls_session *session, uint8_t key[TLS_DIGEST])
 {
-	uint8_t bytes[2 * TLS_DIGEST + TLS_SERVER_NAME_MAX];
+	enum { NAME_AT = 2 * TLS_DIGEST };
+	uint8_t bytes[NAME_AT + TLS_SERVER_NAME_MAX];
 	const char *policy = session->ask.policy == NULL ? "" : session->ask.policy;
 	const char *name = session->ask.server_name == NULL ? "" : session->ask.server_name;
 	size_t length = strnlen(name, TLS_SERVER_NAME_MAX);
 
 	memcpy(bytes, session->terms->digest, TLS_DIGEST);
-	memcpy(bytes + 2 * TLS_DIGEST, name, length);
+	memcpy(bytes + NAME_AT, name, length);
 	return EVP_Digest(policy, strlen(policy), bytes + TLS_DIGEST, NULL, engine->sha256, NULL) == 1 &&
-	       EVP_Digest(bytes, sizeof(bytes) - TLS_SERVER_NAME_MAX + length, key, NULL, engine->sha256, NULL) == 1;
+	       EVP_Digest(bytes, NAME_AT + length, key, NULL, engine->sha256, NULL) == 1;
 }
 
 static bool
