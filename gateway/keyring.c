@@ -471,7 +471,7 @@ key_set_client(const struct key_set *set, const struct backend_tls *tls)
 }
 
 struct peer_demand *
-key_set_demand(const struct key_set *set, const struct backend *backend, const struct endpoint *endpoint)
+key_set_demand(const struct backend *backend, const struct endpoint *endpoint)
 {
 	const struct backend_tls *tls = backend->tls;
 	struct peer_demand_source source = {.role = PEER_SERVER, .n_names = tls->n_names};
@@ -479,7 +479,6 @@ key_set_demand(const struct key_set *set, const struct backend *backend, const s
 	char sni[BACKEND_SNI_MAX];
 	struct text pki = {0};
 
-	(void)set;
 	for (uint32_t i = 0; i < tls->n_names; i++)
 		names[i] = tls->names[i].text.bytes;
 	source.names = names;

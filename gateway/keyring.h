@@ -83,7 +83,6 @@ const struct key_use *key_set_server(const struct key_set *set, const struct lis
  * credential. A reference is the caller's to take. */
 struct tls_terms *key_set_client(const struct key_set *set, const struct backend_tls *tls);
 /* Worker: whom to expect at an endpoint of a backend. With one reference; heap. */
-struct peer_demand *key_set_demand(const struct key_set *set, const struct backend *backend,
-				   const struct endpoint *endpoint);
+struct peer_demand *key_set_demand(const struct backend *backend, const struct endpoint *endpoint);
 
 #endif

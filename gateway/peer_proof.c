@@ -115,7 +115,6 @@ peer_demand_new(const struct peer_demand_source *source)
 				       .role = source->role,
 				       .n_names = source->n_names,
 				       .names = list,
-				       .maps = source->book != NULL,
 				       .book = peer_book_take(source->book),
 				       .issuer = source->issuer,
 				       .owns = list + source->n_names,
@@ -289,7 +288,7 @@ conclude(struct peer_proof *proof, struct peer_register *peers, struct peer_iden
 	struct peer_identity *mapped = NULL;
 	struct identity_match match;
 
-	if (demand->maps && identity->kind == PEER_LEGACY) {
+	if (demand->book != NULL && identity->kind == PEER_LEGACY) {
 		enum cert_error error = identity_map_legacy(&demand->book->map, identity, &match);
 		if (error != CERT_NONE)
 			return error;

@@ -59,8 +59,7 @@ struct peer_demand {
 	unsigned n_names;
 	/* Without names, of a server with a SPIFFE ID: domain/ns/space/sa/account; account "": any. */
 	const char *domain, *space, *account;
-	bool maps;               /* clients: the book says who they are */
-	struct peer_book *book;  /* a reference; NULL unless maps */
+	struct peer_book *book;  /* a reference; NULL: clients aren't mapped */
 	struct issuer *issuer;   /* NULL: nobody is issued anything */
 	const char *const *owns; /* the trust domains that it has, NULL-terminated */
 	struct text policy;      /* all of the above but for maps and issuing, for what may be resumed */

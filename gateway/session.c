@@ -179,7 +179,7 @@ is_mapped_so(const struct session *session, const struct key_set *keys)
 	const struct peer_proof *proof = &session->leg[LEG_CLIENT].proof;
 	struct identity_match match;
 
-	if (proof->demand == NULL || !proof->demand->maps || proof->demand->book == keys->book)
+	if (proof->demand == NULL || proof->demand->book == NULL || proof->demand->book == keys->book)
 		return true;
 	return identity_map_legacy(&keys->book->map, proof->record->identity, &match) == CERT_NONE &&
 	       spiffe_id_equal(&match.id, &proof->identity->id);
@@ -238,7 +238,7 @@ dial(struct session *session, enum reason why)
 			return;
 		}
 		session->terms = tls_terms_take(terms);
-		leg->proof.demand = key_set_demand(now.keys, backend, choice.endpoint);
+		leg->proof.demand = key_set_demand(backend, choice.endpoint);
 		backend_sni(backend, name);
 		free(session->endpoint_name);
 		session->endpoint_name = strdup(name);

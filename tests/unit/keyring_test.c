@@ -407,7 +407,7 @@ expects(const struct key_set *set, const char *host, enum peer_anchors anchors, 
 	const char *account)
 {
 	const struct backend *backend = backend_of(set->snapshot, host);
-	struct peer_demand *demand = key_set_demand(set, backend, backend->endpoints[0]);
+	struct peer_demand *demand = key_set_demand(backend, backend->endpoints[0]);
 
 	CU_ASSERT_EQUAL(demand->role, PEER_SERVER);
 	CU_ASSERT_EQUAL(demand->anchors, anchors);
@@ -420,7 +420,7 @@ expects(const struct key_set *set, const char *host, enum peer_anchors anchors, 
 		CU_ASSERT_STRING_EQUAL(demand->space, "bank");
 		CU_ASSERT_STRING_EQUAL(demand->account, account);
 	}
-	CU_ASSERT_FALSE(demand->maps);
+	CU_ASSERT_PTR_NULL(demand->book);
 	peer_demand_drop(demand);
 }
 
@@ -485,7 +485,7 @@ test_clients(void)
 		bool legacy = listener->port == 443;
 		CU_ASSERT_PTR_NOT_NULL_FATAL(use->demand);
 		CU_ASSERT_EQUAL(use->demand->role, PEER_CLIENT);
-		CU_ASSERT_EQUAL(use->demand->maps, legacy);
+		CU_ASSERT_EQUAL(use->demand->book != NULL, legacy);
 		CU_ASSERT_EQUAL(use->demand->anchors, legacy ? PEER_ANCHORS_PKI : PEER_ANCHORS_DOMAINS);
 		CU_ASSERT_STRING_EQUAL(use->demand->pki, legacy ? "corp" : "");
 		CU_ASSERT_PTR_NOT_NULL(use->terms);
