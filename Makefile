@@ -278,7 +278,7 @@ bench-tls: $(BUILD)/perf/tls_bench
 footprint: all | $(BUILD)/test-tools
 	@BUILD=$(BUILD) perf/footprint.sh
 
-bench: all loadgen | $(BUILD)/bench-tools
+bench: all loadgen $(BUILD)/perf/tls_load | $(BUILD)/bench-tools
 	@BUILD=$(BUILD) python3 -m perf.compare $(BENCH)
 bench-check: all loadgen | $(BUILD)/bench-tools
 	@BUILD=$(BUILD) $(CHECK) "bench the load generator through posternd" $(BUILD)/bench-check.log \
