@@ -86,14 +86,16 @@ def beside(load, subject, settings, note):
     """Latency of connections that are passed through: alone; while bridged connections are made beside them; and while the
     generator makes the same connections to its own server, which is what its own work does to the figure. It measures latency
     at a real-time priority, so that it doesn't wait for its other half."""
+    handshakes = ("--at-a-time", settings.bridged_beside)
+
     def exchange():
         return load.play(subject, command(subject, "exchange", "--connections", 200, "--rate", settings.passed, "--seconds", 2 * settings.seconds,
                                           "--warmup", 0.5, target=f"{w.BOX_WAN}:8443", port=PASSED_PORT, priority=("chrt", "-f", "50")))
 
     def at_once(target):
         seconds = 2 * settings.seconds + 3  # it begins before the other, and ends behind it
-        other = subprocess.Popen(command(subject, "connect", "--rate", settings.bridged_beside, "--seconds", seconds, "--warmup", 0,
-                                         target=target), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        other = subprocess.Popen(command(subject, "connect", *handshakes, "--seconds", seconds,
+                                         "--warmup", 0, target=target), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
                                  preexec_fn=lambda: w.favour(0))
         try:
             report = exchange()

@@ -102,10 +102,10 @@ class Settings:
         self.services = (1, 1000) if quick else (1, 1000, 100000)
         self.patience = 100  # seconds for a start or a reload, however many services: nginx takes longer with 100,000
         self.at_a_time = 256
-        self.bridged = 50 if quick else 250          # connections a second, of all
+        self.bridged = 50 if quick else 373          # connections a second, of all
         self.bridged_held = 200 if quick else 2000
         self.passed = 500 if quick else 2000         # exchanges a second, beside
-        self.bridged_beside = 100 if quick else 1000
+        self.bridged_beside = 16                     # at a time: as many as the load core can play
 
 
 def note(report):
@@ -240,11 +240,13 @@ def scale(load, subject, settings):
 Row = collections.namedtuple("Row", "measure wires subjects values rounds", defaults=(99,))
 PROXIES = ("postern", "haproxy", "nginx", "envoy")
 BRIDGES = PROXIES + ("openssl",)
+# All of a subject on its own core, handshake threads too; else those are where they should be with two cores, beside control.
+ALONE = {"bridging": True, "main": w.SUBJECT_CORE}
 PLAN = [
     Row(connect, ("memif", "veth", "xdp"), None, {}),
-    Row(bridge, ("cpu", "veth", "xdp"), BRIDGES, {"bridging": True}),
+    Row(bridge, ("cpu", "veth", "xdp"), BRIDGES, ALONE),
+    Row(bridge_held, ("veth", "xdp"), PROXIES, ALONE, 1),
     Row(bridge_beside, ("veth", "xdp"), ("postern",), {"bridging": True}),
-    Row(bridge_held, ("veth", "xdp"), PROXIES, {"bridging": True}, 1),
     Row(flows, ("memif",), ("postern", "testpmd"), {"flows": 2200000}),
     Row(idle, ("veth",), PROXIES, {}),
     Row(held, ("memif", "veth"), PROXIES, {"flows": 1200000}, 2),

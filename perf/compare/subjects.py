@@ -157,7 +157,7 @@ class Postern(Subject):
     name = "postern"
     kernel = False
     wires = ("memif", "veth", "xdp")
-    defaults = {"driver": "af_xdp", "wan": "iface=wan", "lan": "iface=lan", "flows": 1048576, "megabytes": 128, "packets": 32768}
+    defaults = {"driver": "af_xdp", "main": w.LOAD_CORE, "wan": "iface=wan", "lan": "iface=lan", "flows": 1048576, "megabytes": 128, "packets": 32768}
 
     def binary(self, name):
         return os.path.join(os.environ.get("BUILD", "build"), name)

@@ -159,16 +159,18 @@ def wait_for(seconds, condition):
 
 
 def busy_seconds(core):
-    """Seconds that a core has been at work, interrupts included, since boot."""
+    """Seconds that a core has been at work, interrupts included, since some moment: those in which it wasn't idle. What it was
+    busy with the kernel finds out at its ticks only, and load that comes at the same pace deceives it; idleness it measures."""
     with open("/proc/stat", encoding="ascii") as stat:
         for line in stat:
             fields = line.split()
             if fields[0] == f"cpu{core}":
-                user, nice, system, _idle, _iowait, irq, softirq = map(int, fields[1:8])
-                return (user + nice + system + irq + softirq) / TICKS
+                idle, iowait, _irq, _softirq, steal = map(int, fields[4:9])
+                return time.monotonic() - (idle + iowait + steal) / TICKS
     raise RuntimeError(f"no core {core}")
 
 
+@functools.cache
 def ksoftirqd(core):
     return int(run("pgrep", "-x", f"ksoftirqd/{core}"))
 
@@ -186,8 +188,15 @@ def subject_seconds(own):
 
 
 def processes_of(leader):
-    """A process and those of its session: a master and its workers."""
-    return [int(pid) for pid in run("ps", "-o", "pid=", "-s", str(leader)).split()]
+    """A process and those of its session: a master and its workers. (By hand: a new process would wait for a core that is busy.)"""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if os.getsid(int(pid)) == leader:
+                found.append(int(pid))
+        except ProcessLookupError:
+            pass
+    return found
 
 
 def resident_kilobytes(leader, packets_too=False):
