@@ -6,8 +6,8 @@
  *	CONNECTING ──▶ SHAKING ──▶ OPEN ──▶ CLOSING
  *	a client's     TLS                  a client's: it has said all, and waits for the other side's end
  *
- * An end is in epoll (level-triggered; its data is the pointer), and goes on by end_advance when that says so. Ends
- *free themselves. One thread.
+ * An end is in epoll (level-triggered; its data is the pointer), and goes on by end_advance when that says so. It frees
+ * itself. One thread.
  */
 #ifndef POSTERN_PERF_TLS_LOAD_END_H
 #define POSTERN_PERF_TLS_LOAD_END_H
@@ -55,7 +55,7 @@ _Noreturn void end_die(const char *what);
 
 /* A client, which asks once when it is open. */
 struct end *end_connect(const struct end_plan *plan, const struct sockaddr_in *target, uint8_t fill, uint64_t due_ns);
-/* A server, of an accepted socket. */
+/* A server, of an accepted socket; end_advance, please. */
 struct end *end_serve(const struct end_plan *plan, int fd);
 /* A client that is OPEN, and has no request under way. end_advance sends it. */
 void end_ask(struct end *client, uint64_t due_ns);

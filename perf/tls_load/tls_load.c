@@ -186,7 +186,9 @@ read_options(int argc, char **argv)
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
-		unsigned number = optarg == NULL ? 0 : (unsigned)strtoul(optarg, NULL, 10);
+		if (optarg == NULL) /* an option that isn't known */
+			return false;
+		unsigned number = (unsigned)strtoul(optarg, NULL, 10);
 		switch (option) {
 		case 't':
 			good &= read_address(&options.target, optarg);
