@@ -345,7 +345,6 @@ input(struct worker *worker, struct rte_mbuf **mbufs, uint16_t n, bool handed_ov
 		if (!classify(worker, (uint8_t)mbufs[i]->port, mbufs[i], &packets[n_tcp], &keys[n_tcp], handed_over))
 			continue;
 		hashes[n_tcp] = flow_table_hash(&worker->flows, &keys[n_tcp]);
-		flow_table_prefetch(&worker->flows, hashes[n_tcp]);
 		tcp[n_tcp++] = mbufs[i];
 	}
 	if (n_tcp == 0)
