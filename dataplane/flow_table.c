@@ -198,8 +198,8 @@ ref_has_key(const struct flow_table *table, flow_ref ref, const struct flow_key 
 	return memcmp(&table->flows[flow_ref_index(ref)].leg[flow_ref_leg(ref)], key, KEY_BYTES) == 0;
 }
 
-static flow_ref
-find(const struct flow_table *table, const struct flow_key *key, uint32_t hash)
+flow_ref
+flow_table_find_hashed(const struct flow_table *table, const struct flow_key *key, uint32_t hash)
 {
 	const struct flow_bucket *bucket = bucket_of(table, hash);
 
@@ -219,7 +219,7 @@ find(const struct flow_table *table, const struct flow_key *key, uint32_t hash)
 flow_ref
 flow_table_find(const struct flow_table *table, const struct flow_key *key)
 {
-	return find(table, key, flow_table_hash(table, key));
+	return flow_table_find_hashed(table, key, flow_table_hash(table, key));
 }
 
 void
@@ -260,7 +260,7 @@ flow_table_find_burst(const struct flow_table *table, const struct flow_key *key
 		if (refs[i] && ref_has_key(table, refs[i], &keys[i]))
 			continue;
 		if (refs[i] || bucket_of(table, hashes[i])->next)
-			refs[i] = find(table, &keys[i], hashes[i]);
+			refs[i] = flow_table_find_hashed(table, &keys[i], hashes[i]);
 	}
 }
 

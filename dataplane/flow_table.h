@@ -101,6 +101,8 @@ void flow_table_remove(struct flow_table *table, uint32_t index, unsigned leg);
 
 uint32_t flow_table_hash(const struct flow_table *table, const struct flow_key *key);
 flow_ref flow_table_find(const struct flow_table *table, const struct flow_key *key);
+/* The same where the hash of the key is known. */
+flow_ref flow_table_find_hashed(const struct flow_table *table, const struct flow_key *key, uint32_t hash);
 
 /* Looks up n keys, n <= FLOW_BURST_MAX; refs[i] is 0 for a miss. hashes[i] must be flow_table_hash of keys[i]. The
  * two leg lines of each hit are in the cache or on their way when it returns. */

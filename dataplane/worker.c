@@ -356,7 +356,7 @@ input(struct worker *worker, struct rte_mbuf **mbufs, uint16_t n, bool handed_ov
 	for (uint16_t i = 0; i < n_tcp; i++) {
 		flow_ref ref = refs[i];
 		if (unlikely(version != worker->table_version))
-			ref = flow_table_find(&worker->flows, &keys[i]);
+			ref = flow_table_find_hashed(&worker->flows, &keys[i], hashes[i]);
 		if (unlikely(ref == 0 && worker->n_workers > 1 && !handed_over)) {
 			uint16_t to = worker_owner(worker, (uint8_t)tcp[i]->port, &keys[i], hashes[i]);
 			if (to != worker->id) {
