@@ -16,6 +16,7 @@
 #   make bench-tls  what handshakes and records of TLS cost, beside the raw operations by "openssl speed"
 #   make loadgen    the load generator, build/loadgen
 #   make bench-lossy    goodput over bad links, with Postern in the path and without it; half an hour
+#   make bench-lossy-bridged   the same of connections that end at Postern, beside HAProxy
 #   make bench      Postern beside HAProxy, nginx, Envoy and testpmd, as root, in less than half an hour;
 #                   BENCH=--record puts the figures into docs/performance.md, "make bench-table" does so again;
 #                   "make bench-check" runs the load generator through posternd and has every byte compared
@@ -271,6 +272,8 @@ bench-splice: $(BUILD)/perf/splice_bench
 	$<
 bench-lossy: all $(BUILD)/tests/e2e/shim | $(BUILD)/test-tools
 	@BUILD=$(BUILD) perf/lossy_bench.sh
+bench-lossy-bridged: all $(BUILD)/tests/e2e/shim | $(BUILD)/test-tools
+	@BUILD=$(BUILD) PATH_BRIDGED=1 perf/lossy_bench.sh
 bench-adopt: $(BUILD)/perf/adopt_bench
 	$<
 bench-tls: $(BUILD)/perf/tls_bench
@@ -308,6 +311,6 @@ clean:
 help:
 	@sed -n '3,/^$$/s/^#   //p' Makefile
 
-.PHONY: all unit asan sim sim-check sim-faults sim-lwip lint fuzz e2e demo bench-splice bench-adopt bench-tls bench-lossy footprint loadgen bench
+.PHONY: all unit asan sim sim-check sim-faults sim-lwip lint fuzz e2e demo bench-splice bench-adopt bench-tls bench-lossy bench-lossy-bridged footprint loadgen bench
 .PHONY: bench-check bench-table spiffe-oracle test install clean help $(UNIT_TESTS:%=%.run)
 .PHONY: $(FUZZERS:%=$(BUILD)/fuzz/%.run)
