@@ -122,7 +122,7 @@ $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(RIG) $(LIBRARY)
 SEEDS ?= 1..10000
 SIM_CHECK_SEEDS ?= 1..4000
 FAULT_SEEDS ?= 1..2000
-SIM := $(addprefix $(BUILD)/tests/sim/,sim.o scenario.o traffic.o incident.o decision.o operator.o hello.o world.o attacker.o audit.o audit_bridge.o session.o situation.o \
+SIM := $(addprefix $(BUILD)/tests/sim/,sim.o agenda.o scenario.o traffic.o incident.o decision.o operator.o hello.o world.o attacker.o audit.o audit_bridge.o session.o situation.o \
 	coverage.o peer.o peer_wire.o icmp_wire.o rig.o)
 $(BUILD)/tests/sim/sim: $(SIM) $(LIBRARY)
 	$(CC) $(LDFLAGS) -o $@ $^ $(DPDK_LIBS) $(LIB_LIBS)
