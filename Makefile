@@ -130,6 +130,13 @@ sim: $(BUILD)/tests/sim/sim
 	$< --seeds $(SEEDS)
 sim-check: $(BUILD)/tests/sim/sim
 	@$(CHECK) "$(if $(SANITIZE),asan,sim) seeds $(SIM_CHECK_SEEDS)" $<.log $< --seeds $(SIM_CHECK_SEEDS) $(if $(SANITIZE),,--whole)
+# One gateway for 24 hours of virtual time.
+DAY_SEED ?= 1
+$(BUILD)/tests/sim/day: $(addprefix $(BUILD)/tests/sim/,day.o agenda.o hello.o peer.o peer_wire.o rig.o) $(LIBRARY)
+	@echo "  LINK $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(DPDK_LIBS) $(LIB_LIBS)
+sim-day: $(BUILD)/tests/sim/day
+	$< --seed $(DAY_SEED)
 # lwIP as client and endpoint, in a program of its own. It and we have functions of the same names (tcp_input, tcp_write, …), so ours get
 # others there.
 LWIP_SEEDS ?= 1..100
@@ -311,6 +318,6 @@ clean:
 help:
 	@sed -n '3,/^$$/s/^#   //p' Makefile
 
-.PHONY: all unit asan sim sim-check sim-faults sim-lwip lint fuzz e2e demo bench-splice bench-adopt bench-tls bench-lossy bench-lossy-bridged footprint loadgen bench
+.PHONY: all unit asan sim sim-day sim-check sim-faults sim-lwip lint fuzz e2e demo bench-splice bench-adopt bench-tls bench-lossy bench-lossy-bridged footprint loadgen bench
 .PHONY: bench-check bench-table spiffe-oracle test install clean help $(UNIT_TESTS:%=%.run)
 .PHONY: $(FUZZERS:%=$(BUILD)/fuzz/%.run)

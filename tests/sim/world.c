@@ -263,6 +263,8 @@ from_peer(struct peer *peer, const struct segment *segment)
 	if (peer->leg == LEG_ENDPOINT && loses_syn_ack(peer->connection, LEG_ENDPOINT, segment))
 		return;
 	trace(peer->leg == LEG_CLIENT ? "client" : "endpoint", segment);
+	if ((segment->flags & 0x04) != 0 && world.attacked)
+		((struct connection *)peer->connection)->said_reset[peer->leg] = true;
 	launch(peer->leg == LEG_CLIENT ? RIG_WAN : RIG_LAN, true, peer->connection, segment, NULL, 0);
 }
 
@@ -567,6 +569,11 @@ to_peer(struct flight *flight)
 	if (loses_syn_ack(connection, LEG_CLIENT, &flight->segment))
 		return;
 	struct peer *client = &connection->peer[LEG_CLIENT];
+	/* A client that calls again from the same port at once, though it was the first to close, must not take bytes
+	 * of before for those of now. A real one waits for as long as the network may keep them (RFC 9293 section
+	 * 3.4.2); since a cookie's numbers grow slowly, those of the two may overlap. */
+	if (flight->segment.payload_length != 0 && flight->sent_at < client->syn_at_us)
+		return;
 	enum peer_state before = client->state;
 	peer_input(client, &flight->segment, world.now_us);
 	connection->reset_early |= client->state == PEER_RESET && before != PEER_RESET &&
