@@ -132,7 +132,7 @@ sim-check: $(BUILD)/tests/sim/sim
 	@$(CHECK) "$(if $(SANITIZE),asan,sim) seeds $(SIM_CHECK_SEEDS)" $<.log $< --seeds $(SIM_CHECK_SEEDS) $(if $(SANITIZE),,--whole)
 # One gateway for 24 hours of virtual time.
 DAY_SEED ?= 1
-$(BUILD)/tests/sim/day: $(addprefix $(BUILD)/tests/sim/,day.o agenda.o hello.o peer.o peer_wire.o rig.o) $(LIBRARY)
+$(BUILD)/tests/sim/day: $(addprefix $(BUILD)/tests/sim/,day.o day_call.o day_gate.o agenda.o hello.o peer.o peer_wire.o rig.o) $(LIBRARY)
 	@echo "  LINK $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(DPDK_LIBS) $(LIB_LIBS)
 sim-day: $(BUILD)/tests/sim/day
