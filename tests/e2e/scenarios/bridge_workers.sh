@@ -34,7 +34,7 @@ bridge_workers_share() {
 }
 
 bridge_workers_both() {
-	ctl flows -o json | jq -e '[.. | objects | select(.state? == "bridged") | .worker] | unique | length == 2'
+	ctl flows --limit 0 -o json | jq -e '[.. | objects | select(.state? == "bridged") | .worker] | unique | length == 2'
 }
 
 bridge_workers_idle() {
