@@ -6,7 +6,8 @@
 #   make unit       the unit tests
 #   make asan       the unit tests again, under the address and undefined-behaviour sanitizers
 #   make sim        the simulation, seeds SEEDS=a..b; "make sim-check" those that make test runs, "make sim-faults" plants faults in
-#                   the data plane and the gateway and expects the simulation to find them, "make sim-lwip" has lwIP as peers
+#                   the data plane and the gateway and expects the simulation to find them, "make sim-lwip" has lwIP as peers,
+#                   "make sim-day" is one gateway for 24 hours of virtual time
 #   make lint       clang-format, clang-tidy, cppcheck, the one-way include rule
 #   make fuzz       each fuzz target over its kept corpus; FUZZ_SECONDS=60 for each
 #   make spiffe-oracle  SPIFFE IDs compared with go-spiffe, where there is a Go toolchain

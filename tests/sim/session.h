@@ -11,7 +11,7 @@
 
 #include "tests/sim/world.h"
 
-/* Set for a run: all connections that a stand-in decides about end at the gateway, in every world. */
+/* Set for a run: all connections end at the gateway, and a stand-in decides about them, in every world. */
 extern bool session_all;
 /* Before the rig is opened: what the world has of them, and how many bridges there may be (0: plenty). */
 void session_open(uint64_t seed, struct rig_options *options);

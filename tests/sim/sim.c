@@ -6,7 +6,7 @@
  *   sim --seed N [-v]     one seed; -v prints every packet
  *   sim --seeds A..B      all from A to B; stops at the first that fails, and says how to replay it
  *     --whole             a run that hasn't met all that coverage.h names has failed
- *     --bridged           whatever a stand-in decides about ends at the gateway, and not only in some worlds
+ *     --bridged           all connections end at the gateway, and not only in some worlds; stand-ins decide
  *
  * Ends with 0 when nothing was found.
  */
