@@ -138,6 +138,8 @@ $(BUILD)/tests/sim/day: $(addprefix $(BUILD)/tests/sim/,day.o day_call.o day_gat
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(DPDK_LIBS) $(LIB_LIBS)
 sim-day: $(BUILD)/tests/sim/day
 	$< --seed $(DAY_SEED)
+sim-day-check: $(BUILD)/tests/sim/day
+	@$(CHECK) "$(if $(SANITIZE),asan,sim) two hours of a day" $<.log $< --hours 2
 # lwIP as client and endpoint, in a program of its own. It and we have functions of the same names (tcp_input, tcp_write, …), so ours get
 # others there.
 LWIP_SEEDS ?= 1..100
@@ -173,7 +175,7 @@ $(UNIT_TESTS:%=%.run): %.run: %
 
 asan:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan SANITIZE=address,undefined CFLAGS="-O1 -g" \
-		SIM_CHECK_SEEDS=1..400 unit sim-check
+		SIM_CHECK_SEEDS=1..400 unit sim-check sim-day-check
 
 # --- lint: a stamp for each file, remade when the file, one of its headers or the rules changed ---------------------
 # clang-tidy reads what runs, and the tools; unit tests and fuzz targets have the compiler, cppcheck and their sanitizers.
@@ -319,6 +321,6 @@ clean:
 help:
 	@sed -n '3,/^$$/s/^#   //p' Makefile
 
-.PHONY: all unit asan sim sim-day sim-check sim-faults sim-lwip lint fuzz e2e demo bench-splice bench-adopt bench-tls bench-lossy bench-lossy-bridged footprint loadgen bench
+.PHONY: all unit asan sim sim-day sim-day-check sim-check sim-faults sim-lwip lint fuzz e2e demo bench-splice bench-adopt bench-tls bench-lossy bench-lossy-bridged footprint loadgen bench
 .PHONY: bench-check bench-table spiffe-oracle test install clean help $(UNIT_TESTS:%=%.run)
 .PHONY: $(FUZZERS:%=$(BUILD)/fuzz/%.run)
