@@ -74,7 +74,9 @@ start(struct bridging *bridging, struct text *error)
 									.net = options->net,
 									.n_workers = options->n_workers,
 									.handshake_ms = conf->tls.handshake_timeout_ms,
-									.expiry_grace_s = conf->tls.expiry_grace_s});
+									.expiry_grace_s = conf->tls.expiry_grace_s,
+									.wake = options->wake,
+									.wake_context = options->wake_context});
 	decide_set_sessions(options->decide, bridging->sessions);
 	log_info("gateway", "ending connections from now on", LOG_U64("handshake_threads", pool.n_threads));
 	return true;
@@ -107,12 +109,15 @@ bridging_commit(struct bridging *bridging, const struct key_set *keys)
 void
 bridging_check(struct bridging *bridging, const struct key_set *keys)
 {
-	if (keys == NULL || bridging->view == NULL)
+	if (bridging->sessions == NULL)
 		return;
-	trust_view_follow(bridging->view, keyring_trust(bridging->keyring));
-	unsigned fell = peer_register_check(bridging->peers, bridging->view, keys->book, time(NULL));
-	if (fell != 0)
-		log_warn("gateway", "peers are no longer trusted", LOG_U64("peers", fell));
+	if (keys != NULL) {
+		trust_view_follow(bridging->view, keyring_trust(bridging->keyring));
+		unsigned fell = peer_register_check(bridging->peers, bridging->view, keys->book, time(NULL));
+		if (fell != 0)
+			log_warn("gateway", "peers are no longer trusted", LOG_U64("peers", fell));
+	}
+	sessions_look(bridging->sessions);
 }
 
 struct key_set *

@@ -56,7 +56,7 @@ bool bridging_prepare(struct bridging *bridging, const struct snapshot *snapshot
 void bridging_commit(struct bridging *bridging, const struct key_set *keys);
 /* Right after: looks again at those who are connected. */
 void bridging_check(struct bridging *bridging, const struct key_set *keys);
-/* Once a second: new keys to be put in force with the same snapshot, or NULL. */
+/* Every KEYRING_POLL_MS: new keys to be put in force with the same snapshot, or NULL. */
 struct key_set *bridging_poll(struct bridging *bridging);
 
 #endif

@@ -4,7 +4,7 @@
  * at again when the trust changes, and where workers read what came of it.
  *
  *   handshake thread: peer_register_enter ─▶ record ◀─ peer_register_check: main thread, when the trust has changed
- *   worker, once a second for each of its sessions: record->verdict
+ *   worker, every SESSION_SWEEP_MS for each of its sessions: record->verdict
  *
  * So a chain is verified again once, however many connections it has, and never on a worker. Entering and leaving take
  * a mutex for a hash look-up; reading a verdict takes nothing.

@@ -664,6 +664,14 @@ sessions_hooks(struct dataplane_hooks *hooks)
 }
 
 void
+sessions_look(struct sessions *sessions)
+{
+	atomic_fetch_add_explicit(&sessions->changes, 1, memory_order_release);
+	for (unsigned i = 0; i < sessions->options.n_workers; i++)
+		sessions->options.wake(sessions->options.wake_context, i);
+}
+
+void
 sessions_stats(const struct sessions *sessions, struct sessions_stats *stats)
 {
 	*stats = (struct sessions_stats){0};

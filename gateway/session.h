@@ -22,9 +22,10 @@
  * is the first of the client's protocols that the service's port admits (GRPC and HTTP2: h2; HTTP: http/1.1; else all
  * of them) and that no endpoint of the service was seen to refuse; the endpoint is then offered that one and no other.
  *
- * Life after the handshake. Once a second each worker looks at some of its sessions: a peer that fell out of trust
- * (peer_register.h), whose certificate has expired and is past the grace period, or that policies no longer admit loses
- * its connection. Rotation of our own certificates disturbs none.
+ * Life after the handshake. Each worker goes round its sessions, every SESSION_SWEEP_MS and at once when trust or
+ * federation have changed (sessions_look): a peer that fell out of trust (peer_register.h), whose certificate has
+ * expired and is past the grace period, or that policies no longer admit loses its connection. Rotation of our own
+ * certificates disturbs none.
  *
  * Memory. A session is on the heap, as what OpenSSL keeps for it is; there are no more of them than bridges.
  */
@@ -41,7 +42,7 @@
 #include "gateway/tls_pool.h"
 
 enum {
-	SESSION_SWEEP_MS = 1000 /* within which each session is looked at again */
+	SESSION_SWEEP_MS = 500 /* from one round over all sessions to the next: what expires ends that much later */
 };
 
 struct sessions;
@@ -56,6 +57,8 @@ struct sessions_options {
 	unsigned n_workers;
 	uint32_t handshake_ms;   /* from the ClientHello until both sides are joined */
 	uint32_t expiry_grace_s; /* how long an expired certificate's connections may go on */
+	void (*wake)(void *context, unsigned worker); /* any thread */
+	void *wake_context;
 };
 
 struct sessions *sessions_create(const struct sessions_options *options);
@@ -64,6 +67,9 @@ void sessions_free(struct sessions *sessions);
 
 /* Adds what concerns bridges to hooks, whose context stays the decide's; that leads here (decide_set_sessions). */
 void sessions_hooks(struct dataplane_hooks *hooks);
+
+/* Any thread: trust or federation have changed; every session is looked at again, beginning now. */
+void sessions_look(struct sessions *sessions);
 
 /* Any thread; relaxed. */
 struct sessions_stats {

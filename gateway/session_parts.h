@@ -54,13 +54,15 @@ struct session_worker {
 	struct tls_io io;
 	struct session **list;
 	uint32_t n, capacity;
-	uint32_t hand;     /* the next one to look at */
+	uint32_t hand;     /* of the round: those below are still to be looked at */
 	uint64_t sweep_ms; /* when the round began */
+	uint32_t looked;   /* sessions.changes, when it began */
 	struct sessions_stats stats;
 };
 
 struct sessions {
 	struct sessions_options options;
+	atomic_uint changes; /* how often a round was asked for */
 	uint8_t *refused; /* ALPN protocols that endpoints of a service refused, by its live slot: SESSION_REFUSES_* */
 	struct session_worker workers[];
 };
