@@ -147,7 +147,6 @@ static void
 join(struct session *session)
 {
 	set_state(session, SESSION_JOINED);
-	session->home->stats.joined++;
 	bridge_alarm(session->home->worker, session->bridge, 0);
 	session_relay(session, LEG_CLIENT);
 	if (!session->ending)
@@ -343,6 +342,7 @@ established(struct session *session, unsigned index)
 {
 	struct session_leg *leg = &session->leg[index];
 
+	session_count_handshake(session, index);
 	if (index == LEG_CLIENT) {
 		set_state(session, SESSION_DIALLING);
 		dial(session, REASON_NONE);
@@ -669,19 +669,4 @@ sessions_look(struct sessions *sessions)
 	atomic_fetch_add_explicit(&sessions->changes, 1, memory_order_release);
 	for (unsigned i = 0; i < sessions->options.n_workers; i++)
 		sessions->options.wake(sessions->options.wake_context, i);
-}
-
-void
-sessions_stats(const struct sessions *sessions, struct sessions_stats *stats)
-{
-	*stats = (struct sessions_stats){0};
-	for (unsigned i = 0; i < sessions->options.n_workers; i++) {
-		const struct sessions_stats *one = &sessions->workers[i].stats;
-		for (unsigned k = 0; k < SESSION_STATES; k++)
-			stats->now[k] += __atomic_load_n(&one->now[k], __ATOMIC_RELAXED);
-		stats->joined += __atomic_load_n(&one->joined, __ATOMIC_RELAXED);
-		stats->distrusted += __atomic_load_n(&one->distrusted, __ATOMIC_RELAXED);
-		stats->expired += __atomic_load_n(&one->expired, __ATOMIC_RELAXED);
-		stats->unauthorized += __atomic_load_n(&one->unauthorized, __ATOMIC_RELAXED);
-	}
 }

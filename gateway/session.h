@@ -55,8 +55,8 @@ struct sessions_options {
 	struct rte_mempool *packets;
 	const struct net *net; /* names of ports, for identities by place */
 	unsigned n_workers;
-	uint32_t handshake_ms;   /* from the ClientHello until both sides are joined */
-	uint32_t expiry_grace_s; /* how long an expired certificate's connections may go on */
+	uint32_t handshake_ms;                        /* from the ClientHello until both sides are joined */
+	uint32_t expiry_grace_s;                      /* how long an expired certificate's connections may go on */
 	void (*wake)(void *context, unsigned worker); /* any thread */
 	void *wake_context;
 };
@@ -71,11 +71,21 @@ void sessions_hooks(struct dataplane_hooks *hooks);
 /* Any thread: trust or federation have changed; every session is looked at again, beginning now. */
 void sessions_look(struct sessions *sessions);
 
-/* Any thread; relaxed. */
-struct sessions_stats {
-	uint32_t now[4];                                    /* in CLIENT, DIALLING, ENDPOINT, JOINED */
-	uint64_t joined, distrusted, expired, unauthorized; /* so far; the last three: ended after they were joined */
+enum session_state { SESSION_CLIENT, SESSION_DIALLING, SESSION_ENDPOINT, SESSION_JOINED, SESSION_STATES };
+
+enum { SESSION_CIPHERS = 10 };
+/* A TLS version and a cipher suite, which handshakes are counted by. */
+struct session_cipher {
+	const char *version, *name; /* "TLSv1.3", "TLS_AES_128_GCM_SHA256"; the last one: "other" */
 };
+const struct session_cipher *session_cipher(unsigned i);
+
+struct sessions_stats {
+	uint32_t now[SESSION_STATES];
+	/* Done: by leg, index of session_cipher, and whether an earlier session was resumed. */
+	uint64_t handshakes[LEG_COUNT][SESSION_CIPHERS][2];
+};
+/* Any thread; relaxed. sessions may be NULL. */
 void sessions_stats(const struct sessions *sessions, struct sessions_stats *stats);
 
 #endif

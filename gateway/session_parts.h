@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What session.c, session_relay.c and session_watch.c share. */
+/* What the files of session.h share. */
 #ifndef POSTERN_GATEWAY_SESSION_PARTS_H
 #define POSTERN_GATEWAY_SESSION_PARTS_H
 
 #include "gateway/client_hello.h"
 #include "gateway/session.h"
-
-enum session_state { SESSION_CLIENT, SESSION_DIALLING, SESSION_ENDPOINT, SESSION_JOINED, SESSION_STATES };
 
 /* ALPN names as in the extension: a byte of length and a name, each. */
 struct session_protocols {
@@ -78,6 +76,9 @@ void session_relay(struct session *session, unsigned from);
 /* Authorizes the session by what is in force: REASON_NONE, or why not. */
 enum reason session_authorize(const struct session *session, const struct decide_now *now,
 			      const struct service *service);
+
+/* Counts a handshake that is done. */
+void session_count_handshake(struct session *session, unsigned leg);
 
 /* Looks at some sessions again. Returns how many it ended. */
 unsigned session_watch(struct session_worker *home);

@@ -3,8 +3,9 @@
  * Life after the handshake: what may end a session that nothing was wrong with when it began.
  *
  * A round over all sessions begins every SESSION_SWEEP_MS, and anew whenever one is asked for (sessions_look); some are
- * looked at in each of the worker's loops, so that no loop takes long however many there are. A look costs a few comparisons; policies are asked again only when the federation was
- * replaced, and certificates are verified again by the main thread (peer_register.h).
+ * looked at in each of the worker's loops, so that no loop takes long however many there are. A look costs a few
+ * comparisons; policies are asked again only when the federation was replaced, and certificates are verified again by
+ * the main thread (peer_register.h).
  */
 #include "gateway/session_parts.h"
 
@@ -31,21 +32,17 @@ session_authorize(const struct session *session, const struct decide_now *now, c
 static enum reason
 still_trusted(struct session *session, uint64_t now_ms)
 {
-	struct session_worker *home = session->home;
+	const struct session_worker *home = session->home;
 
 	for (unsigned leg = 0; leg < LEG_COUNT; leg++) {
 		const struct peer_proof *proof = &session->leg[leg].proof;
 		if (proof->record != NULL &&
-		    atomic_load_explicit(&proof->record->verdict, memory_order_acquire) != CERT_NONE) {
-			home->stats.distrusted++;
+		    atomic_load_explicit(&proof->record->verdict, memory_order_acquire) != CERT_NONE)
 			return REASON_PEER_DISTRUSTED;
-		}
 		if (proof->identity != NULL && proof->identity->leaf_not_after != INT64_MAX &&
 		    (int64_t)now_ms >=
-			    1000 * (proof->identity->leaf_not_after + home->sessions->options.expiry_grace_s)) {
-			home->stats.expired++;
+			    1000 * (proof->identity->leaf_not_after + home->sessions->options.expiry_grace_s))
 			return REASON_PEER_EXPIRED;
-		}
 	}
 	return REASON_NONE;
 }
@@ -61,10 +58,8 @@ still_admitted(struct session *session, const struct decide_now *now)
 	/* A listener that is gone takes no new connections, and keeps those that it had. */
 	if (reason == REASON_NO_LISTENER)
 		reason = REASON_NONE;
-	if (reason != REASON_NONE) {
-		session->home->stats.unauthorized++;
+	if (reason != REASON_NONE)
 		reason = REASON_AUTHZ_WITHDRAWN;
-	}
 	session->federation = now->snapshot->generation;
 	return reason;
 }

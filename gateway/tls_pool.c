@@ -337,14 +337,17 @@ tls_pool_collect(struct tls_pool *pool, unsigned worker, struct tls_session **se
 	return n;
 }
 
-unsigned
-tls_pool_away(const struct tls_pool *pool, unsigned worker)
+void
+tls_pool_load(const struct tls_pool *pool, struct tls_pool_load *load)
 {
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < pool->options.n_threads; i++)
-		n += pool->threads[i].lanes[worker].away;
-	return n;
+	*load = (struct tls_pool_load){0};
+	for (unsigned i = 0; pool != NULL && i < pool->options.n_threads; i++)
+		for (unsigned w = 0; w < pool->options.n_workers; w++) {
+			const struct lane *lane = &pool->threads[i].lanes[w];
+			load->away += __atomic_load_n(&lane->away, __ATOMIC_RELAXED);
+			load->queued += rte_ring_count(lane->begun) + rte_ring_count(lane->fresh);
+			load->capacity += pool->options.requests;
+		}
 }
 
 /* Both are records of 64-bit counters and nothing else. */
@@ -363,7 +366,7 @@ tls_pool_stats(const struct tls_pool *pool, struct tls_pool_stats *stats, struct
 {
 	*stats = (struct tls_pool_stats){0};
 	*engines = (struct tls_engine_stats){0};
-	for (unsigned i = 0; i < pool->options.n_threads; i++) {
+	for (unsigned i = 0; pool != NULL && i < pool->options.n_threads; i++) {
 		add_counters(stats, &pool->threads[i].stats, sizeof(*stats));
 		add_counters(engines, &pool->threads[i].engine->stats, sizeof(*engines));
 	}

@@ -67,9 +67,14 @@ bool tls_pool_submit(struct tls_pool *pool, unsigned worker, struct tls_session 
 /* Worker, once a loop: what has come back. Returns how many, up to max. A session that is gone is among them: its
  * owner's record may be freed then. */
 unsigned tls_pool_collect(struct tls_pool *pool, unsigned worker, struct tls_session **sessions, unsigned max);
-/* Worker: how many of its sessions are away. */
-unsigned tls_pool_away(const struct tls_pool *pool, unsigned worker);
 
+/* What the pool has to do at the moment. */
+struct tls_pool_load {
+	uint32_t away, queued; /* handed over and not back; of those, waiting for their step */
+	uint32_t capacity;     /* that so many may be away, from all workers and at all threads */
+};
+/* Any thread, relaxed. pool may be NULL, as below. */
+void tls_pool_load(const struct tls_pool *pool, struct tls_pool_load *load);
 /* Any thread: sums over all threads, relaxed. */
 void tls_pool_stats(const struct tls_pool *pool, struct tls_pool_stats *stats, struct tls_engine_stats *engines);
 
