@@ -27,7 +27,7 @@ sessions_create(const struct sessions_options *options)
 	struct sessions *sessions = allocate(1, sizeof(*sessions) + options->n_workers * sizeof(struct session_worker));
 
 	sessions->options = *options;
-	sessions->refused = allocate(LIVE_SLOTS_MAX, 1);
+	sessions->spoken = allocate(LIVE_SLOTS_MAX, sizeof(*sessions->spoken));
 	for (unsigned i = 0; i < options->n_workers; i++) {
 		sessions->workers[i].sessions = sessions;
 		sessions->workers[i].io.pool = options->packets;
@@ -96,7 +96,7 @@ sessions_free(struct sessions *sessions)
 			release(home->list[home->n - 1]);
 		free((void *)home->list);
 	}
-	free(sessions->refused);
+	free(sessions->spoken);
 	free(sessions);
 }
 
@@ -266,12 +266,10 @@ narrow_protocols(struct session *session)
 	const struct session_leg *client = &session->leg[LEG_CLIENT];
 	struct tls_bytes chosen = client->speaks_tls ? tls_session_alpn(&client->tls) : (struct tls_bytes){0};
 
-	session->protocols.length = 0;
-	if (chosen.length == 0 || chosen.length >= sizeof(session->protocols.bytes))
-		return;
-	session->protocols.bytes[0] = (uint8_t)chosen.length;
-	memcpy(session->protocols.bytes + 1, chosen.bytes, chosen.length);
-	session->protocols.length = (uint16_t)(chosen.length + 1);
+	session_alpn_one(&session->protocols, chosen.bytes, chosen.length);
+	session->learns = session->learns && session_alpn_has(&session->protocols, "http/1.1");
+	if (session->learns)
+		session_alpn_both(&session->protocols);
 }
 
 static bool
@@ -315,26 +313,29 @@ connected(struct session *session)
 
 /* --- what came of handshakes -------------------------------------------------------------------------------------- */
 
-static bool
-offered(const struct session *session, const char *protocol)
+/* Keeps what the endpoint speaks for the next client of its service, where it was asked about HTTP/2. Without an answer
+ * a server speaks what it always does, and that isn't HTTP/2. */
+static void
+learn_protocol(struct session *session, bool h2)
 {
-	size_t length = strlen(protocol);
-
-	return session->protocols.length == length + 1 && session->protocols.bytes[0] == length &&
-	       memcmp(session->protocols.bytes + 1, protocol, length) == 0;
+	if (session_alpn_has(&session->protocols, "h2"))
+		session_alpn_learn(&session->home->sessions->spoken[session->ends.service % LIVE_SLOTS_MAX],
+				   h2 ? SPOKEN_H2 : SPOKEN_OTHER, session->federation,
+				   session->home->worker->now_ms / 1000);
 }
 
-/* The endpoint doesn't speak what the client was promised: the next client of the service is promised something else.
- */
+/* The endpoint was asked what it speaks, and took what the client wasn't promised: it is dialled once more. */
 static void
-note_refusal(struct session *session)
+dial_as_promised(struct session *session)
 {
-	uint8_t *refused = &session->home->sessions->refused[session->ends.service % LIVE_SLOTS_MAX];
-	uint8_t bit = offered(session, "h2")         ? SESSION_REFUSES_H2
-		      : offered(session, "http/1.1") ? SESSION_REFUSES_HTTP_1_1
-						     : 0;
+	struct session_leg *leg = &session->leg[LEG_ENDPOINT];
 
-	__atomic_fetch_or(refused, bit, __ATOMIC_RELAXED);
+	session->learns = false;
+	tls_session_close(&leg->tls);
+	leg->ended = false;
+	bridge_hang_up(session->home->worker, session->bridge);
+	set_state(session, SESSION_DIALLING);
+	dial(session, REASON_NONE);
 }
 
 static void
@@ -348,13 +349,16 @@ established(struct session *session, unsigned index)
 		dial(session, REASON_NONE);
 		return;
 	}
-	/* Without an answer a server speaks what it always does, and that isn't HTTP/2. */
-	if (offered(session, "h2") && tls_session_alpn(&leg->tls).length == 0) {
-		note_refusal(session);
+	struct tls_bytes chosen = tls_session_alpn(&leg->tls);
+	bool h2 = chosen.length == 2 && memcmp(chosen.bytes, "h2", 2) == 0;
+	bool wants_h2 = session_alpn_has(&session->protocols, "h2") && !session->learns;
+	learn_protocol(session, h2);
+	if (wants_h2 && !h2)
 		session_fail(session, LEG_COUNT, REASON_TLS_NO_SHARED_PROTOCOL);
-		return;
-	}
-	join(session);
+	else if (h2 && !wants_h2)
+		dial_as_promised(session);
+	else
+		join(session);
 }
 
 static void
@@ -365,7 +369,7 @@ failed(struct session *session, unsigned index)
 	bool refuses = index == LEG_ENDPOINT && tls->alert_received == NO_APPLICATION_PROTOCOL + 1;
 
 	if (refuses)
-		note_refusal(session);
+		learn_protocol(session, false);
 	session_fail(session, index, refuses ? REASON_TLS_NO_SHARED_PROTOCOL : tls->reason);
 }
 
@@ -420,24 +424,6 @@ home_of(void *context, struct worker *worker)
 	return home;
 }
 
-static bool
-admits(enum port_protocol protocol, uint8_t refused, const char *name, size_t length)
-{
-	bool h2 = length == 2 && memcmp(name, "h2", 2) == 0, http = length == 8 && memcmp(name, "http/1.1", 8) == 0;
-
-	if ((h2 && (refused & SESSION_REFUSES_H2) != 0) || (http && (refused & SESSION_REFUSES_HTTP_1_1) != 0))
-		return false;
-	switch (protocol) {
-	case PROTOCOL_HTTP2:
-	case PROTOCOL_GRPC:
-		return h2;
-	case PROTOCOL_HTTP:
-		return http;
-	default:
-		return true;
-	}
-}
-
 /* What the client may choose from: the first backend of its route stands for all of them. */
 static void
 choose_protocols(struct session *session, const struct snapshot *snapshot, const struct listener *listener,
@@ -445,20 +431,13 @@ choose_protocols(struct session *session, const struct snapshot *snapshot, const
 {
 	const struct route *route = listener_route(snapshot, listener, session->sni, session->sni_length);
 	const struct backend *backend = route == NULL || route->n_backends == 0 ? NULL : route->backends[0].backend;
-	uint8_t refused = backend == NULL
-				  ? 0
-				  : __atomic_load_n(&session->home->sessions->refused[backend->live % LIVE_SLOTS_MAX],
-						    __ATOMIC_RELAXED);
-	struct session_protocols *protocols = &session->protocols;
+	enum session_spoken spoken = SPOKEN_UNKNOWN;
 
-	for (unsigned i = 0; i < hello->n_alpn; i++) {
-		uint8_t length = hello->alpn[i].length;
-		if (!admits(backend == NULL ? PROTOCOL_TLS : backend->protocol, refused, hello->alpn[i].bytes, length))
-			continue;
-		protocols->bytes[protocols->length] = length;
-		memcpy(protocols->bytes + protocols->length + 1, hello->alpn[i].bytes, length);
-		protocols->length = (uint16_t)(protocols->length + 1 + length);
-	}
+	if (backend != NULL)
+		spoken = session_alpn_known(&session->home->sessions->spoken[backend->live % LIVE_SLOTS_MAX],
+					    snapshot->generation, session->home->worker->now_ms / 1000);
+	session->learns = session_alpn_choose(hello, backend == NULL ? PROTOCOL_TLS : backend->protocol, spoken,
+					      &session->protocols);
 }
 
 /* The client's TLS session begins. REASON_NONE, or why it can't. */

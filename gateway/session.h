@@ -18,9 +18,7 @@
  * name, if that CA owns the mapped trust domain, and everybody else by the gateway's own SVID. MUTUAL presents the
  * credential that the DestinationRule names. Whom we expect to answer: keyring.h.
  *
- * ALPN. A server must choose before the client has proved anything, and so before an endpoint is asked. What is chosen
- * is the first of the client's protocols that the service's port admits (GRPC and HTTP2: h2; HTTP: http/1.1; else all
- * of them) and that no endpoint of the service was seen to refuse; the endpoint is then offered that one and no other.
+ * Which protocol is spoken (ALPN): session_alpn.h.
  *
  * Life after the handshake. Each worker goes round its sessions, every SESSION_SWEEP_MS and at once when trust or
  * federation have changed (sessions_look): a peer that fell out of trust (peer_register.h), whose certificate has

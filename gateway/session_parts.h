@@ -3,14 +3,8 @@
 #ifndef POSTERN_GATEWAY_SESSION_PARTS_H
 #define POSTERN_GATEWAY_SESSION_PARTS_H
 
-#include "gateway/client_hello.h"
 #include "gateway/session.h"
-
-/* ALPN names as in the extension: a byte of length and a name, each. */
-struct session_protocols {
-	uint16_t length;
-	uint8_t bytes[CLIENT_HELLO_ALPN_MAX * (1 + CLIENT_HELLO_ALPN_NAME_MAX)];
-};
+#include "gateway/session_alpn.h"
 
 struct session_leg {
 	struct session *session; /* whose it is */
@@ -37,6 +31,7 @@ struct session {
 	struct bridge_ends ends;
 	struct session_protocols protocols; /* that the client is offered; then the one for the endpoint */
 	struct tls_terms *terms;            /* for the endpoint's leg, a reference */
+	bool learns;                        /* what the endpoint speaks is asked of it (session_alpn.h) */
 	bool sends_proxy;                   /* the endpoint wants a PROXY header */
 	char *endpoint_name;                /* server name for it, heap */
 	char *service;                      /* host of the service that it was routed to, heap; NULL: none yet */
@@ -61,11 +56,9 @@ struct session_worker {
 struct sessions {
 	struct sessions_options options;
 	atomic_uint changes; /* how often a round was asked for */
-	uint8_t *refused; /* ALPN protocols that endpoints of a service refused, by its live slot: SESSION_REFUSES_* */
+	uint64_t *spoken;    /* what endpoints of a service speak, by its live slot (session_alpn.h) */
 	struct session_worker workers[];
 };
-
-enum { SESSION_REFUSES_H2 = 1 << 0, SESSION_REFUSES_HTTP_1_1 = 1 << 1 };
 
 /* The connection ends, for that reason; what TLS has to say about it on leg (LEG_COUNT: on none) still goes out. */
 void session_fail(struct session *session, unsigned leg, enum reason reason);
