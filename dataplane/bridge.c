@@ -325,6 +325,19 @@ bridge_step_join(struct bridge_step *step)
 	syn_shed_learn(step->worker, &step->flow->leg[LEG_CLIENT].peer);
 }
 
+/* A peer sent RST. One that had closed, and whose other side had too, was only gone before our FIN came to it. */
+static void
+was_reset(struct bridge_step *step, unsigned leg)
+{
+	const struct tcp *tcp = &step->bridge->tcp[leg];
+
+	if (tcp->peer_closed && tcp->shut)
+		bridge_step_leave(step, BRIDGE_CLOSES, REASON_CLOSED);
+	else
+		bridge_step_leave(step, BRIDGE_ENDS,
+				  leg == LEG_CLIENT ? REASON_RESET_BY_CLIENT : REASON_RESET_BY_ENDPOINT);
+}
+
 /* What a call of tcp.h said has happened on a leg. */
 static void
 happened(struct bridge_step *step, unsigned leg, unsigned events)
@@ -363,8 +376,7 @@ happened(struct bridge_step *step, unsigned leg, unsigned events)
 			told |= map[i].bridge;
 	tell(step, leg, told, REASON_NONE);
 	if ((events & TCP_RESET) != 0)
-		bridge_step_leave(step, BRIDGE_ENDS,
-				  leg == LEG_CLIENT ? REASON_RESET_BY_CLIENT : REASON_RESET_BY_ENDPOINT);
+		was_reset(step, leg);
 	else if ((events & TCP_TIMED_OUT) != 0)
 		bridge_step_leave(step, BRIDGE_ENDS, leg == LEG_CLIENT ? REASON_CLIENT_SILENT : REASON_ENDPOINT_SILENT);
 	else if (is_over(step))

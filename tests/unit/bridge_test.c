@@ -397,6 +397,31 @@ test_reset(void)
 }
 
 /* A client that goes away before there is an endpoint. */
+/* Both have closed, and one of them is gone before our FIN reaches it: that is no reset to speak of, and the other side
+ * isn't told one. */
+static void
+test_reset_after_close(void)
+{
+	struct flow_event event;
+
+	for (unsigned leg = 0; leg < LEG_COUNT; leg++) {
+		begin(false, false);
+		join();
+		talk_say(&talk, leg, TCP_ACK | TCP_FIN, NULL, 0);
+		CU_ASSERT_EQUAL(hear_and_answer(leg_other(leg)) & TCP_FIN, TCP_FIN);
+		talk_say(&talk, leg_other(leg), TCP_ACK | TCP_PSH | TCP_FIN, NULL, 24);
+		CU_ASSERT_EQUAL(rig.stats.states[FLOW_BRIDGED], 1);
+		talk_say(&talk, leg, TCP_RST, NULL, 0);
+		ended(FLOW_ENDED, REASON_CLOSED, &event);
+		CU_ASSERT_EQUAL(hear_all(leg_other(leg)) & TCP_RST, 0);
+		CU_ASSERT_EQUAL(rig.stats.states[FLOW_CLOSING], 1);
+		rig_advance(&rig, 4016);
+		hear_all(leg);
+		hear_all(leg_other(leg));
+		end();
+	}
+}
+
 static void
 test_reset_alone(void)
 {
@@ -717,6 +742,7 @@ main(void)
 		{"the session ends it", test_end},
 		{"the session closes it", test_close},
 		{"a peer resets it", test_reset},
+		{"a reset behind both FINs", test_reset_after_close},
 		{"the client resets it early", test_reset_alone},
 		{"room for one", test_pool},
 		{"idleness", test_idle},

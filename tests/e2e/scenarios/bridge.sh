@@ -424,6 +424,7 @@ bridge_spoken() {
 
 # What a peer speaks is learned from the first client that would take either: nobody is refused for that.
 bridge_alpn() {
+	bridge_reload # what is known of peers is forgotten
 	check_is "HTTP/1.1 to both ends, as long as nothing is known of the peer" "http/1.1 1.1" "$(bridge_spoken --http2)"
 	check_is "HTTP/2 to both ends, once it is" "h2 2" "$(bridge_spoken --http2)"
 	check_is "HTTP/1.1 to both ends" "http/1.1 1.1" "$(bridge_spoken --http1.1)"
