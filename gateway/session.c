@@ -104,18 +104,24 @@ void
 session_fail(struct session *session, unsigned leg, enum reason reason)
 {
 	struct worker *worker = session->home->worker;
-	bool graceful = leg < LEG_COUNT && session->leg[leg].tls.bio.out.bytes != 0;
+	bool last_words = leg < LEG_COUNT && session->leg[leg].tls.bio.out.bytes != 0, in_order;
 
 	if (session->ending)
 		return;
 	session->ending = true;
-	if (graceful)
+	if (last_words)
 		bridge_send(worker, session->bridge, leg, &session->leg[leg].tls.bio.out);
-	/* A plaintext side mustn't take what it has got for all there was. */
-	if (!graceful || (session->state == SESSION_JOINED && !session->leg[leg_other(leg)].speaks_tls))
-		bridge_end(worker, session->bridge, reason);
+	if (session->state == SESSION_JOINED)
+		/* A plaintext side mustn't take what it has got for all there was. */
+		in_order = last_words && session->leg[leg_other(leg)].speaks_tls;
 	else
+		/* What a plaintext client asks for is on its way. To a record that is gone it would be the last ACK of
+		 * a handshake, by its SYN cookie, and the connection would be refused all over again. */
+		in_order = last_words || !session->leg[LEG_CLIENT].speaks_tls;
+	if (in_order)
 		bridge_close(worker, session->bridge, reason);
+	else
+		bridge_end(worker, session->bridge, reason);
 }
 
 /* --- handshakes --------------------------------------------------------------------------------------------------- */

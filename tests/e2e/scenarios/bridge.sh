@@ -312,8 +312,7 @@ bridge_refuses() {
 	bridge_refused "$name" "$reason" "$detail" "no answer" bridge_ask "$@"
 }
 
-# bridge_refused NAME REASON DETAIL WANT COMMAND…: the same, of a command that must print what matches WANT. TIMES: a
-# pattern of how often it is counted; once, unless it says otherwise.
+# bridge_refused NAME REASON DETAIL WANT COMMAND…: the same, of a command that must print what matches WANT.
 bridge_refused() {
 	local name=$1 reason=$2 detail=$3 want=$4 before lines got seen
 	shift 4
@@ -322,7 +321,7 @@ bridge_refused() {
 	got=$("$@" 2>&1)
 	wait_for 2 bridge_logged "$lines" "$reason"
 	seen="$(bridge_logged "$lines" "$reason") $(($(dropped "$reason") - before))"
-	if [[ $got =~ ^($want)$ && $seen =~ ^"$reason $detail "${TIMES:-1}$ ]]; then passes "$name"; else
+	if [[ $got =~ ^($want)$ && $seen =~ ^"$reason $detail 1"$ ]]; then passes "$name"; else
 		fails "$name" "wanted: $want, $reason $detail 1"$'\n'"got: $got, $seen"$'\n'"$(bridge_last)"
 	fi
 }
