@@ -24,9 +24,9 @@
  * Both carry what hooks.save says of the peer and the generation of trust that it was verified under, and are worth
  * nothing once that has changed. Then hooks.restore is asked in place of hooks.verify.
  *
- * Memory. An idle session has no record buffers and no packet buffers; OpenSSL keeps about 17.5 kB for it (P-256
+ * Memory. An idle session has no record buffers and no packet buffers; OpenSSL keeps about 16 kB for it (P-256
  * certificates; tests/unit/tls_memory_test.c). Of the peer's chain only its own certificate is kept once it is
- * verified.
+ * verified, without its key.
  */
 #ifndef POSTERN_GATEWAY_TLS_SESSION_H
 #define POSTERN_GATEWAY_TLS_SESSION_H
