@@ -325,6 +325,25 @@ bridge_step_join(struct bridge_step *step)
 	syn_shed_learn(step->worker, &step->flow->leg[LEG_CLIENT].peer);
 }
 
+/* What the SYN-ACK of an endpoint that a session dialled says of it. */
+static void
+learn_endpoint(const struct bridge_step *step)
+{
+	const struct tcp *tcp = &step->bridge->tcp[LEG_ENDPOINT];
+	const struct worker *worker = step->worker;
+	const struct tcp_profile profile = {
+		.mss = tcp->peer_mss,
+		.window = (uint16_t)(tcp->window < UINT16_MAX ? tcp->window : UINT16_MAX),
+		.wscale = tcp->wscale ? tcp->their_wscale : TCP_WSCALE_NONE,
+		.sack = tcp->sack,
+		.timestamps = tcp->timestamps,
+		.asked_sack = true,
+		.asked_timestamps = true,
+	};
+
+	worker->hooks->learned(worker->hooks->context, worker->id, step->flow->endpoint, &profile);
+}
+
 /* A peer sent RST. One that had closed, and whose other side had too, was only gone before our FIN came to it. */
 static void
 was_reset(struct bridge_step *step, unsigned leg)
@@ -369,8 +388,10 @@ happened(struct bridge_step *step, unsigned leg, unsigned events)
 		bridge_step_failed(step, (events & TCP_RESET) != 0 ? REASON_CONNECT_REFUSED : REASON_CONNECT_TIMEOUT);
 		return;
 	}
-	if (connecting && (events & TCP_CONNECTED) != 0)
+	if (connecting && (events & TCP_CONNECTED) != 0) {
+		learn_endpoint(step);
 		bridge_step_join(step);
+	}
 	for (unsigned i = 0; i < sizeof(map) / sizeof(map[0]); i++)
 		if ((events & map[i].tcp) != 0)
 			told |= map[i].bridge;

@@ -258,6 +258,32 @@ test_other_endpoint(void)
 	}
 }
 
+static void
+test_learned(void)
+{
+	begin(false, false);
+	CU_ASSERT_TRUE(talk_open(&talk));
+	talk_hello(&talk);
+	CU_ASSERT_TRUE(talk_hear_one_syn(&talk));
+	endpoint->mss = 1234;
+	endpoint->wscale = 5;
+	endpoint->sack = false;
+	endpoint->window = 4321;
+	talk_answer(&talk);
+	CU_ASSERT_EQUAL(rig.learned.mss, 1234);
+	CU_ASSERT_EQUAL(rig.learned.wscale, 5);
+	CU_ASSERT_FALSE(rig.learned.sack);
+	CU_ASSERT_TRUE(rig.learned.asked_sack);
+	CU_ASSERT_TRUE(rig.learned.timestamps);
+	CU_ASSERT_EQUAL(rig.learned.window, 4321);
+	hear_and_answer(LEG_ENDPOINT);
+	worker_abort_all(&rig.worker, REASON_SHUTDOWN);
+	rig_settle(&rig);
+	hear_all(LEG_CLIENT);
+	hear_all(LEG_ENDPOINT);
+	end();
+}
+
 /* An endpoint that answered, and isn't wanted: it is told so, and another is dialled in its place. */
 static void
 test_hang_up(void)
@@ -738,6 +764,7 @@ main(void)
 		{"a whole life", test_whole_life},
 		{"there is no session", test_refused},
 		{"another endpoint", test_other_endpoint},
+		{"what an endpoint's SYN-ACK tells", test_learned},
 		{"an endpoint that isn't wanted", test_hang_up},
 		{"the session ends it", test_end},
 		{"the session closes it", test_close},
