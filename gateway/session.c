@@ -6,6 +6,7 @@
 
 #include "dataplane/hold.h"
 #include "dataplane/net.h"
+#include "dataplane/syn_cookie.h"
 #include "gateway/keyring.h"
 #include "gateway/proxy_v2.h"
 #include "gateway/session_parts.h"
@@ -122,6 +123,17 @@ session_fail(struct session *session, unsigned leg, enum reason reason)
 		bridge_close(worker, session->bridge, reason);
 	else
 		bridge_end(worker, session->bridge, reason);
+}
+
+/* A client's address as one number, for the handshake queue: of IPv6 the network, since its addresses are free. */
+static uint32_t
+source_of(const struct session *session)
+{
+	const struct ip_addr *client = &session->ends.client;
+	uint64_t words[2] = {0};
+
+	memcpy(words, client->bytes, ip_addr_is_v4(client) ? sizeof(client->bytes) : sizeof(words[0]));
+	return (uint32_t)siphash(session->home->worker->port_secret, words, 2) | 1; /* 0 is nobody */
 }
 
 /* --- handshakes --------------------------------------------------------------------------------------------------- */
@@ -313,6 +325,7 @@ connected(struct session *session)
 				    .alpn_length = session->protocols.length,
 				    .policy = leg->proof.demand->policy.bytes};
 	tls_session_open(&leg->tls, session->terms, &ask, &leg->proof);
+	leg->tls.source = source_of(session);
 	set_state(session, SESSION_ENDPOINT);
 	step(session, LEG_ENDPOINT, true);
 }
@@ -471,6 +484,7 @@ open_client(struct session *session, const struct decide_now *now, const struct 
 	leg->speaks_tls = true;
 	leg->proof.demand = peer_demand_take(use->demand);
 	tls_session_open(&leg->tls, use->terms, &ask, &leg->proof);
+	leg->tls.source = source_of(session);
 	bridge_alarm(home->worker, session->bridge, home->sessions->options.handshake_ms);
 	step(session, LEG_CLIENT, true);
 	return REASON_NONE;

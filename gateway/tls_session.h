@@ -90,6 +90,7 @@ struct tls_session {
 	struct tls_ask ask;
 	uint64_t generation;                /* of the trust that the peer was verified under */
 	uint64_t submitted_us;              /* clock_us */
+	uint32_t source;                    /* on whose behalf, for the pool's fairness (tls_pool.h); 0: nobody's */
 	enum reason reason;                 /* of TLS_FAILED */
 	enum reason verify_reason;          /* what hooks.verify said */
 	atomic_bool gone;                   /* set by the worker while the session is away: not worth another step */
@@ -97,6 +98,7 @@ struct tls_session {
 	uint8_t progress;                   /* enum tls_progress of the last handshake step */
 	uint8_t alert_sent, alert_received; /* AlertDescription (RFC 8446 section 6) + 1; 0: none */
 	bool away;                          /* from tls_pool_submit until tls_pool_collect */
+	bool is_new;                        /* away for its first step */
 	bool established, resumed;
 	bool verified; /* the peer has proved who it is; false: no certificate was asked for, or came */
 	bool restored; /* hooks.restore said yes; counts if resumed */

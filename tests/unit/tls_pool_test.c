@@ -207,6 +207,42 @@ test_flood(void)
 	end();
 }
 
+/* One address can't fill the queue: beyond the half it has an eighth, and others find room. */
+static void
+test_fair(void)
+{
+	enum { MANY = 64, REQUESTS = 64, HALF = REQUESTS / 2, SHARE = REQUESTS / 8, MOST = REQUESTS / 4 * 3 };
+	static struct kit_side sides[MANY], partners[MANY], others[MOST], strangers[MOST];
+	unsigned taken = 0;
+
+	begin(1, 1, REQUESTS);
+	tls_pool_stop(pool); /* nothing is served, so that the figures are exact */
+	for (unsigned i = 0; i < MANY; i++) {
+		open_pair(&sides[i], &partners[i]);
+		sides[i].session.source = 7;
+		taken += submit(0, &sides[i]);
+	}
+	CU_ASSERT_EQUAL(taken, HALF);
+	for (unsigned i = 0; i < MOST; i++) {
+		open_pair(&others[i], &strangers[i]);
+		others[i].session.source = i < MOST / 2 ? 8 : 9;
+		bool takes = submit(0, &others[i]);
+		CU_ASSERT_EQUAL(takes, i < SHARE || (i >= MOST / 2 && i < MOST / 2 + MOST - HALF - SHARE));
+		taken += takes;
+	}
+	CU_ASSERT_EQUAL(taken, MOST);
+	tls_pool_stop(pool);
+	for (unsigned i = 0; i < MANY; i++) {
+		kit_close(&sides[i]);
+		kit_close(&partners[i]);
+	}
+	for (unsigned i = 0; i < MOST; i++) {
+		kit_close(&others[i]);
+		kit_close(&strangers[i]);
+	}
+	end();
+}
+
 /* Peers that disappear while their sessions wait: they come back without a step. */
 static void
 test_gone(void)
@@ -296,6 +332,7 @@ main(void)
 	const CU_TestInfo tests[] = {
 		{"handshakes on threads", test_handshakes},
 		{"a flood", test_flood},
+		{"one source among others", test_fair},
 		{"peers that disappear", test_gone},
 		{"a stop in the middle", test_stop},
 		{"sleep and wake", test_wakes},
