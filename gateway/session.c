@@ -202,6 +202,19 @@ is_mapped_so(const struct session *session, const struct key_set *keys)
 	       spiffe_id_equal(&match.id, &proof->identity->id);
 }
 
+/* Who the client is is known, and that it may not: it is told so, where its TLS has a way to. */
+static void
+deny(struct session *session, enum reason reason)
+{
+	struct session_worker *home = session->home;
+	struct tls_session *client = &session->leg[LEG_CLIENT].tls;
+
+	session->denied = (uint8_t)reason;
+	client->denies = strcmp(tls_session_version(client), "TLSv1.3") == 0;
+	if (!client->denies || !tls_pool_submit(home->sessions->options.pool, home->worker->id, client, &home->io))
+		session_fail(session, LEG_COUNT, reason);
+}
+
 static void
 dial(struct session *session, enum reason why)
 {
@@ -223,7 +236,7 @@ dial(struct session *session, enum reason why)
 	}
 	if (!is_mapped_so(session, now.keys)) {
 		session->leg[LEG_CLIENT].proof.error = CERT_MAP_NO_RULE;
-		session_fail(session, LEG_COUNT, REASON_TLS_PEER_IDENTITY);
+		deny(session, REASON_TLS_PEER_IDENTITY);
 		return;
 	}
 	const struct backend *backend = choice.backend;
@@ -233,7 +246,7 @@ dial(struct session *session, enum reason why)
 	session->federation = now.snapshot->generation;
 	enum reason reason = session_authorize(session, &now, backend->service);
 	if (reason != REASON_NONE) {
-		session_fail(session, LEG_COUNT, reason);
+		deny(session, reason);
 		return;
 	}
 	if (!decide_endpoint(decide, home->worker->id, session->attempts, session->tried, worker_random(home->worker),
@@ -404,6 +417,10 @@ came_back(struct session *session, unsigned index)
 	}
 	if (session->ending)
 		return;
+	if (session->denied != REASON_NONE) {
+		session_fail(session, index, (enum reason)session->denied);
+		return;
+	}
 	if (leg->tls.bio.out.bytes != 0 && leg->tls.progress != TLS_FAILED)
 		bridge_send(session->home->worker, session->bridge, index, &leg->tls.bio.out);
 	switch ((enum tls_progress)leg->tls.progress) {

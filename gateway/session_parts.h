@@ -22,11 +22,12 @@ struct session {
 	struct bridge *bridge; /* NULL: the connection is gone, and one of the legs still away */
 	struct session_leg leg[LEG_COUNT];
 	enum session_state state;
-	bool ending;           /* the bridge is told to end: nothing more is done */
-	uint8_t attempts;      /* endpoints tried */
-	uint32_t tried[2];     /* that failed, most recent first */
-	uint32_t place;        /* in the worker's list */
-	uint64_t federation;   /* generation of the snapshot that authorized it */
+	bool ending;         /* the bridge is told to end: nothing more is done */
+	uint8_t attempts;    /* endpoints tried */
+	uint8_t denied;      /* enum reason: the client is being told that it isn't let in, and then this is the end */
+	uint32_t tried[2];   /* that failed, most recent first */
+	uint32_t place;      /* in the worker's list */
+	uint64_t federation; /* generation of the snapshot that authorized it */
 	uint32_t network_rule; /* LISTENER_PLAIN: index of the rule that said who it is */
 	struct bridge_ends ends;
 	struct session_protocols protocols; /* that the client is offered; then the one for the endpoint */

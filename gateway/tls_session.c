@@ -164,13 +164,24 @@ handshake(struct tls_session *session, struct tls_engine *engine)
 	return fail(session, engine, reason);
 }
 
+/* OpenSSL sends an alert when something goes wrong, and never on demand. So something is made to: a ticket, in which
+ * on_ticket_extension (tls_handshake.c) puts the alert. */
+static enum tls_progress
+deny(struct tls_session *session)
+{
+	if (SSL_new_session_ticket(session->ssl) == 1)
+		SSL_do_handshake(session->ssl);
+	ERR_clear_error();
+	return TLS_FAILED;
+}
+
 enum tls_progress
 tls_session_handshake(struct tls_session *session, struct tls_engine *engine)
 {
 	/* Where OpenSSL asks for no context, as when it reads a ticket, it takes the thread's default one: by itself
 	 * the process's, which all threads share, and which has the long lists (tls_library.h). */
 	OSSL_LIB_CTX *before = OSSL_LIB_CTX_set0_default(engine->libctx);
-	enum tls_progress progress = handshake(session, engine);
+	enum tls_progress progress = session->denies ? deny(session) : handshake(session, engine);
 
 	OSSL_LIB_CTX_set0_default(before);
 	return progress;
