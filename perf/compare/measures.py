@@ -154,7 +154,8 @@ def frames(load, subject, settings):
 
 def flows(load, subject, settings):
     for n in settings.flows:
-        report = exchange(load, subject, settings, 64, n, timeout=120)
+        # posternd has its tables put on huge pages once a second.
+        report = exchange(load, subject, settings, 64, n, timeout=120, warmup=2)
         yield f"flows_{n}", forwarded(report), note(report)
         if report["subject"]["packet_ns"]:
             yield f"flows_{n}_ns", report["subject"]["packet_ns"], ""
