@@ -298,9 +298,9 @@ footprint: all | $(BUILD)/test-tools
 
 bench: all loadgen $(BUILD)/tls_load | $(BUILD)/bench-tools
 	@BUILD=$(BUILD) python3 -m perf.compare $(BENCH)
-bench-check: all loadgen | $(BUILD)/bench-tools
+bench-check: all loadgen $(BUILD)/tls_load | $(BUILD)/bench-tools
 	@BUILD=$(BUILD) $(CHECK) "bench the load generator through posternd" $(BUILD)/bench-check.log \
-		python3 -m perf.compare --quick --subjects postern --wires memif,veth --measures connect,frames,bulk,held,flows
+		python3 -m perf.compare --quick --subjects postern --wires memif,veth --measures connect,frames,bulk,held,flows,bridge
 bench-table:
 	@python3 -m perf.compare.report
 $(BUILD)/bench-tools: platform/dependencies.sh

@@ -109,9 +109,15 @@ begin_next(void)
 }
 
 static bool
+is_on(void)
+{
+	return phase == WARMING || phase == MEASURING;
+}
+
+static bool
 is_paced(void)
 {
-	return options.rate != 0 && (phase == WARMING || phase == MEASURING);
+	return options.rate != 0 && is_on();
 }
 
 static void
@@ -125,7 +131,7 @@ begin_what_is_due(uint64_t now)
 			begin_next();
 			next_ns = pace_ns + (uint64_t)(1e9 / options.rate * (double)(n_due + 1));
 		}
-	} else if (options.mode == PLAY_CONNECT) {
+	} else if (options.mode == PLAY_CONNECT && is_on()) {
 		while (n_clients < options.at_a_time)
 			client_open(now);
 	}
