@@ -275,6 +275,11 @@ $(BUILD)/loadgen: $(LOADGEN_MAIN:%.c=$(BUILD)/%.o) $(LOADGEN_LIBRARY) $(LIBRARY)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(DPDK_LIBS) $(LIB_LIBS)
 loadgen: $(BUILD)/loadgen
 
+# The load of those that bridge: TLS clients and servers.
+$(BUILD)/tls_load: $(patsubst %.c,$(BUILD)/%.o,$(wildcard perf/tls_load/*.c)) $(LIBRARY)
+	@echo "  LINK $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lssl -lcrypto
+
 $(BUILD)/perf/%: $(BUILD)/perf/%.o $(RIG) $(LIBRARY)
 	@echo "  LINK $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(DPDK_LIBS) $(LIB_LIBS)
@@ -291,7 +296,7 @@ bench-tls: $(BUILD)/perf/tls_bench
 footprint: all | $(BUILD)/test-tools
 	@BUILD=$(BUILD) perf/footprint.sh
 
-bench: all loadgen | $(BUILD)/bench-tools
+bench: all loadgen $(BUILD)/tls_load | $(BUILD)/bench-tools
 	@BUILD=$(BUILD) python3 -m perf.compare $(BENCH)
 bench-check: all loadgen | $(BUILD)/bench-tools
 	@BUILD=$(BUILD) $(CHECK) "bench the load generator through posternd" $(BUILD)/bench-check.log \

@@ -173,7 +173,6 @@ static struct credential *
 credential_make(X509 *const *chain, unsigned n_chain, X509 *const *anchors, unsigned n_anchors, EVP_PKEY *key,
 		enum credential_error *error)
 {
-	static atomic_uint_fast64_t generations;
 	GENERAL_NAMES *names = NULL;
 	enum credential_key kind;
 	unsigned bits;
@@ -208,7 +207,6 @@ credential_make(X509 *const *chain, unsigned n_chain, X509 *const *anchors, unsi
 	credential->key_bits = (uint16_t)bits;
 	if (!chain_digest(credential, credential->chain_sha256))
 		goto Failed;
-	credential->generation = atomic_fetch_add(&generations, 1) + 1;
 	atomic_init(&credential->refs, 1);
 	GENERAL_NAMES_free(names);
 	*error = CREDENTIAL_NONE;
@@ -338,22 +336,4 @@ credential_load_chain(const struct credential *credential, OSSL_LIB_CTX *libctx)
 		stack = NULL;
 	}
 	return stack;
-}
-
-static bool
-certificates_equal(const struct credential_cert *a, const struct credential_cert *b, unsigned n)
-{
-	for (unsigned i = 0; i < n; i++)
-		if (a[i].length != b[i].length || memcmp(a[i].der, b[i].der, a[i].length) != 0)
-			return false;
-	return true;
-}
-
-bool
-credential_equal(const struct credential *a, const struct credential *b)
-{
-	return a->n_chain == b->n_chain && a->n_anchors == b->n_anchors && a->key.length == b->key.length &&
-	       certificates_equal(a->chain, b->chain, a->n_chain) &&
-	       certificates_equal(a->anchors, b->anchors, a->n_anchors) &&
-	       CRYPTO_memcmp(a->key.bytes, b->key.bytes, a->key.length) == 0;
 }

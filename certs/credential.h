@@ -5,9 +5,8 @@
  *	files (credential_file.h) ─┐
  *	embedded CA (issuer.h) ────┴─▶ credential_new ─▶ struct credential ─▶ one EVP_PKEY and X509s for each thread
  *
- * Immutable, counted by references, and shared by all threads. Two credentials never have the same generation, so a
- * thread that keeps contexts made from one keys them by that number. It holds DER, not OpenSSL's objects: those belong
- * to the OSSL_LIB_CTX of the thread that made them.
+ * Immutable, counted by references, and shared by all threads. It holds DER, not OpenSSL's objects: those belong to the
+ * OSSL_LIB_CTX of the thread that made them.
  *
  * What credential_new holds a chain to, each rule with its own error: leaf first, every certificate signed by the next,
  * signers are CAs; a root at the end may be there; the key is the leaf's, and one of EC P-256, EC P-384, Ed25519 and
@@ -38,7 +37,6 @@ enum {
 	X(NONE, "none", "nothing is wrong")                                                                            \
 	X(MEMORY, "memory", "no memory for it")                                                                        \
 	/* files */                                                                                                    \
-	X(NAME, "credential_name", "not the name of a credential: it would lead out of the folder")                    \
 	X(FOLDER, "credential_folder", "the credential's folder can't be opened")                                      \
 	X(CERT_UNREADABLE, "cert_unreadable", "the file of the certificate can't be read")                             \
 	X(KEY_UNREADABLE, "key_unreadable", "the file of the key can't be read")                                       \
@@ -100,9 +98,8 @@ struct credential {
 	uint8_t key_kind; /* enum credential_key */
 	uint16_t key_bits;
 	uint16_t n_chain, n_anchors;
-	uint64_t generation; /* of this process: each new credential has a greater one; never 0 */
-	int64_t not_before;  /* Unix seconds: the latest in the chain */
-	int64_t not_after;   /* the earliest in it */
+	int64_t not_before; /* Unix seconds: the latest in the chain */
+	int64_t not_after;  /* the earliest in it */
 	uint8_t chain_sha256[32];
 	struct secret key;                     /* PKCS#8 PrivateKeyInfo, DER, unencrypted */
 	const struct credential_cert *chain;   /* leaf first */
@@ -136,8 +133,5 @@ void credential_drop(const struct credential *credential);
 /* Objects of the caller's own, in its libctx; NULL when there is no memory. The stack is leaf first. */
 EVP_PKEY *credential_load_key(const struct credential *credential, OSSL_LIB_CTX *libctx);
 STACK_OF(X509) *credential_load_chain(const struct credential *credential, OSSL_LIB_CTX *libctx);
-
-/* Whether both present the same: chain, key and anchors. */
-bool credential_equal(const struct credential *a, const struct credential *b);
 
 #endif

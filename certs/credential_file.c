@@ -10,14 +10,18 @@
 
 #include "certs/file_read.h"
 
-enum {
-	ATTEMPTS = 5,          /* at reading files that don't hold still */
-	YOUNG_NS = 2000000000, /* the coarsest time stamps of any file system are of 2 s */
-	NS_PER_S = 1000000000
-};
+enum { ATTEMPTS = 5 /* at reading files that don't hold still */, NS_PER_S = 1000000000 };
 
 static const char *const stamp_names[] = {"..data", "tls.crt", "tls.key", "ca.crt"};
 enum { STAMP_FILES = sizeof(stamp_names) / sizeof(stamp_names[0]) };
+
+/* What the files of a folder are; equal as long as nobody touched them. */
+struct stamp {
+	struct {
+		uint64_t device, inode, size;
+		int64_t modified_ns, changed_ns; /* CLOCK_REALTIME */
+	} files[STAMP_FILES];                    /* of stamp_names; zeroes where there is none */
+};
 
 static int64_t
 timespec_ns(struct timespec time)
@@ -25,13 +29,14 @@ timespec_ns(struct timespec time)
 	return (int64_t)time.tv_sec * NS_PER_S + time.tv_nsec;
 }
 
-void
-credential_stamp_read(const char *directory, struct credential_stamp *stamp)
+/* DIR as it is now. What can't be looked at is all zeroes. */
+static void
+stamp_read(const char *directory, struct stamp *stamp)
 {
 	int fd = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	struct stat status;
 
-	*stamp = (struct credential_stamp){0};
+	*stamp = (struct stamp){0};
 	if (fd < 0)
 		return;
 	for (unsigned i = 0; i < STAMP_FILES; i++) {
@@ -46,22 +51,10 @@ credential_stamp_read(const char *directory, struct credential_stamp *stamp)
 	close(fd);
 }
 
-bool
-credential_stamp_equal(const struct credential_stamp *a, const struct credential_stamp *b)
+static bool
+stamp_equal(const struct stamp *a, const struct stamp *b)
 {
 	return memcmp(a, b, sizeof(*a)) == 0; /* no padding: all members are of 64 bits */
-}
-
-bool
-credential_stamp_young(const struct credential_stamp *stamp, int64_t now_ns)
-{
-	for (unsigned i = 0; i < STAMP_FILES; i++) {
-		int64_t age_ns = now_ns - stamp->files[i].changed_ns;
-		/* A file from the future isn't young: the clock was set back, and time stamps do differ. */
-		if (age_ns > -YOUNG_NS && age_ns < YOUNG_NS)
-			return true;
-	}
-	return false;
 }
 
 /* The folder whose files are to be read: the one that ..data leads to now, or DIR. */
@@ -122,21 +115,21 @@ files_read(const char *directory, struct files *files)
 }
 
 struct credential *
-credential_file_load(OSSL_LIB_CTX *libctx, const char *directory, int64_t now, struct credential_stamp *stamp,
-		     bool *exposed, enum credential_error *error)
+credential_file_load(OSSL_LIB_CTX *libctx, const char *directory, int64_t now, bool *exposed,
+		     enum credential_error *error)
 {
 	struct credential *credential = NULL;
-	struct credential_stamp after;
+	struct stamp before, after;
 	struct files files = {0};
 
 	*exposed = false;
 	*error = CREDENTIAL_FILE_CHANGING;
 	for (unsigned i = 0; i < ATTEMPTS && *error == CREDENTIAL_FILE_CHANGING; i++) {
 		files_free(&files);
-		credential_stamp_read(directory, stamp);
+		stamp_read(directory, &before);
 		*error = files_read(directory, &files);
-		credential_stamp_read(directory, &after);
-		if (!credential_stamp_equal(stamp, &after))
+		stamp_read(directory, &after);
+		if (!stamp_equal(&before, &after))
 			*error = CREDENTIAL_FILE_CHANGING;
 	}
 	if (*error == CREDENTIAL_NONE && !file_is_private(&files.key_status, S_IWGRP | S_IWOTH))
@@ -155,55 +148,4 @@ credential_file_load(OSSL_LIB_CTX *libctx, const char *directory, int64_t now, s
 	}
 	files_free(&files);
 	return credential;
-}
-
-void
-credential_watch_begin(struct credential_watch *watch, const char *directory)
-{
-	*watch = (struct credential_watch){.directory = directory, .unread = true};
-}
-
-/* Whether the same files may give something else by now. */
-static bool
-may_heal(enum credential_error error)
-{
-	return error == CREDENTIAL_NOT_YET_VALID || error == CREDENTIAL_EXPIRED || error == CREDENTIAL_MEMORY ||
-	       error == CREDENTIAL_FILE_CHANGING;
-}
-
-enum credential_change
-credential_watch_poll(struct credential_watch *watch, OSSL_LIB_CTX *libctx, int64_t now_ns)
-{
-	struct credential_stamp stamp;
-	enum credential_error error;
-	bool exposed;
-
-	credential_stamp_read(watch->directory, &stamp);
-	if (!watch->unread && !may_heal(watch->error) && credential_stamp_equal(&stamp, &watch->stamp))
-		return CREDENTIAL_SAME;
-	struct credential *read =
-		credential_file_load(libctx, watch->directory, now_ns / NS_PER_S, &watch->stamp, &exposed, &error);
-	bool same_error = error == watch->error;
-	watch->unread = credential_stamp_young(&watch->stamp, now_ns);
-	watch->error = error;
-	if (!same_error)
-		watch->since = now_ns / NS_PER_S;
-	if (read == NULL)
-		return same_error ? CREDENTIAL_SAME : CREDENTIAL_FAILED;
-	watch->exposed = exposed;
-	if (watch->current != NULL && credential_equal(read, watch->current)) {
-		credential_drop(read);
-		return CREDENTIAL_SAME;
-	}
-	credential_drop(watch->current);
-	watch->current = read;
-	watch->since = now_ns / NS_PER_S;
-	return CREDENTIAL_REPLACED;
-}
-
-void
-credential_watch_end(struct credential_watch *watch)
-{
-	credential_drop(watch->current);
-	*watch = (struct credential_watch){0};
 }

@@ -325,6 +325,38 @@ bridge_step_join(struct bridge_step *step)
 	syn_shed_learn(step->worker, &step->flow->leg[LEG_CLIENT].peer);
 }
 
+/* What the SYN-ACK of an endpoint that a session dialled says of it. */
+static void
+learn_endpoint(const struct bridge_step *step)
+{
+	const struct tcp *tcp = &step->bridge->tcp[LEG_ENDPOINT];
+	const struct worker *worker = step->worker;
+	const struct tcp_profile profile = {
+		.mss = tcp->peer_mss,
+		.window = (uint16_t)(tcp->window < UINT16_MAX ? tcp->window : UINT16_MAX),
+		.wscale = tcp->wscale ? tcp->their_wscale : TCP_WSCALE_NONE,
+		.sack = tcp->sack,
+		.timestamps = tcp->timestamps,
+		.asked_sack = true,
+		.asked_timestamps = true,
+	};
+
+	worker->hooks->learned(worker->hooks->context, worker->id, step->flow->endpoint, &profile);
+}
+
+/* A peer sent RST. One that had closed, and whose other side had too, was only gone before our FIN came to it. */
+static void
+was_reset(struct bridge_step *step, unsigned leg)
+{
+	const struct tcp *tcp = &step->bridge->tcp[leg];
+
+	if (tcp->peer_closed && tcp->shut)
+		bridge_step_leave(step, BRIDGE_CLOSES, REASON_CLOSED);
+	else
+		bridge_step_leave(step, BRIDGE_ENDS,
+				  leg == LEG_CLIENT ? REASON_RESET_BY_CLIENT : REASON_RESET_BY_ENDPOINT);
+}
+
 /* What a call of tcp.h said has happened on a leg. */
 static void
 happened(struct bridge_step *step, unsigned leg, unsigned events)
@@ -356,15 +388,16 @@ happened(struct bridge_step *step, unsigned leg, unsigned events)
 		bridge_step_failed(step, (events & TCP_RESET) != 0 ? REASON_CONNECT_REFUSED : REASON_CONNECT_TIMEOUT);
 		return;
 	}
-	if (connecting && (events & TCP_CONNECTED) != 0)
+	if (connecting && (events & TCP_CONNECTED) != 0) {
+		learn_endpoint(step);
 		bridge_step_join(step);
+	}
 	for (unsigned i = 0; i < sizeof(map) / sizeof(map[0]); i++)
 		if ((events & map[i].tcp) != 0)
 			told |= map[i].bridge;
 	tell(step, leg, told, REASON_NONE);
 	if ((events & TCP_RESET) != 0)
-		bridge_step_leave(step, BRIDGE_ENDS,
-				  leg == LEG_CLIENT ? REASON_RESET_BY_CLIENT : REASON_RESET_BY_ENDPOINT);
+		was_reset(step, leg);
 	else if ((events & TCP_TIMED_OUT) != 0)
 		bridge_step_leave(step, BRIDGE_ENDS, leg == LEG_CLIENT ? REASON_CLIENT_SILENT : REASON_ENDPOINT_SILENT);
 	else if (is_over(step))

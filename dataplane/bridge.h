@@ -93,6 +93,10 @@ void bridge_describe(const struct worker *worker, const struct bridge *bridge, s
  * port): then as soon as this hook returns. Bytes may be sent before it is established; they are lost when it isn't. */
 void bridge_dial(struct worker *worker, struct bridge *bridge, const struct dial *dial);
 
+/* Leaves the endpoint that has answered: RST. As if it had never been dialled: bridge_dial may be called again. From
+ * hooks.poll. */
+void bridge_hang_up(struct worker *worker, struct bridge *bridge);
+
 /* What came in order from the peer of a leg, to be taken from its head; bridge_took afterwards lets the peer know of
  * the room. Empty before BRIDGE_CONNECTED. */
 struct mbuf_queue *bridge_received(struct bridge *bridge, unsigned leg);

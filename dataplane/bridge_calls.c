@@ -5,6 +5,7 @@
 #include "dataplane/accept.h"
 #include "dataplane/bridge_step.h"
 #include "dataplane/dial.h"
+#include "dataplane/flow_close.h"
 #include "dataplane/mbuf_queue.h"
 
 void
@@ -35,6 +36,7 @@ bridge_dial(struct worker *worker, struct bridge *bridge, const struct dial *dia
 	struct flow_leg *endpoint = &step.flow->leg[LEG_ENDPOINT];
 	enum reason reason = dial_open_leg(worker, step.index, dial, FLOW_BRIDGED);
 	bridge->phase = BRIDGE_CONNECTING;
+	bridge->resent[LEG_ENDPOINT] = 0;
 	endpoint->edge = endpoint->ack;
 	if (reason != REASON_NONE) {
 		bridge_step_failed(&step, reason);
@@ -56,6 +58,22 @@ bridge_dial(struct worker *worker, struct bridge *bridge, const struct dial *dia
 	tcp_open_connect(&bridge->tcp[LEG_ENDPOINT], &step.env, &connect);
 	bridge_step_note(&step, LEG_ENDPOINT);
 	bridge_step_arm(&step);
+}
+
+void
+bridge_hang_up(struct worker *worker, struct bridge *bridge)
+{
+	struct tcp *tcp = &bridge->tcp[LEG_ENDPOINT];
+	struct bridge_step step;
+
+	bridge_step_begin(&step, worker, bridge);
+	tcp_abort(tcp, &step.env);
+	tcp_free(tcp);
+	flow_count_ended(worker, step.flow, REASON_CLOSED);
+	dial_close_leg(worker, step.index);
+	step.flow->leg[LEG_ENDPOINT].bytes = step.flow->counted[LEG_ENDPOINT] = 0;
+	step.flow->owes = 1;
+	bridge->phase = BRIDGE_ALONE;
 }
 
 struct mbuf_queue *

@@ -252,9 +252,8 @@ box_reload(struct box *box)
 	return true;
 }
 
-/* Certificates, keys and lists that changed, while the federation is the same. */
-static void
-rekey(struct box *box)
+void
+box_rekey(struct box *box)
 {
 	struct key_set *keys = bridging_poll(&box->bridging);
 
@@ -342,7 +341,7 @@ box_tick(struct box *box)
 	decide_refresh_offers(box->decide);
 	prober_tick(&box->prober, decide_snapshot(box->decide), box->probes, box->n_workers, (uint32_t)(now_ms / 1000));
 	live_sweep(box->live, now_ms);
-	rekey(box);
+	bridging_tick(&box->bridging);
 	for (uint16_t i = 0; i < box->n_workers; i++)
 		flow_pages_gather(&box->pages[i], &box->workers[i]->flows, BOX_HUGE_PAGES_A_TICK);
 }

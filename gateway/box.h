@@ -101,6 +101,8 @@ bool box_resume(struct box *box, struct text *error);
  * puts pages of flow tables together.
  */
 void box_tick(struct box *box);
+/* Main thread, every KEYRING_POLL_MS: puts in force what has changed of certificates, keys, bundles and lists. */
+void box_rekey(struct box *box);
 /* No new connections from now on (or again). */
 void box_drain(struct box *box, bool draining);
 /* Stops the workers. What they leave to be read (statistics, events) stays. */

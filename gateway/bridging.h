@@ -42,6 +42,8 @@ struct bridging {
 	struct tls_pool *pool;     /* NULL: nothing was bridged yet */
 	struct sessions *sessions; /* likewise */
 	struct trust_view *view;   /* of the main thread */
+	uint32_t now, most;        /* sessions: at the last tick; at a time, since memory was given back */
+	unsigned calm_s;           /* for so many ticks no session has come or gone */
 };
 
 void bridging_open(struct bridging *bridging, const struct bridging_options *options);
@@ -56,7 +58,11 @@ bool bridging_prepare(struct bridging *bridging, const struct snapshot *snapshot
 void bridging_commit(struct bridging *bridging, const struct key_set *keys);
 /* Right after: looks again at those who are connected. */
 void bridging_check(struct bridging *bridging, const struct key_set *keys);
-/* Once a second: new keys to be put in force with the same snapshot, or NULL. */
+/* Every KEYRING_POLL_MS: new keys to be put in force with the same snapshot, or NULL. */
 struct key_set *bridging_poll(struct bridging *bridging);
+
+/* Once a second: gives memory back to the system when many sessions have ended and none come or go: what they had lies
+ * scattered over the heap, which keeps it, and while it is looked for nobody can take or give back any. */
+void bridging_tick(struct bridging *bridging);
 
 #endif

@@ -48,6 +48,8 @@ struct control_command {
 
 /* control_status.c */
 control_begin control_status, control_drops, control_metrics, control_reload, control_drain, control_upgrade;
+/* control_bridging.c: status's part about TLS that ends here; null while nothing was bridged yet. */
+json_t *control_bridging_json(const struct box *box);
 /* control_lists.c */
 control_begin control_listeners, control_services, control_endpoints;
 /* control_flows.c */

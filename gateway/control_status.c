@@ -306,6 +306,7 @@ control_status(struct control_context *context, const json_t *arguments, struct 
 	json_object_set_new(json, "flows", flows_json(box));
 	json_object_set_new(json, "adoption", adoption_json(box));
 	json_object_set_new(json, "tables", tables_json(box));
+	json_object_set_new(json, "bridging", control_bridging_json(box));
 	json_object_set_new(json, "ports", ports_json(box));
 	json_object_set_new(json, "neighbours", neighbours_json(box));
 	return control_document(json);

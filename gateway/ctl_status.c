@@ -107,6 +107,40 @@ show_tables(const json_t *tables, FILE *out)
 	fputs("\n", out);
 }
 
+/* Once something was bridged. */
+static void
+show_bridging(const json_t *bridging, FILE *out)
+{
+	const json_t *sessions = json_object_get(bridging, "sessions");
+	const json_t *handshakes = json_object_get(bridging, "handshakes");
+	const char *separator = "  ciphers     ";
+	uint64_t steps = ctl_u64(handshakes, "steps");
+
+	if (!json_is_object(bridging))
+		return;
+	fprintf(out, "  sessions    %" PRIu64 " joined; with the client %" PRIu64, ctl_u64(sessions, "joined"),
+		ctl_u64(sessions, "client"));
+	fprintf(out, ", dialling %" PRIu64 ", with the endpoint %" PRIu64 "\n", ctl_u64(sessions, "dialling"),
+		ctl_u64(sessions, "endpoint"));
+	fprintf(out, "  handshakes  %" PRIu64 " full, %" PRIu64 " resumed", ctl_u64(handshakes, "full"),
+		ctl_u64(handshakes, "resumed"));
+	fprintf(out, ", %" PRIu64 " failed, %" PRIu64 " shed; ", ctl_u64(handshakes, "failed"),
+		ctl_u64(handshakes, "shed"));
+	fprintf(out, "%" PRIu64 " of %" PRIu64 " under way, %" PRIu64 " of them waiting\n", ctl_u64(handshakes, "away"),
+		ctl_u64(handshakes, "capacity"), ctl_u64(handshakes, "queued"));
+	if (steps > 0)
+		fprintf(out, "              %" PRIu64 " steps, of %.2f ms on average after waiting %.2f ms\n", steps,
+			(double)ctl_u64(handshakes, "busy_us") / 1000 / (double)steps,
+			(double)ctl_u64(handshakes, "wait_us") / 1000 / (double)steps);
+	for (size_t i = 0; i < count(bridging, "ciphers"); i++) {
+		const json_t *cipher = element(bridging, "ciphers", i);
+		fprintf(out, "%s%s %s: %" PRIu64 " with clients, %" PRIu64 " with endpoints\n", separator,
+			ctl_text(cipher, "version"), ctl_text(cipher, "cipher"), ctl_u64(cipher, "client"),
+			ctl_u64(cipher, "endpoint"));
+		separator = "              ";
+	}
+}
+
 static void
 show_workers(const json_t *document, FILE *out)
 {
@@ -214,6 +248,7 @@ ctl_show_status(const json_t *document, FILE *out)
 	show_flows(json_object_get(document, "flows"), out);
 	ctl_show_adoption(json_object_get(document, "adoption"), out);
 	show_tables(json_object_get(document, "tables"), out);
+	show_bridging(json_object_get(document, "bridging"), out);
 	show_workers(document, out);
 	show_ports(document, out);
 	show_neighbours(document, out);

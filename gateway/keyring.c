@@ -15,8 +15,8 @@
 #include "platform/text.h"
 
 enum {
-	RENEW_MOST = 16, /* SVIDs of mapped identities made anew in one poll */
-	RETRY_S = 60     /* after which files that couldn't be used are tried again though nobody touched them */
+	RENEW_MOST = 4, /* SVIDs of mapped identities made anew in one poll */
+	RETRY_S = 60    /* after which files that couldn't be used are tried again though nobody touched them */
 };
 
 struct keyring {
@@ -158,7 +158,7 @@ stamp_file(void *context, const char *path)
 		stamping->newest_ns = (int64_t)words[5];
 }
 
-/* What all files are now. young: one was written so shortly before that another write may not show. */
+/* What all files are now. */
 static struct keyring_stamp
 stamp(const struct snapshot *snapshot, int64_t now)
 {
@@ -380,8 +380,10 @@ is_due(struct keyring *keyring, const struct snapshot *snapshot, int64_t now)
 	if (message.length != 0)
 		log_error("gateway", "the embedded CA's folder can't be read", LOG_STR("detail", message.bytes));
 	text_free(&message);
-	return keyring->stamp.young || reissued || now >= keyring->renew_at ||
-	       stamp(snapshot, now).hash != keyring->stamp.hash;
+	struct keyring_stamp found = stamp(snapshot, now);
+	/* What was young when it was read is read once more when it no longer is. */
+	bool settled = keyring->stamp.young && !found.young;
+	return reissued || settled || now >= keyring->renew_at || found.hash != keyring->stamp.hash;
 }
 
 /* Tells what couldn't be used, unless it was told already. */

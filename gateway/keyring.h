@@ -6,8 +6,8 @@
  *                                    │            in force with its snapshot (decide_install), immutable
  *                                    └ trust ──▶ trust_slot: every thread's view follows it
  *
- *   once a second: keyring_poll ── files changed, or an SVID is half through its life ──▶ a new key_set for the same
- *   snapshot
+ *   every KEYRING_POLL_MS: keyring_poll ── files changed, or an SVID is half through its life ──▶ a new key_set for the
+ * same snapshot
  *
  * A file that is missing or wrong when a federation is loaded refuses it, as any other error in it does. Of one that
  * goes wrong later, what was read last stays in force, and the log says so once; the others come into force all the
@@ -33,7 +33,12 @@ struct text;
 struct keyring;
 struct keyring_parts;
 
-/* What the files were when they were looked at. young: so new that another write may not show. */
+enum {
+	/* A quarter of the second in which a revocation has to have done its work. A look is a stat of each file. */
+	KEYRING_POLL_MS = 250
+};
+
+/* What the files were when they were looked at. young: one is so new that another write may not show in its times. */
 struct keyring_stamp {
 	uint64_t hash;
 	bool young;

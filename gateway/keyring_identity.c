@@ -36,10 +36,9 @@ keyring_issuers_free(struct keyring_issuer *issuers)
 static struct credential *
 load_folder(struct loading *loading, const struct origin *origin, const char *folder, const struct credential *before)
 {
-	struct credential_stamp files;
 	enum credential_error error;
 	bool exposed = false;
-	struct credential *credential = credential_file_load(NULL, folder, loading->now, &files, &exposed, &error);
+	struct credential *credential = credential_file_load(NULL, folder, loading->now, &exposed, &error);
 
 	if (credential == NULL) {
 		keyring_remark(loading, origin, "%s: %s (%s)", folder, credential_error_meaning(error),

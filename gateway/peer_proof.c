@@ -285,24 +285,21 @@ static enum cert_error
 conclude(struct peer_proof *proof, struct peer_register *peers, struct peer_identity *identity, int64_t now)
 {
 	const struct peer_demand *demand = proof->demand;
-	struct peer_identity *mapped = NULL;
+	bool maps = demand->book != NULL && identity->kind == PEER_LEGACY;
 	struct identity_match match;
 
-	if (demand->book != NULL && identity->kind == PEER_LEGACY) {
+	if (maps) {
 		enum cert_error error = identity_map_legacy(&demand->book->map, identity, &match);
 		if (error != CERT_NONE)
 			return error;
-		mapped = peer_identity_map(identity, &match.id, match.dns);
-		if (mapped == NULL)
-			return CERT_MEMORY;
-		proof->terms = issue(demand, &mapped->id, now);
 	}
-	proof->record = peer_register_enter(peers, identity, mapped == NULL ? NULL : &mapped->id);
-	if (proof->record == NULL) {
-		peer_identity_drop(mapped);
+	proof->record = peer_register_enter(peers, identity, maps ? &match : NULL);
+	if (proof->record == NULL)
 		return CERT_MEMORY;
-	}
-	proof->identity = mapped != NULL ? mapped : peer_identity_take(identity);
+	/* The record's own, which all its connections share. */
+	proof->identity = peer_identity_take(maps ? proof->record->mapped : proof->record->identity);
+	if (maps)
+		proof->terms = issue(demand, &proof->identity->id, now);
 	return CERT_NONE;
 }
 

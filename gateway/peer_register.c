@@ -28,6 +28,7 @@ peer_register_new(void)
 static void
 record_free(struct peer_record *record)
 {
+	peer_identity_drop(record->mapped);
 	peer_identity_drop(record->identity);
 	free(record);
 }
@@ -62,47 +63,44 @@ same_text(struct peer_bytes a, struct peer_bytes b)
 
 /* Whether verifying either again is the same question, and would tell the same of whom it was taken for. */
 static bool
-is_of(const struct peer_record *record, const struct peer_identity *identity, const struct spiffe_id *mapped)
+is_of(const struct peer_record *record, const struct peer_identity *identity, const struct identity_match *match)
 {
 	const struct peer_identity *mine = record->identity;
-	uint16_t length = mapped == NULL ? 0 : mapped->length;
 
 	return mine->kind == identity->kind && mine->role == identity->role && same_text(mine->pki, identity->pki) &&
 	       memcmp(mine->chain_sha256, identity->chain_sha256, sizeof(identity->chain_sha256)) == 0 &&
-	       record->mapped.length == length &&
-	       (length == 0 || memcmp(record->mapped.text, mapped->text, length) == 0);
+	       (match == NULL) == (record->mapped == NULL) &&
+	       (match == NULL || spiffe_id_equal(&record->mapped->id, &match->id));
 }
 
 static struct peer_record *
-record_new(struct peer_identity *identity, const struct spiffe_id *mapped)
+record_new(struct peer_identity *identity, const struct identity_match *match)
 {
-	size_t length = mapped == NULL ? 0 : mapped->length;
-	struct peer_record *record = calloc(1, sizeof(*record) + length + 1);
+	struct peer_record *record = calloc(1, sizeof(*record));
 
 	if (record == NULL)
 		return NULL;
 	record->identity = peer_identity_take(identity);
-	if (length != 0) {
-		memcpy(record->text, mapped->text, length);
-		record->mapped = *mapped;
-		record->mapped.text = record->text;
+	if (match != NULL && (record->mapped = peer_identity_map(identity, &match->id, match->dns)) == NULL) {
+		record_free(record);
+		return NULL;
 	}
 	return record;
 }
 
 struct peer_record *
-peer_register_enter(struct peer_register *peers, struct peer_identity *identity, const struct spiffe_id *mapped)
+peer_register_enter(struct peer_register *peers, struct peer_identity *identity, const struct identity_match *match)
 {
 	struct peer_record **head = bucket(peers, identity), *record;
 
 	pthread_mutex_lock(&peers->lock);
-	for (record = *head; record != NULL && !is_of(record, identity, mapped); record = record->next)
+	for (record = *head; record != NULL && !is_of(record, identity, match); record = record->next)
 		;
 	/* Who was let in now has been verified now: a verdict of before, over the same chain, is no longer true. A new
 	 * record, then, beside the one whose connections are about to be closed. */
 	if (record != NULL && atomic_load_explicit(&record->verdict, memory_order_relaxed) != CERT_NONE)
 		record = NULL;
-	if (record == NULL && (record = record_new(identity, mapped)) != NULL) {
+	if (record == NULL && (record = record_new(identity, match)) != NULL) {
 		record->next = *head;
 		*head = record;
 		peers->n++;
@@ -142,11 +140,10 @@ judge(struct trust_view *view, const struct peer_record *record, const struct pe
 	/* Of one that is merely past its time the worker counts the grace period; all else still has to be right. */
 	if (error == CERT_EXPIRED && now >= identity->leaf_not_after)
 		error = verify_again(view, identity, identity->leaf_not_after - 1);
-	if (error != CERT_NONE || record->mapped.length == 0 || book == NULL)
+	if (error != CERT_NONE || record->mapped == NULL || book == NULL)
 		return error;
 	error = identity_map_legacy(&book->map, identity, &match);
-	if (error == CERT_NONE && (match.id.length != record->mapped.length ||
-				   memcmp(match.id.text, record->mapped.text, match.id.length) != 0))
+	if (error == CERT_NONE && !spiffe_id_equal(&match.id, &record->mapped->id))
 		error = CERT_MAP_NO_RULE; /* it is somebody else by now */
 	return error;
 }

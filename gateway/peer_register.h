@@ -4,7 +4,7 @@
  * at again when the trust changes, and where workers read what came of it.
  *
  *   handshake thread: peer_register_enter ─▶ record ◀─ peer_register_check: main thread, when the trust has changed
- *   worker, once a second for each of its sessions: record->verdict
+ *   worker, every SESSION_SWEEP_MS for each of its sessions: record->verdict
  *
  * So a chain is verified again once, however many connections it has, and never on a worker. Entering and leaving take
  * a mutex for a hash look-up; reading a verdict takes nothing.
@@ -25,9 +25,8 @@ struct peer_record {
 	struct peer_record *next;
 	uint32_t refs;                  /* under the register's mutex */
 	struct peer_identity *identity; /* as it was verified, a reference */
-	struct spiffe_id mapped;        /* the ID that the map gave, of the block behind; length 0: none */
+	struct peer_identity *mapped;   /* as the map gave it, a reference; NULL: there was none to ask */
 	_Atomic uint32_t verdict;       /* enum cert_error; not CERT_NONE: no longer */
-	char text[];
 };
 
 struct peer_register;
@@ -35,10 +34,10 @@ struct peer_register;
 struct peer_register *peer_register_new(void);
 void peer_register_free(struct peer_register *peers);
 
-/* The record of that proof: identity as it was verified, mapped to an ID or not. One reference more. Any thread.
- * NULL: no memory. */
+/* The record of that proof: identity as it was verified, and what the map made of it (NULL: there was none to ask). One
+ * reference more. Any thread. NULL: no memory. */
 struct peer_record *peer_register_enter(struct peer_register *peers, struct peer_identity *identity,
-					const struct spiffe_id *mapped);
+					const struct identity_match *match);
 /* Any thread. NULL is fine. */
 void peer_register_leave(struct peer_register *peers, struct peer_record *record);
 

@@ -39,6 +39,7 @@ struct daemon {
 	struct access_log access_log;
 	struct http *http;
 	uint64_t second_ms;      /* when the once-a-second work was last done */
+	uint64_t keys_ms;        /* when certificates and keys were last looked at */
 	uint64_t drain_until_ms; /* 0: not stopping */
 	bool leaves;             /* stops, and leaves the flows */
 	struct upgrade upgrade;
@@ -193,6 +194,10 @@ on_tick(void *context)
 	if (now_ms - daemon->second_ms >= SECOND_MS) {
 		daemon->second_ms = now_ms;
 		box_tick(&daemon->box);
+	}
+	if (now_ms - daemon->keys_ms >= KEYRING_POLL_MS) {
+		daemon->keys_ms = now_ms;
+		box_rekey(&daemon->box);
 	}
 	if (daemon->successor != NULL && now_ms >= daemon->upgrade_ms)
 		loop_stop(&daemon->loop);

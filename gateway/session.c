@@ -6,6 +6,7 @@
 
 #include "dataplane/hold.h"
 #include "dataplane/net.h"
+#include "dataplane/syn_cookie.h"
 #include "gateway/keyring.h"
 #include "gateway/proxy_v2.h"
 #include "gateway/session_parts.h"
@@ -27,7 +28,7 @@ sessions_create(const struct sessions_options *options)
 	struct sessions *sessions = allocate(1, sizeof(*sessions) + options->n_workers * sizeof(struct session_worker));
 
 	sessions->options = *options;
-	sessions->refused = allocate(LIVE_SLOTS_MAX, 1);
+	sessions->spoken = allocate(LIVE_SLOTS_MAX, sizeof(*sessions->spoken));
 	for (unsigned i = 0; i < options->n_workers; i++) {
 		sessions->workers[i].sessions = sessions;
 		sessions->workers[i].io.pool = options->packets;
@@ -96,7 +97,7 @@ sessions_free(struct sessions *sessions)
 			release(home->list[home->n - 1]);
 		free((void *)home->list);
 	}
-	free(sessions->refused);
+	free(sessions->spoken);
 	free(sessions);
 }
 
@@ -104,18 +105,35 @@ void
 session_fail(struct session *session, unsigned leg, enum reason reason)
 {
 	struct worker *worker = session->home->worker;
-	bool graceful = leg < LEG_COUNT && session->leg[leg].tls.bio.out.bytes != 0;
+	bool last_words = leg < LEG_COUNT && session->leg[leg].tls.bio.out.bytes != 0, in_order;
 
 	if (session->ending)
 		return;
 	session->ending = true;
-	if (graceful)
+	if (last_words)
 		bridge_send(worker, session->bridge, leg, &session->leg[leg].tls.bio.out);
-	/* A plaintext side mustn't take what it has got for all there was. */
-	if (!graceful || (session->state == SESSION_JOINED && !session->leg[leg_other(leg)].speaks_tls))
-		bridge_end(worker, session->bridge, reason);
+	if (session->state == SESSION_JOINED)
+		/* A plaintext side mustn't take what it has got for all there was. */
+		in_order = last_words && session->leg[leg_other(leg)].speaks_tls;
 	else
+		/* What a plaintext client asks for is on its way. To a record that is gone it would be the last ACK of
+		 * a handshake, by its SYN cookie, and the connection would be refused all over again. */
+		in_order = last_words || !session->leg[LEG_CLIENT].speaks_tls;
+	if (in_order)
 		bridge_close(worker, session->bridge, reason);
+	else
+		bridge_end(worker, session->bridge, reason);
+}
+
+/* A client's address as one number, for the handshake queue: of IPv6 the network, since its addresses are free. */
+static uint32_t
+source_of(const struct session *session)
+{
+	const struct ip_addr *client = &session->ends.client;
+	uint64_t words[2] = {0};
+
+	memcpy(words, client->bytes, ip_addr_is_v4(client) ? sizeof(client->bytes) : sizeof(words[0]));
+	return (uint32_t)siphash(session->home->worker->port_secret, words, 2) | 1; /* 0 is nobody */
 }
 
 /* --- handshakes --------------------------------------------------------------------------------------------------- */
@@ -147,7 +165,6 @@ static void
 join(struct session *session)
 {
 	set_state(session, SESSION_JOINED);
-	session->home->stats.joined++;
 	bridge_alarm(session->home->worker, session->bridge, 0);
 	session_relay(session, LEG_CLIENT);
 	if (!session->ending)
@@ -185,6 +202,19 @@ is_mapped_so(const struct session *session, const struct key_set *keys)
 	       spiffe_id_equal(&match.id, &proof->identity->id);
 }
 
+/* Who the client is is known, and that it may not: it is told so, where its TLS has a way to. */
+static void
+deny(struct session *session, enum reason reason)
+{
+	struct session_worker *home = session->home;
+	struct tls_session *client = &session->leg[LEG_CLIENT].tls;
+
+	session->denied = (uint8_t)reason;
+	client->denies = strcmp(tls_session_version(client), "TLSv1.3") == 0;
+	if (!client->denies || !tls_pool_submit(home->sessions->options.pool, home->worker->id, client, &home->io))
+		session_fail(session, LEG_COUNT, reason);
+}
+
 static void
 dial(struct session *session, enum reason why)
 {
@@ -206,7 +236,7 @@ dial(struct session *session, enum reason why)
 	}
 	if (!is_mapped_so(session, now.keys)) {
 		session->leg[LEG_CLIENT].proof.error = CERT_MAP_NO_RULE;
-		session_fail(session, LEG_COUNT, REASON_TLS_PEER_IDENTITY);
+		deny(session, REASON_TLS_PEER_IDENTITY);
 		return;
 	}
 	const struct backend *backend = choice.backend;
@@ -216,7 +246,7 @@ dial(struct session *session, enum reason why)
 	session->federation = now.snapshot->generation;
 	enum reason reason = session_authorize(session, &now, backend->service);
 	if (reason != REASON_NONE) {
-		session_fail(session, LEG_COUNT, reason);
+		deny(session, reason);
 		return;
 	}
 	if (!decide_endpoint(decide, home->worker->id, session->attempts, session->tried, worker_random(home->worker),
@@ -267,12 +297,10 @@ narrow_protocols(struct session *session)
 	const struct session_leg *client = &session->leg[LEG_CLIENT];
 	struct tls_bytes chosen = client->speaks_tls ? tls_session_alpn(&client->tls) : (struct tls_bytes){0};
 
-	session->protocols.length = 0;
-	if (chosen.length == 0 || chosen.length >= sizeof(session->protocols.bytes))
-		return;
-	session->protocols.bytes[0] = (uint8_t)chosen.length;
-	memcpy(session->protocols.bytes + 1, chosen.bytes, chosen.length);
-	session->protocols.length = (uint16_t)(chosen.length + 1);
+	session_alpn_one(&session->protocols, chosen.bytes, chosen.length);
+	session->learns = session->learns && session_alpn_has(&session->protocols, "http/1.1");
+	if (session->learns)
+		session_alpn_both(&session->protocols);
 }
 
 static bool
@@ -310,32 +338,36 @@ connected(struct session *session)
 				    .alpn_length = session->protocols.length,
 				    .policy = leg->proof.demand->policy.bytes};
 	tls_session_open(&leg->tls, session->terms, &ask, &leg->proof);
+	leg->tls.source = source_of(session);
 	set_state(session, SESSION_ENDPOINT);
 	step(session, LEG_ENDPOINT, true);
 }
 
 /* --- what came of handshakes -------------------------------------------------------------------------------------- */
 
-static bool
-offered(const struct session *session, const char *protocol)
+/* Keeps what the endpoint speaks for the next client of its service, where it was asked about HTTP/2. Without an answer
+ * a server speaks what it always does, and that isn't HTTP/2. */
+static void
+learn_protocol(struct session *session, bool h2)
 {
-	size_t length = strlen(protocol);
-
-	return session->protocols.length == length + 1 && session->protocols.bytes[0] == length &&
-	       memcmp(session->protocols.bytes + 1, protocol, length) == 0;
+	if (session_alpn_has(&session->protocols, "h2"))
+		session_alpn_learn(&session->home->sessions->spoken[session->ends.service % LIVE_SLOTS_MAX],
+				   h2 ? SPOKEN_H2 : SPOKEN_OTHER, session->federation,
+				   session->home->worker->now_ms / 1000);
 }
 
-/* The endpoint doesn't speak what the client was promised: the next client of the service is promised something else.
- */
+/* The endpoint was asked what it speaks, and took what the client wasn't promised: it is dialled once more. */
 static void
-note_refusal(struct session *session)
+dial_as_promised(struct session *session)
 {
-	uint8_t *refused = &session->home->sessions->refused[session->ends.service % LIVE_SLOTS_MAX];
-	uint8_t bit = offered(session, "h2")         ? SESSION_REFUSES_H2
-		      : offered(session, "http/1.1") ? SESSION_REFUSES_HTTP_1_1
-						     : 0;
+	struct session_leg *leg = &session->leg[LEG_ENDPOINT];
 
-	__atomic_fetch_or(refused, bit, __ATOMIC_RELAXED);
+	session->learns = false;
+	tls_session_close(&leg->tls);
+	leg->ended = false;
+	bridge_hang_up(session->home->worker, session->bridge);
+	set_state(session, SESSION_DIALLING);
+	dial(session, REASON_NONE);
 }
 
 static void
@@ -343,18 +375,22 @@ established(struct session *session, unsigned index)
 {
 	struct session_leg *leg = &session->leg[index];
 
+	session_count_handshake(session, index);
 	if (index == LEG_CLIENT) {
 		set_state(session, SESSION_DIALLING);
 		dial(session, REASON_NONE);
 		return;
 	}
-	/* Without an answer a server speaks what it always does, and that isn't HTTP/2. */
-	if (offered(session, "h2") && tls_session_alpn(&leg->tls).length == 0) {
-		note_refusal(session);
+	struct tls_bytes chosen = tls_session_alpn(&leg->tls);
+	bool h2 = chosen.length == 2 && memcmp(chosen.bytes, "h2", 2) == 0;
+	bool wants_h2 = session_alpn_has(&session->protocols, "h2") && !session->learns;
+	learn_protocol(session, h2);
+	if (wants_h2 && !h2)
 		session_fail(session, LEG_COUNT, REASON_TLS_NO_SHARED_PROTOCOL);
-		return;
-	}
-	join(session);
+	else if (h2 && !wants_h2)
+		dial_as_promised(session);
+	else
+		join(session);
 }
 
 static void
@@ -365,7 +401,7 @@ failed(struct session *session, unsigned index)
 	bool refuses = index == LEG_ENDPOINT && tls->alert_received == NO_APPLICATION_PROTOCOL + 1;
 
 	if (refuses)
-		note_refusal(session);
+		learn_protocol(session, false);
 	session_fail(session, index, refuses ? REASON_TLS_NO_SHARED_PROTOCOL : tls->reason);
 }
 
@@ -381,6 +417,10 @@ came_back(struct session *session, unsigned index)
 	}
 	if (session->ending)
 		return;
+	if (session->denied != REASON_NONE) {
+		session_fail(session, index, (enum reason)session->denied);
+		return;
+	}
 	if (leg->tls.bio.out.bytes != 0 && leg->tls.progress != TLS_FAILED)
 		bridge_send(session->home->worker, session->bridge, index, &leg->tls.bio.out);
 	switch ((enum tls_progress)leg->tls.progress) {
@@ -420,24 +460,6 @@ home_of(void *context, struct worker *worker)
 	return home;
 }
 
-static bool
-admits(enum port_protocol protocol, uint8_t refused, const char *name, size_t length)
-{
-	bool h2 = length == 2 && memcmp(name, "h2", 2) == 0, http = length == 8 && memcmp(name, "http/1.1", 8) == 0;
-
-	if ((h2 && (refused & SESSION_REFUSES_H2) != 0) || (http && (refused & SESSION_REFUSES_HTTP_1_1) != 0))
-		return false;
-	switch (protocol) {
-	case PROTOCOL_HTTP2:
-	case PROTOCOL_GRPC:
-		return h2;
-	case PROTOCOL_HTTP:
-		return http;
-	default:
-		return true;
-	}
-}
-
 /* What the client may choose from: the first backend of its route stands for all of them. */
 static void
 choose_protocols(struct session *session, const struct snapshot *snapshot, const struct listener *listener,
@@ -445,20 +467,13 @@ choose_protocols(struct session *session, const struct snapshot *snapshot, const
 {
 	const struct route *route = listener_route(snapshot, listener, session->sni, session->sni_length);
 	const struct backend *backend = route == NULL || route->n_backends == 0 ? NULL : route->backends[0].backend;
-	uint8_t refused = backend == NULL
-				  ? 0
-				  : __atomic_load_n(&session->home->sessions->refused[backend->live % LIVE_SLOTS_MAX],
-						    __ATOMIC_RELAXED);
-	struct session_protocols *protocols = &session->protocols;
+	enum session_spoken spoken = SPOKEN_UNKNOWN;
 
-	for (unsigned i = 0; i < hello->n_alpn; i++) {
-		uint8_t length = hello->alpn[i].length;
-		if (!admits(backend == NULL ? PROTOCOL_TLS : backend->protocol, refused, hello->alpn[i].bytes, length))
-			continue;
-		protocols->bytes[protocols->length] = length;
-		memcpy(protocols->bytes + protocols->length + 1, hello->alpn[i].bytes, length);
-		protocols->length = (uint16_t)(protocols->length + 1 + length);
-	}
+	if (backend != NULL)
+		spoken = session_alpn_known(&session->home->sessions->spoken[backend->live % LIVE_SLOTS_MAX],
+					    snapshot->generation, session->home->worker->now_ms / 1000);
+	session->learns = session_alpn_choose(hello, backend == NULL ? PROTOCOL_TLS : backend->protocol, spoken,
+					      &session->protocols);
 }
 
 /* The client's TLS session begins. REASON_NONE, or why it can't. */
@@ -486,6 +501,7 @@ open_client(struct session *session, const struct decide_now *now, const struct 
 	leg->speaks_tls = true;
 	leg->proof.demand = peer_demand_take(use->demand);
 	tls_session_open(&leg->tls, use->terms, &ask, &leg->proof);
+	leg->tls.source = source_of(session);
 	bridge_alarm(home->worker, session->bridge, home->sessions->options.handshake_ms);
 	step(session, LEG_CLIENT, true);
 	return REASON_NONE;
@@ -664,16 +680,9 @@ sessions_hooks(struct dataplane_hooks *hooks)
 }
 
 void
-sessions_stats(const struct sessions *sessions, struct sessions_stats *stats)
+sessions_look(struct sessions *sessions)
 {
-	*stats = (struct sessions_stats){0};
-	for (unsigned i = 0; i < sessions->options.n_workers; i++) {
-		const struct sessions_stats *one = &sessions->workers[i].stats;
-		for (unsigned k = 0; k < SESSION_STATES; k++)
-			stats->now[k] += __atomic_load_n(&one->now[k], __ATOMIC_RELAXED);
-		stats->joined += __atomic_load_n(&one->joined, __ATOMIC_RELAXED);
-		stats->distrusted += __atomic_load_n(&one->distrusted, __ATOMIC_RELAXED);
-		stats->expired += __atomic_load_n(&one->expired, __ATOMIC_RELAXED);
-		stats->unauthorized += __atomic_load_n(&one->unauthorized, __ATOMIC_RELAXED);
-	}
+	atomic_fetch_add_explicit(&sessions->changes, 1, memory_order_release);
+	for (unsigned i = 0; i < sessions->options.n_workers; i++)
+		sessions->options.wake(sessions->options.wake_context, i);
 }

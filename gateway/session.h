@@ -18,13 +18,12 @@
  * name, if that CA owns the mapped trust domain, and everybody else by the gateway's own SVID. MUTUAL presents the
  * credential that the DestinationRule names. Whom we expect to answer: keyring.h.
  *
- * ALPN. A server must choose before the client has proved anything, and so before an endpoint is asked. What is chosen
- * is the first of the client's protocols that the service's port admits (GRPC and HTTP2: h2; HTTP: http/1.1; else all
- * of them) and that no endpoint of the service was seen to refuse; the endpoint is then offered that one and no other.
+ * Which protocol is spoken (ALPN): session_alpn.h.
  *
- * Life after the handshake. Once a second each worker looks at some of its sessions: a peer that fell out of trust
- * (peer_register.h), whose certificate has expired and is past the grace period, or that policies no longer admit loses
- * its connection. Rotation of our own certificates disturbs none.
+ * Life after the handshake. Each worker goes round its sessions, every SESSION_SWEEP_MS and at once when trust or
+ * federation have changed (sessions_look): a peer that fell out of trust (peer_register.h), whose certificate has
+ * expired and is past the grace period, or that policies no longer admit loses its connection. Rotation of our own
+ * certificates disturbs none.
  *
  * Memory. A session is on the heap, as what OpenSSL keeps for it is; there are no more of them than bridges.
  */
@@ -41,7 +40,7 @@
 #include "gateway/tls_pool.h"
 
 enum {
-	SESSION_SWEEP_MS = 1000 /* within which each session is looked at again */
+	SESSION_SWEEP_MS = 500 /* from one round over all sessions to the next: what expires ends that much later */
 };
 
 struct sessions;
@@ -54,8 +53,10 @@ struct sessions_options {
 	struct rte_mempool *packets;
 	const struct net *net; /* names of ports, for identities by place */
 	unsigned n_workers;
-	uint32_t handshake_ms;   /* from the ClientHello until both sides are joined */
-	uint32_t expiry_grace_s; /* how long an expired certificate's connections may go on */
+	uint32_t handshake_ms;                        /* from the ClientHello until both sides are joined */
+	uint32_t expiry_grace_s;                      /* how long an expired certificate's connections may go on */
+	void (*wake)(void *context, unsigned worker); /* any thread */
+	void *wake_context;
 };
 
 struct sessions *sessions_create(const struct sessions_options *options);
@@ -65,11 +66,24 @@ void sessions_free(struct sessions *sessions);
 /* Adds what concerns bridges to hooks, whose context stays the decide's; that leads here (decide_set_sessions). */
 void sessions_hooks(struct dataplane_hooks *hooks);
 
-/* Any thread; relaxed. */
-struct sessions_stats {
-	uint32_t now[4];                                    /* in CLIENT, DIALLING, ENDPOINT, JOINED */
-	uint64_t joined, distrusted, expired, unauthorized; /* so far; the last three: ended after they were joined */
+/* Any thread: trust or federation have changed; every session is looked at again, beginning now. */
+void sessions_look(struct sessions *sessions);
+
+enum session_state { SESSION_CLIENT, SESSION_DIALLING, SESSION_ENDPOINT, SESSION_JOINED, SESSION_STATES };
+
+enum { SESSION_CIPHERS = 10 };
+/* A TLS version and a cipher suite, which handshakes are counted by. */
+struct session_cipher {
+	const char *version, *name; /* "TLSv1.3", "TLS_AES_128_GCM_SHA256"; the last one: "other" */
 };
+const struct session_cipher *session_cipher(unsigned i);
+
+struct sessions_stats {
+	uint32_t now[SESSION_STATES];
+	/* Done: by leg, index of session_cipher, and whether an earlier session was resumed. */
+	uint64_t handshakes[LEG_COUNT][SESSION_CIPHERS][2];
+};
+/* Any thread; relaxed. sessions may be NULL. */
 void sessions_stats(const struct sessions *sessions, struct sessions_stats *stats);
 
 #endif

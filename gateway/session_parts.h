@@ -1,18 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What session.c, session_relay.c and session_watch.c share. */
+/* What the files of session.h share. */
 #ifndef POSTERN_GATEWAY_SESSION_PARTS_H
 #define POSTERN_GATEWAY_SESSION_PARTS_H
 
-#include "gateway/client_hello.h"
 #include "gateway/session.h"
-
-enum session_state { SESSION_CLIENT, SESSION_DIALLING, SESSION_ENDPOINT, SESSION_JOINED, SESSION_STATES };
-
-/* ALPN names as in the extension: a byte of length and a name, each. */
-struct session_protocols {
-	uint16_t length;
-	uint8_t bytes[CLIENT_HELLO_ALPN_MAX * (1 + CLIENT_HELLO_ALPN_NAME_MAX)];
-};
+#include "gateway/session_alpn.h"
 
 struct session_leg {
 	struct session *session; /* whose it is */
@@ -30,15 +22,17 @@ struct session {
 	struct bridge *bridge; /* NULL: the connection is gone, and one of the legs still away */
 	struct session_leg leg[LEG_COUNT];
 	enum session_state state;
-	bool ending;           /* the bridge is told to end: nothing more is done */
-	uint8_t attempts;      /* endpoints tried */
-	uint32_t tried[2];     /* that failed, most recent first */
-	uint32_t place;        /* in the worker's list */
-	uint64_t federation;   /* generation of the snapshot that authorized it */
+	bool ending;         /* the bridge is told to end: nothing more is done */
+	uint8_t attempts;    /* endpoints tried */
+	uint8_t denied;      /* enum reason: the client is being told that it isn't let in, and then this is the end */
+	uint32_t tried[2];   /* that failed, most recent first */
+	uint32_t place;      /* in the worker's list */
+	uint64_t federation; /* generation of the snapshot that authorized it */
 	uint32_t network_rule; /* LISTENER_PLAIN: index of the rule that said who it is */
 	struct bridge_ends ends;
 	struct session_protocols protocols; /* that the client is offered; then the one for the endpoint */
 	struct tls_terms *terms;            /* for the endpoint's leg, a reference */
+	bool learns;                        /* what the endpoint speaks is asked of it (session_alpn.h) */
 	bool sends_proxy;                   /* the endpoint wants a PROXY header */
 	char *endpoint_name;                /* server name for it, heap */
 	char *service;                      /* host of the service that it was routed to, heap; NULL: none yet */
@@ -54,18 +48,18 @@ struct session_worker {
 	struct tls_io io;
 	struct session **list;
 	uint32_t n, capacity;
-	uint32_t hand;     /* the next one to look at */
+	uint32_t hand;     /* of the round: those below are still to be looked at */
 	uint64_t sweep_ms; /* when the round began */
+	uint32_t looked;   /* sessions.changes, when it began */
 	struct sessions_stats stats;
 };
 
 struct sessions {
 	struct sessions_options options;
-	uint8_t *refused; /* ALPN protocols that endpoints of a service refused, by its live slot: SESSION_REFUSES_* */
+	atomic_uint changes; /* how often a round was asked for */
+	uint64_t *spoken;    /* what endpoints of a service speak, by its live slot (session_alpn.h) */
 	struct session_worker workers[];
 };
-
-enum { SESSION_REFUSES_H2 = 1 << 0, SESSION_REFUSES_HTTP_1_1 = 1 << 1 };
 
 /* The connection ends, for that reason; what TLS has to say about it on leg (LEG_COUNT: on none) still goes out. */
 void session_fail(struct session *session, unsigned leg, enum reason reason);
@@ -76,6 +70,9 @@ void session_relay(struct session *session, unsigned from);
 /* Authorizes the session by what is in force: REASON_NONE, or why not. */
 enum reason session_authorize(const struct session *session, const struct decide_now *now,
 			      const struct service *service);
+
+/* Counts a handshake that is done. */
+void session_count_handshake(struct session *session, unsigned leg);
 
 /* Looks at some sessions again. Returns how many it ended. */
 unsigned session_watch(struct session_worker *home);

@@ -9,9 +9,9 @@
  * bio.in has a record's worth of bytes, so the peer's window closes. What was taken and couldn't be encrypted for
  * want of packet buffers waits in `rest`, and an alarm tries again.
  *
- * Ends. A close_notify is passed on as one, a FIN as one; each way by itself. A peer that ends TCP without close_notify
- * may have been cut off (RFC 8446 section 6.1), so its FIN is passed on without one: the other side sees just what we
- * saw. A plaintext side couldn't see it, and is reset instead.
+ * Ends. A close_notify is passed on as one, a FIN as one; each way by itself, until both are over. A peer that ends TCP
+ * without close_notify may have been cut off (RFC 8446 section 6.1), so its FIN is passed on without one: the other
+ * side sees just what we saw. A plaintext side couldn't see it, and is reset instead.
  */
 #include "gateway/session_parts.h"
 
@@ -210,7 +210,16 @@ session_relay(struct session *session, unsigned from)
 		more = source->speaks_tls ? decrypt_some(session, from, room) : take_some(session, from, room);
 		more = more && !source->told;
 	}
-	if (session->ending || !source->ended || bridge_received(session->bridge, from)->bytes != 0)
+	if (session->ending)
+		return;
+	if (source->told && session->leg[to].told) {
+		/* Neither has anything to say any more, and whoever closes first mustn't find the other's last words in
+		 * the way. */
+		shut(session, LEG_CLIENT);
+		shut(session, LEG_ENDPOINT);
+		return;
+	}
+	if (!source->ended || bridge_received(session->bridge, from)->bytes != 0)
 		return;
 	/* TLS that isn't through with what it has says so itself (decrypt_some). */
 	if (!source->speaks_tls || source->told)

@@ -2,9 +2,10 @@
 /*
  * Life after the handshake: what may end a session that nothing was wrong with when it began.
  *
- * Each session is looked at once in SESSION_SWEEP_MS, some of them in each of the worker's loops, so that no loop takes
- * long however many there are. A look costs a few comparisons; policies are asked again only when the federation was
- * replaced, and certificates are verified again by the main thread (peer_register.h).
+ * A round over all sessions begins every SESSION_SWEEP_MS, and anew whenever one is asked for (sessions_look); some are
+ * looked at in each of the worker's loops, so that no loop takes long however many there are. A look costs a few
+ * comparisons; policies are asked again only when the federation was replaced, and certificates are verified again by
+ * the main thread (peer_register.h).
  */
 #include "gateway/session_parts.h"
 
@@ -29,22 +30,19 @@ session_authorize(const struct session *session, const struct decide_now *now, c
 }
 
 static enum reason
-still_trusted(struct session *session, uint64_t now_s)
+still_trusted(struct session *session, uint64_t now_ms)
 {
-	struct session_worker *home = session->home;
+	const struct session_worker *home = session->home;
 
 	for (unsigned leg = 0; leg < LEG_COUNT; leg++) {
 		const struct peer_proof *proof = &session->leg[leg].proof;
 		if (proof->record != NULL &&
-		    atomic_load_explicit(&proof->record->verdict, memory_order_acquire) != CERT_NONE) {
-			home->stats.distrusted++;
+		    atomic_load_explicit(&proof->record->verdict, memory_order_acquire) != CERT_NONE)
 			return REASON_PEER_DISTRUSTED;
-		}
 		if (proof->identity != NULL && proof->identity->leaf_not_after != INT64_MAX &&
-		    (int64_t)now_s > proof->identity->leaf_not_after + home->sessions->options.expiry_grace_s) {
-			home->stats.expired++;
+		    (int64_t)now_ms >=
+			    1000 * (proof->identity->leaf_not_after + home->sessions->options.expiry_grace_s))
 			return REASON_PEER_EXPIRED;
-		}
 	}
 	return REASON_NONE;
 }
@@ -60,21 +58,19 @@ still_admitted(struct session *session, const struct decide_now *now)
 	/* A listener that is gone takes no new connections, and keeps those that it had. */
 	if (reason == REASON_NO_LISTENER)
 		reason = REASON_NONE;
-	if (reason != REASON_NONE) {
-		session->home->stats.unauthorized++;
+	if (reason != REASON_NONE)
 		reason = REASON_AUTHZ_WITHDRAWN;
-	}
 	session->federation = now->snapshot->generation;
 	return reason;
 }
 
 /* Ends a session that must not go on. True when it did. */
 static bool
-look(struct session *session, const struct decide_now *now, uint64_t now_s)
+look(struct session *session, const struct decide_now *now, uint64_t now_ms)
 {
 	if (session->ending || session->state != SESSION_JOINED)
 		return false; /* what isn't joined is authorized when it is dialled */
-	enum reason reason = still_trusted(session, now_s);
+	enum reason reason = still_trusted(session, now_ms);
 	if (reason == REASON_NONE)
 		reason = still_admitted(session, now);
 	if (reason != REASON_NONE)
@@ -86,23 +82,25 @@ unsigned
 session_watch(struct session_worker *home)
 {
 	const struct worker *worker = home->worker;
+	uint32_t changes = atomic_load_explicit(&home->sessions->changes, memory_order_acquire);
 	unsigned ended = 0;
 
-	if (home->hand == 0) {
-		if (home->n == 0 || worker->now_ms - home->sweep_ms < SESSION_SWEEP_MS / 2)
-			return 0;
+	if (changes != home->looked || (home->hand == 0 && worker->now_ms - home->sweep_ms >= SESSION_SWEEP_MS)) {
+		home->looked = changes;
 		home->sweep_ms = worker->now_ms;
 		home->hand = home->n;
 	}
+	if (home->hand == 0)
+		return 0;
 	const struct decide_now now = decide_now(home->sessions->options.decide);
-	uint64_t now_s = (worker->now_ms + worker->wall_offset_ms) / 1000;
+	uint64_t now_ms = worker->now_ms + worker->wall_offset_ms;
 	/* Downwards: what is released meanwhile is replaced by one from above, which has been looked at. */
 	for (unsigned i = 0; i < LOOKS && home->hand != 0; i++) {
 		if (home->hand > home->n)
 			home->hand = home->n;
 		if (home->hand == 0)
 			break;
-		ended += look(home->list[--home->hand], &now, now_s);
+		ended += look(home->list[--home->hand], &now, now_ms);
 	}
 	return ended + (home->hand != 0);
 }

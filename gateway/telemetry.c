@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "gateway/telemetry_series.h"
+#include "gateway/telemetry_tls.h"
 #include "platform/clock.h"
 
 #define LOAD(field) __atomic_load_n(&(field), __ATOMIC_RELAXED)
@@ -516,6 +517,7 @@ telemetry_register(struct metrics *metrics, const struct box *box)
 	telemetry.box = box;
 	register_all(metrics, istio_families, COUNT(istio_families));
 	register_all(metrics, families, COUNT(families));
+	telemetry_tls_register(metrics, &box->bridging);
 }
 
 static bool

@@ -9,6 +9,9 @@
 #include "gateway/tls_error.h"
 #include "gateway/tls_session.h"
 
+/* Of an extension that is never sent: for private use (RFC 8446 section 11), and nobody's. */
+enum { NO_EXTENSION = 0xff77 };
+
 static struct tls_session *
 session_of(const SSL *ssl)
 {
@@ -144,6 +147,20 @@ on_ticket_key(SSL *ssl, uint8_t *name, uint8_t *iv, EVP_CIPHER_CTX *cipher, EVP_
 	return tls_ticket_keys_apply(&session_of(ssl)->engine->tickets, name, iv, cipher, mac, encrypt != 0);
 }
 
+/* Called with each ticket of TLS 1.3 that is made, to add something to it, which it doesn't; but the ticket of a client
+ * that is to be denied ends in this alert. */
+static int
+on_ticket_extension(SSL *ssl, unsigned type, unsigned context, const unsigned char **bytes, size_t *length,
+		    X509 *certificate, size_t index, int *alert, void *argument)
+{
+	(void)type, (void)context, (void)bytes, (void)length, (void)certificate, (void)index, (void)argument;
+
+	if (!session_of(ssl)->denies)
+		return 0;
+	*alert = SSL_AD_ACCESS_DENIED;
+	return -1;
+}
+
 void
 tls_handshake_keep(struct tls_session *session, SSL_SESSION *theirs)
 {
@@ -175,4 +192,6 @@ tls_handshake_dress(void *argument, SSL_CTX *context, enum tls_role role)
 	SSL_CTX_set_tlsext_servername_callback(context, on_server_name);
 	SSL_CTX_set_session_ticket_cb(context, on_ticket_made, on_ticket_back, argument);
 	SSL_CTX_set_tlsext_ticket_key_evp_cb(context, on_ticket_key);
+	SSL_CTX_add_custom_ext(context, NO_EXTENSION, SSL_EXT_TLS1_3_NEW_SESSION_TICKET, on_ticket_extension, NULL,
+			       NULL, NULL, NULL);
 }

@@ -21,13 +21,16 @@
 
 enum {
 	FLIGHT_BESIDE_CHAIN = 4096, /* the rest of what a handshake says at once: hello, signature, ticket */
+	SOURCES = 1024, /* counters of new sessions by source; sources that share one share what it allows */
+	SOURCE_SHARE = 8,
 	NICE_MAX = 19
 };
 
 /* Between one worker and one thread. */
 struct lane {
 	struct rte_ring *begun, *fresh, *responses;
-	unsigned away; /* the worker's */
+	unsigned away; /* the worker's, as the next */
+	uint16_t by_source[SOURCES];
 };
 
 struct thread {
@@ -298,6 +301,23 @@ least_busy(const struct tls_pool *pool, unsigned worker)
 	return best;
 }
 
+static uint16_t *
+count_of(struct lane *lane, const struct tls_session *session)
+{
+	return &lane->by_source[session->source % SOURCES];
+}
+
+/* Whether a lane takes one more. */
+static bool
+has_place(const struct tls_pool *pool, struct lane *lane, const struct tls_session *session, bool begun)
+{
+	unsigned requests = pool->options.requests;
+
+	if (begun || session->source == 0 || lane->away < requests / 2)
+		return lane->away < (begun ? requests : requests / 4 * 3);
+	return lane->away < requests / 4 * 3 && *count_of(lane, session) < (requests + SOURCE_SHARE - 1) / SOURCE_SHARE;
+}
+
 bool
 tls_pool_submit(struct tls_pool *pool, unsigned worker, struct tls_session *session, struct tls_io *io)
 {
@@ -306,12 +326,14 @@ tls_pool_submit(struct tls_pool *pool, unsigned worker, struct tls_session *sess
 	struct thread *thread = &pool->threads[id];
 	struct lane *lane = &thread->lanes[worker];
 
-	if (lane->away >= (begun ? pool->options.requests : pool->options.requests / 4 * 3))
+	if (!has_place(pool, lane, session, begun))
 		return false;
 	tls_bio_lend(&session->bio, io->pool, session->terms->flight_bytes + FLIGHT_BESIDE_CHAIN);
 	session->bio.pool = NULL;
 	session->thread = (uint8_t)id;
 	session->away = true;
+	session->is_new = !begun;
+	*count_of(lane, session) += session->is_new;
 	session->submitted_us = clock_us();
 	lane->away++;
 	rte_ring_enqueue(begun ? lane->begun : lane->fresh, session);
@@ -328,23 +350,28 @@ tls_pool_collect(struct tls_pool *pool, unsigned worker, struct tls_session **se
 		struct lane *lane = &pool->threads[i].lanes[worker];
 		unsigned got = rte_ring_dequeue_burst(lane->responses, (void **)&sessions[n], max - n, NULL);
 		lane->away -= got;
+		for (unsigned k = n; k < n + got; k++)
+			*count_of(lane, sessions[k]) -= sessions[k]->is_new;
 		n += got;
 	}
 	for (unsigned i = 0; i < n; i++) {
-		sessions[i]->away = false;
+		sessions[i]->away = sessions[i]->is_new = false;
 		tls_bio_reclaim(&sessions[i]->bio);
 	}
 	return n;
 }
 
-unsigned
-tls_pool_away(const struct tls_pool *pool, unsigned worker)
+void
+tls_pool_load(const struct tls_pool *pool, struct tls_pool_load *load)
 {
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < pool->options.n_threads; i++)
-		n += pool->threads[i].lanes[worker].away;
-	return n;
+	*load = (struct tls_pool_load){0};
+	for (unsigned i = 0; pool != NULL && i < pool->options.n_threads; i++)
+		for (unsigned w = 0; w < pool->options.n_workers; w++) {
+			const struct lane *lane = &pool->threads[i].lanes[w];
+			load->away += __atomic_load_n(&lane->away, __ATOMIC_RELAXED);
+			load->queued += rte_ring_count(lane->begun) + rte_ring_count(lane->fresh);
+			load->capacity += pool->options.requests;
+		}
 }
 
 /* Both are records of 64-bit counters and nothing else. */
@@ -363,7 +390,7 @@ tls_pool_stats(const struct tls_pool *pool, struct tls_pool_stats *stats, struct
 {
 	*stats = (struct tls_pool_stats){0};
 	*engines = (struct tls_engine_stats){0};
-	for (unsigned i = 0; i < pool->options.n_threads; i++) {
+	for (unsigned i = 0; pool != NULL && i < pool->options.n_threads; i++) {
 		add_counters(stats, &pool->threads[i].stats, sizeof(*stats));
 		add_counters(engines, &pool->threads[i].engine->stats, sizeof(*engines));
 	}

@@ -12,9 +12,11 @@
  * thread with the least to do.
  *
  * Bounded. A worker may have `requests` sessions away at each thread, three quarters of them new. What is above that is
- * shed: tls_pool_submit says false. A step of a handshake that has begun goes before a new one, since what was spent on
- * it would be lost; the rest is served in order, workers in turn. Sessions whose connection is gone (tls_session.gone)
- * go back without a step, so that the queue costs time only for peers that still wait.
+ * shed: tls_pool_submit says false. Once a queue is half full, each source (tls_session.source: a hash of the client's
+ * address) may have an eighth of it in new ones, so that one address can't keep the others out. A step of a handshake
+ * that has begun goes before a new one, since what was spent on it would be lost; the rest is served in order, workers
+ * in turn. Sessions whose connection is gone (tls_session.gone) go back without a step, so that the queue costs time
+ * only for peers that still wait.
  *
  * Sleep. A thread that has nothing to do sleeps on an eventfd; a worker that hands over something wakes it. In turn the
  * thread wakes a worker that sleeps (options.wake). Threads are pinned to a core and run at a lower priority (nice)
@@ -67,9 +69,14 @@ bool tls_pool_submit(struct tls_pool *pool, unsigned worker, struct tls_session 
 /* Worker, once a loop: what has come back. Returns how many, up to max. A session that is gone is among them: its
  * owner's record may be freed then. */
 unsigned tls_pool_collect(struct tls_pool *pool, unsigned worker, struct tls_session **sessions, unsigned max);
-/* Worker: how many of its sessions are away. */
-unsigned tls_pool_away(const struct tls_pool *pool, unsigned worker);
 
+/* What the pool has to do at the moment. */
+struct tls_pool_load {
+	uint32_t away, queued; /* handed over and not back; of those, waiting for their step */
+	uint32_t capacity;     /* that so many may be away, from all workers and at all threads */
+};
+/* Any thread, relaxed. pool may be NULL, as below. */
+void tls_pool_load(const struct tls_pool *pool, struct tls_pool_load *load);
 /* Any thread: sums over all threads, relaxed. */
 void tls_pool_stats(const struct tls_pool *pool, struct tls_pool_stats *stats, struct tls_engine_stats *engines);
 

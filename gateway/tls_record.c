@@ -43,6 +43,15 @@ nothing_to_read(const struct tls_session *session)
 	return session->bio.in.bytes == 0 && !session->bio.in_ended && SSL_pending(session->ssl) == 0;
 }
 
+/* OpenSSL makes both record buffers ready for a message that isn't data, and keeps the one for writing until it has
+ * written: a ticket that came last would leave 16 KiB with an idle session. What is in use stays. */
+static void
+forget_buffers(struct tls_session *session)
+{
+	if (SSL_rstate_string(session->ssl)[1] == 'H') /* "RH": not in the midst of a record's body */
+		SSL_free_buffers(session->ssl);
+}
+
 /* Each message that isn't data ends a call, and may have cost a computation or two, on a worker: they are counted. One
  * that came as the last of the input doesn't show; it cost its sender a segment. */
 static enum tls_progress
@@ -52,8 +61,12 @@ read_some(struct tls_session *session, void *to, size_t room, size_t *got)
 	if (SSL_read_ex(session->ssl, to, room, got) == 1)
 		return TLS_DONE;
 	enum tls_progress progress = stopped(session, SSL_get_error(session->ssl, 0));
-	if (progress != TLS_WANT_INPUT || session->bio.in.bytes == 0)
+	if (progress != TLS_WANT_INPUT)
 		return progress;
+	if (session->bio.in.bytes == 0) {
+		forget_buffers(session);
+		return progress;
+	}
 	if (++session->chatter < TLS_CHATTER_MAX)
 		return TLS_DONE;
 	session->reason = REASON_TLS_CHATTER;

@@ -2,6 +2,7 @@
 #include "gateway/tls_session.h"
 
 #include <openssl/err.h>
+#include <openssl/evp.h>
 #include <openssl/ssl.h>
 #include <string.h>
 
@@ -100,14 +101,23 @@ fail(struct tls_session *session, struct tls_engine *engine, enum reason reason)
 	return TLS_FAILED;
 }
 
-/* Of the peer's certificates only the leaf is needed on: the session's own. What hooks.verify wanted of them it has. */
+/* What OpenSSL would keep for the session's life, and nobody asks for any more: the peer's chain but for the leaf,
+ * which can't be taken from it, the leaf's public key (with its curve, 2 kB), and what was written into our ticket.
+ * What hooks.verify wanted to know of them it has. */
 static void
-forget_chain(SSL *ssl)
+forget_peer(struct tls_session *session)
 {
+	SSL *ssl = session->ssl;
 	STACK_OF(X509) *chain = SSL_get_peer_cert_chain(ssl);
+	X509 *leaf = SSL_get0_peer_certificate(ssl);
+	EVP_PKEY *key = leaf == NULL ? NULL : X509_get0_pubkey(leaf);
 
 	while (chain != NULL && sk_X509_num(chain) > 0)
 		X509_free(sk_X509_pop(chain));
+	if (key != NULL)
+		EVP_PKEY_set_type(key, EVP_PKEY_ED25519); /* of any type: it has no numbers then */
+	if (session->terms->role == TLS_SERVER)
+		SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), NULL, 0);
 }
 
 static enum tls_progress
@@ -122,7 +132,7 @@ establish(struct tls_session *session, struct tls_engine *engine)
 	if (session->resumed && session->terms->role == TLS_CLIENT && SSL_version(session->ssl) < TLS1_3_VERSION)
 		tls_handshake_keep(session, SSL_get_session(session->ssl));
 	(session->resumed ? engine->stats.resumed : engine->stats.full)[session->terms->role]++;
-	forget_chain(session->ssl);
+	forget_peer(session);
 	return TLS_DONE;
 }
 
@@ -154,13 +164,24 @@ handshake(struct tls_session *session, struct tls_engine *engine)
 	return fail(session, engine, reason);
 }
 
+/* OpenSSL sends an alert when something goes wrong, and never on demand. So something is made to: a ticket, in which
+ * on_ticket_extension (tls_handshake.c) puts the alert. */
+static enum tls_progress
+deny(struct tls_session *session)
+{
+	if (SSL_new_session_ticket(session->ssl) == 1)
+		SSL_do_handshake(session->ssl);
+	ERR_clear_error();
+	return TLS_FAILED;
+}
+
 enum tls_progress
 tls_session_handshake(struct tls_session *session, struct tls_engine *engine)
 {
 	/* Where OpenSSL asks for no context, as when it reads a ticket, it takes the thread's default one: by itself
 	 * the process's, which all threads share, and which has the long lists (tls_library.h). */
 	OSSL_LIB_CTX *before = OSSL_LIB_CTX_set0_default(engine->libctx);
-	enum tls_progress progress = handshake(session, engine);
+	enum tls_progress progress = session->denies ? deny(session) : handshake(session, engine);
 
 	OSSL_LIB_CTX_set0_default(before);
 	return progress;

@@ -15,6 +15,9 @@
  * A client has nothing to wait for: it is submitted right away, to say its ClientHello.
  * After TLS_DONE bio.in may hold the beginning of application data.
  *
+ * Denial. An established client that turns out not to be let in is told so by one step more: with `denies` set it comes
+ * back TLS_FAILED, and bio.out has the alert access_denied. That is TLS 1.3's alone; in TLS 1.2 there is no way to it.
+ *
  * Half-close. close_notify ends one direction (RFC 8446 section 6.1): after TLS_CLOSED from reading, writing goes on,
  * and after tls_session_finish reading goes on. A peer that ends TCP without close_notify (bio.in_ended) is
  * TLS_FAILED with REASON_TLS_RECORD_TRUNCATED: what was read may not be all there was, and must not be passed on as if
@@ -24,9 +27,9 @@
  * Both carry what hooks.save says of the peer and the generation of trust that it was verified under, and are worth
  * nothing once that has changed. Then hooks.restore is asked in place of hooks.verify.
  *
- * Memory. An idle session has no record buffers and no packet buffers; OpenSSL keeps about 17.5 kB for it (P-256
+ * Memory. An idle session has no record buffers and no packet buffers; OpenSSL keeps about 16 kB for it (P-256
  * certificates; tests/unit/tls_memory_test.c). Of the peer's chain only its own certificate is kept once it is
- * verified.
+ * verified, without its key.
  */
 #ifndef POSTERN_GATEWAY_TLS_SESSION_H
 #define POSTERN_GATEWAY_TLS_SESSION_H
@@ -90,6 +93,7 @@ struct tls_session {
 	struct tls_ask ask;
 	uint64_t generation;                /* of the trust that the peer was verified under */
 	uint64_t submitted_us;              /* clock_us */
+	uint32_t source;                    /* on whose behalf, for the pool's fairness (tls_pool.h); 0: nobody's */
 	enum reason reason;                 /* of TLS_FAILED */
 	enum reason verify_reason;          /* what hooks.verify said */
 	atomic_bool gone;                   /* set by the worker while the session is away: not worth another step */
@@ -97,6 +101,8 @@ struct tls_session {
 	uint8_t progress;                   /* enum tls_progress of the last handshake step */
 	uint8_t alert_sent, alert_received; /* AlertDescription (RFC 8446 section 6) + 1; 0: none */
 	bool away;                          /* from tls_pool_submit until tls_pool_collect */
+	bool is_new;                        /* away for its first step */
+	bool denies;                        /* the next step is a denial; a server's, once established */
 	bool established, resumed;
 	bool verified; /* the peer has proved who it is; false: no certificate was asked for, or came */
 	bool restored; /* hooks.restore said yes; counts if resumed */

@@ -246,6 +246,8 @@ test_other_endpoint(void)
 		CU_ASSERT_EQUAL(rig.worker.live[3].opened, 1);
 		hear_and_answer(LEG_ENDPOINT);
 		CU_ASSERT_EQUAL(n_got[LEG_ENDPOINT], TALK_HELLO);
+		CU_ASSERT_TRUE(rig.stats.retransmissions <
+			       16); /* what the first one's endpoint sent again isn't the second's */
 		worker_abort_all(&rig.worker, REASON_SHUTDOWN);
 		rig_settle(&rig);
 		CU_ASSERT_TRUE((hear_all(LEG_CLIENT) & TCP_RST) != 0);
@@ -254,6 +256,86 @@ test_other_endpoint(void)
 		CU_ASSERT_EQUAL(talk.heard.seq, endpoint->ack);
 		end();
 	}
+}
+
+static void
+test_learned(void)
+{
+	begin(false, false);
+	CU_ASSERT_TRUE(talk_open(&talk));
+	talk_hello(&talk);
+	CU_ASSERT_TRUE(talk_hear_one_syn(&talk));
+	endpoint->mss = 1234;
+	endpoint->wscale = 5;
+	endpoint->sack = false;
+	endpoint->window = 4321;
+	talk_answer(&talk);
+	CU_ASSERT_EQUAL(rig.learned.mss, 1234);
+	CU_ASSERT_EQUAL(rig.learned.wscale, 5);
+	CU_ASSERT_FALSE(rig.learned.sack);
+	CU_ASSERT_TRUE(rig.learned.asked_sack);
+	CU_ASSERT_TRUE(rig.learned.timestamps);
+	CU_ASSERT_EQUAL(rig.learned.window, 4321);
+	hear_and_answer(LEG_ENDPOINT);
+	worker_abort_all(&rig.worker, REASON_SHUTDOWN);
+	rig_settle(&rig);
+	hear_all(LEG_CLIENT);
+	hear_all(LEG_ENDPOINT);
+	end();
+}
+
+/* An endpoint that answered, and isn't wanted: it is told so, and another is dialled in its place. */
+static void
+test_hang_up(void)
+{
+	struct flow_event event;
+
+	begin(false, false);
+	rig.n_dials = 2;
+	CU_ASSERT_TRUE(talk_open(&talk));
+	talk_hello(&talk);
+	CU_ASSERT_TRUE(talk_hear_one_syn(&talk));
+	talk_answer(&talk);
+	CU_ASSERT_EQUAL(spy_told(&spy, LEG_ENDPOINT) & BRIDGE_CONNECTED, BRIDGE_CONNECTED);
+	rig_advance(&rig, 3000); /* the hello isn't acknowledged, and sent again */
+	hear_all(LEG_ENDPOINT);
+	CU_ASSERT_TRUE(rig.stats.retransmissions > 0);
+	spy.carries = false;
+	talk_say(&talk, LEG_ENDPOINT, TCP_ACK, NULL, 300); /* which nobody wants to read */
+	bridge_hang_up(&rig.worker, spy.bridge);
+	rig_poll(&rig);
+	CU_ASSERT_TRUE((hear_all(LEG_ENDPOINT) & TCP_RST) != 0);
+	CU_ASSERT_EQUAL(talk.heard.seq, endpoint->ack);
+	CU_ASSERT_EQUAL(rig.worker.live[2].opened, 1);
+	CU_ASSERT_EQUAL(rig.worker.live[2].closed, 1);
+	CU_ASSERT_EQUAL(rig.worker.live[2].active, 0);
+	CU_ASSERT_EQUAL(rig.worker.live[2].received, 300);
+	CU_ASSERT_EQUAL(spy.gone, 0);
+
+	bridge_dial(&rig.worker, spy.bridge, &rig.dials[1]);
+	endpoint->addr = rig.dials[1].addr;
+	endpoint->gate_port = 0;
+	rig_poll(&rig);
+	CU_ASSERT_TRUE(talk_hear_one_syn(&talk));
+	spy.carries = true;
+	talk_answer(&talk);
+	CU_ASSERT_EQUAL(spy_told(&spy, LEG_ENDPOINT) & BRIDGE_CONNECTED, BRIDGE_CONNECTED);
+	n_got[LEG_CLIENT] = n_got[LEG_ENDPOINT] = 0;
+	hear_and_answer(LEG_CLIENT);
+	send_across(LEG_CLIENT, 400);
+	send_across(LEG_ENDPOINT, 500);
+	CU_ASSERT_TRUE(rig.stats.retransmissions < 16);
+	worker_abort_all(&rig.worker, REASON_SHUTDOWN);
+	rig_settle(&rig);
+	CU_ASSERT_EQUAL(rig.worker.live[3].opened, 1);
+	CU_ASSERT_EQUAL(rig.worker.live[3].closed, 1);
+	CU_ASSERT_EQUAL(rig.worker.live[3].received, 500);
+	CU_ASSERT_TRUE(rig_event(&rig, &event));
+	CU_ASSERT_EQUAL(event.kind, FLOW_ENDED);
+	CU_ASSERT_EQUAL(event.received, 500);
+	hear_all(LEG_CLIENT);
+	hear_all(LEG_ENDPOINT);
+	end();
 }
 
 /* In the hook that opens it, and later. */
@@ -341,6 +423,31 @@ test_reset(void)
 }
 
 /* A client that goes away before there is an endpoint. */
+/* Both have closed, and one of them is gone before our FIN reaches it: that is no reset to speak of, and the other side
+ * isn't told one. */
+static void
+test_reset_after_close(void)
+{
+	struct flow_event event;
+
+	for (unsigned leg = 0; leg < LEG_COUNT; leg++) {
+		begin(false, false);
+		join();
+		talk_say(&talk, leg, TCP_ACK | TCP_FIN, NULL, 0);
+		CU_ASSERT_EQUAL(hear_and_answer(leg_other(leg)) & TCP_FIN, TCP_FIN);
+		talk_say(&talk, leg_other(leg), TCP_ACK | TCP_PSH | TCP_FIN, NULL, 24);
+		CU_ASSERT_EQUAL(rig.stats.states[FLOW_BRIDGED], 1);
+		talk_say(&talk, leg, TCP_RST, NULL, 0);
+		ended(FLOW_ENDED, REASON_CLOSED, &event);
+		CU_ASSERT_EQUAL(hear_all(leg_other(leg)) & TCP_RST, 0);
+		CU_ASSERT_EQUAL(rig.stats.states[FLOW_CLOSING], 1);
+		rig_advance(&rig, 4016);
+		hear_all(leg);
+		hear_all(leg_other(leg));
+		end();
+	}
+}
+
 static void
 test_reset_alone(void)
 {
@@ -657,9 +764,12 @@ main(void)
 		{"a whole life", test_whole_life},
 		{"there is no session", test_refused},
 		{"another endpoint", test_other_endpoint},
+		{"what an endpoint's SYN-ACK tells", test_learned},
+		{"an endpoint that isn't wanted", test_hang_up},
 		{"the session ends it", test_end},
 		{"the session closes it", test_close},
 		{"a peer resets it", test_reset},
+		{"a reset behind both FINs", test_reset_after_close},
 		{"the client resets it early", test_reset_alone},
 		{"room for one", test_pool},
 		{"idleness", test_idle},

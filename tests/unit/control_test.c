@@ -14,6 +14,7 @@
 
 #include "gateway/control_answer.h"
 #include "gateway/ctl_client.h"
+#include "gateway/session_parts.h"
 #include "tests/unit/fake_box.h"
 
 struct world {
@@ -221,6 +222,7 @@ status_client(struct world *world)
 	CU_ASSERT_EQUAL(number_of(lan, "rx_packets"), 30);
 	CU_ASSERT_TRUE(json_is_null(json_object_get(lan, "tx_packets"))); /* shares its device */
 	CU_ASSERT_TRUE(json_is_null(json_object_get(status, "adoption")));
+	CU_ASSERT_TRUE(json_is_null(json_object_get(status, "bridging")));
 	json_decref(status);
 
 	world->fake.box.adoption = (struct flow_adoption){.found = 12, .spliced = 7, .forgotten = 3, .held = 2};
@@ -235,9 +237,45 @@ status_client(struct world *world)
 }
 
 static void
+bridging_client(struct world *world)
+{
+	world->fake.box.bridging.sessions = sessions_create(&(struct sessions_options){
+		.decide = world->fake.box.decide, .live = world->fake.box.live, .n_workers = FAKE_WORKERS});
+	json_t *status = ask_document(world, "status", "{}");
+	const json_t *bridging = json_object_get(status, "bridging"), *cipher;
+
+	CU_ASSERT_EQUAL(number_of(json_object_get(bridging, "sessions"), "joined"), 0);
+	CU_ASSERT_EQUAL(number_of(json_object_get(bridging, "handshakes"), "shed"), 0);
+	CU_ASSERT_EQUAL(json_array_size(json_object_get(bridging, "ciphers")), 0);
+	json_decref(status);
+
+	world->fake.box.bridging.sessions->workers[0].stats =
+		(struct sessions_stats){.now = {[SESSION_DIALLING] = 1, [SESSION_JOINED] = 2},
+					.handshakes = {[LEG_CLIENT][4] = {3, 1}, [LEG_ENDPOINT][0] = {2, 0}}};
+	world->fake.box.stats[1]->reasons[REASON_TLS_SHED] = 9;
+	status = ask_document(world, "status", "{}");
+	bridging = json_object_get(status, "bridging");
+	CU_ASSERT_EQUAL(number_of(json_object_get(bridging, "sessions"), "joined"), 2);
+	CU_ASSERT_EQUAL(number_of(json_object_get(bridging, "sessions"), "dialling"), 1);
+	CU_ASSERT_EQUAL(number_of(json_object_get(bridging, "handshakes"), "full"), 5);
+	CU_ASSERT_EQUAL(number_of(json_object_get(bridging, "handshakes"), "resumed"), 1);
+	CU_ASSERT_EQUAL(number_of(json_object_get(bridging, "handshakes"), "shed"), 9);
+	CU_ASSERT_EQUAL(json_array_size(json_object_get(bridging, "ciphers")), 2);
+	cipher = json_array_get(json_object_get(bridging, "ciphers"), 1);
+	CU_ASSERT_STRING_EQUAL(text_of(cipher, "version"), "TLSv1.2");
+	CU_ASSERT_STRING_EQUAL(text_of(cipher, "cipher"), "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256");
+	CU_ASSERT_EQUAL(number_of(cipher, "client"), 4);
+	CU_ASSERT_EQUAL(number_of(cipher, "endpoint"), 0);
+	json_decref(status);
+	sessions_free(world->fake.box.bridging.sessions);
+	world->fake.box.bridging.sessions = NULL;
+}
+
+static void
 test_status(void)
 {
 	with_server(status_client);
+	with_server(bridging_client);
 }
 
 static void

@@ -2,15 +2,9 @@
 #include "certs/credential_file.h"
 
 #include <pthread.h>
-#include <time.h>
 
-#include "certs/credential_store.h"
 #include "tests/unit/test_files.h"
 #include "tests/unit/unit.h"
-
-#define NS 1000000000LL
-/* Certificates are valid about TEST_NOW; files are as old as they really are, which is never young then. */
-#define NOW_NS (TEST_NOW * NS)
 
 static OSSL_LIB_CTX *libctx;
 static struct test_ca root, first, second;
@@ -49,10 +43,9 @@ shows(const struct credential *credential, const struct test_ca *leaf)
 static enum credential_error
 load_error(const char *directory)
 {
-	struct credential_stamp stamp;
 	enum credential_error error;
 	bool exposed;
-	struct credential *credential = credential_file_load(libctx, directory, TEST_NOW, &stamp, &exposed, &error);
+	struct credential *credential = credential_file_load(libctx, directory, TEST_NOW, &exposed, &error);
 
 	CU_ASSERT_EQUAL(credential == NULL, error != CREDENTIAL_NONE);
 	credential_drop(credential);
@@ -63,7 +56,6 @@ static void
 test_files(void)
 {
 	char path[256], *anchors = test_pem(&root.cert, 1), *large = calloc(1, CREDENTIAL_FILE_MAX + 2);
-	struct credential_stamp stamp;
 	enum credential_error error;
 	bool exposed;
 
@@ -72,7 +64,7 @@ test_files(void)
 	CU_ASSERT_EQUAL(load_error(folder), CREDENTIAL_CERT_UNREADABLE);
 	test_write_pair(folder, &first.cert, 1, first.key);
 	test_write(folder, "ca.crt", anchors, 0644);
-	struct credential *credential = credential_file_load(libctx, folder, TEST_NOW, &stamp, &exposed, &error);
+	struct credential *credential = credential_file_load(libctx, folder, TEST_NOW, &exposed, &error);
 	CU_ASSERT_TRUE(shows(credential, &first));
 	CU_ASSERT_EQUAL(credential->n_anchors, 1);
 	CU_ASSERT_FALSE(exposed);
@@ -109,7 +101,6 @@ test_permissions(void)
 		{0440, CREDENTIAL_NONE, true},         {0644, CREDENTIAL_NONE, true},
 		{0660, CREDENTIAL_KEY_EXPOSED, false}, {0602, CREDENTIAL_KEY_EXPOSED, false},
 	};
-	struct credential_stamp stamp;
 	enum credential_error error;
 	char path[256];
 	bool exposed;
@@ -119,7 +110,7 @@ test_permissions(void)
 	snprintf(path, sizeof(path), "%s/tls.key", folder);
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		chmod(path, cases[i].mode);
-		credential_drop(credential_file_load(libctx, folder, TEST_NOW, &stamp, &exposed, &error));
+		credential_drop(credential_file_load(libctx, folder, TEST_NOW, &exposed, &error));
 		CU_ASSERT_EQUAL(error, cases[i].error);
 		CU_ASSERT_EQUAL(exposed, cases[i].exposed);
 	}
@@ -127,89 +118,6 @@ test_permissions(void)
 		TEST_NEED(chmod(path, 0600) == 0 && chown(path, 12345, 0) == 0);
 		CU_ASSERT_EQUAL(load_error(folder), CREDENTIAL_KEY_EXPOSED);
 	}
-	test_folder_remove(folder);
-}
-
-static void
-test_watch(void)
-{
-	struct credential_watch watch;
-	char *second_chain = test_pem(&second.cert, 1), *second_key = test_key_pem(second.key);
-
-	folder = test_folder();
-	credential_watch_begin(&watch, folder);
-	CU_ASSERT_EQUAL(credential_watch_poll(&watch, libctx, NOW_NS), CREDENTIAL_FAILED);
-	CU_ASSERT_EQUAL(watch.error, CREDENTIAL_CERT_UNREADABLE);
-	CU_ASSERT_EQUAL(credential_watch_poll(&watch, libctx, NOW_NS), CREDENTIAL_SAME);
-	test_write_pair(folder, &first.cert, 1, first.key);
-	CU_ASSERT_EQUAL(credential_watch_poll(&watch, libctx, NOW_NS + NS), CREDENTIAL_REPLACED);
-	CU_ASSERT_TRUE(shows(watch.current, &first));
-	CU_ASSERT_EQUAL(watch.since, TEST_NOW + 1);
-	uint64_t generation = watch.current->generation;
-	test_write_pair(folder, &first.cert, 1, first.key); /* the same again is no change */
-	CU_ASSERT_EQUAL(credential_watch_poll(&watch, libctx, NOW_NS), CREDENTIAL_SAME);
-	CU_ASSERT_EQUAL(watch.current->generation, generation);
-
-	/* The new certificate is there, its key not yet: the old pair stays, and the reason is told once. */
-	test_write(folder, "tls.crt", second_chain, 0644);
-	CU_ASSERT_EQUAL(credential_watch_poll(&watch, libctx, NOW_NS + 5 * NS), CREDENTIAL_FAILED);
-	CU_ASSERT_EQUAL(watch.error, CREDENTIAL_KEY_MISMATCH);
-	CU_ASSERT_EQUAL(watch.since, TEST_NOW + 5);
-	CU_ASSERT_EQUAL(credential_watch_poll(&watch, libctx, NOW_NS + 6 * NS), CREDENTIAL_SAME);
-	CU_ASSERT_TRUE(shows(watch.current, &first));
-	struct credential *held = credential_take(watch.current);
-	test_write(folder, "tls.key", second_key, 0600);
-	CU_ASSERT_EQUAL(credential_watch_poll(&watch, libctx, NOW_NS), CREDENTIAL_REPLACED);
-	CU_ASSERT_EQUAL(watch.error, CREDENTIAL_NONE);
-	CU_ASSERT_TRUE(shows(watch.current, &second));
-	CU_ASSERT_TRUE(shows(held, &first)); /* whoever holds it keeps it */
-	credential_drop(held);
-
-	test_folder_remove(folder);
-	CU_ASSERT_EQUAL(credential_watch_poll(&watch, libctx, NOW_NS), CREDENTIAL_FAILED);
-	CU_ASSERT_EQUAL(watch.error, CREDENTIAL_FOLDER);
-	CU_ASSERT_TRUE(shows(watch.current, &second));
-	credential_watch_end(&watch);
-	free(second_chain);
-	free(second_key);
-}
-
-/* A box without a battery for its clock begins in the past: nothing is valid yet until the clock steps. */
-static void
-test_clock_steps(void)
-{
-	struct credential_watch watch;
-
-	folder = test_folder();
-	test_write_pair(folder, &first.cert, 1, first.key);
-	credential_watch_begin(&watch, folder);
-	CU_ASSERT_EQUAL(credential_watch_poll(&watch, libctx, 1000 * NS), CREDENTIAL_FAILED);
-	CU_ASSERT_EQUAL(watch.error, CREDENTIAL_NOT_YET_VALID);
-	CU_ASSERT_EQUAL(credential_watch_poll(&watch, libctx, 1001 * NS), CREDENTIAL_SAME);
-	CU_ASSERT_EQUAL(credential_watch_poll(&watch, libctx, NOW_NS), CREDENTIAL_REPLACED);
-	/* It stays in force when its time is over, and when the clock goes back. */
-	CU_ASSERT_EQUAL(credential_watch_poll(&watch, libctx, NOW_NS + 2 * TEST_DAY * NS), CREDENTIAL_SAME);
-	CU_ASSERT_EQUAL(credential_watch_poll(&watch, libctx, 1000 * NS), CREDENTIAL_SAME);
-	CU_ASSERT_TRUE(shows(watch.current, &first));
-	credential_watch_end(&watch);
-	test_folder_remove(folder);
-}
-
-/* Two writings within one step of the file system's clock leave the same stamp: what is young is read again. */
-static void
-test_young(void)
-{
-	struct credential_stamp stamp;
-	struct timespec now;
-
-	folder = test_folder();
-	test_write_pair(folder, &first.cert, 1, first.key);
-	credential_stamp_read(folder, &stamp);
-	clock_gettime(CLOCK_REALTIME, &now);
-	int64_t now_ns = now.tv_sec * NS + now.tv_nsec;
-	CU_ASSERT_TRUE(credential_stamp_young(&stamp, now_ns));
-	CU_ASSERT_FALSE(credential_stamp_young(&stamp, now_ns + 10 * NS));
-	CU_ASSERT_FALSE(credential_stamp_young(&stamp, now_ns - 10 * NS));
 	test_folder_remove(folder);
 }
 
@@ -255,107 +163,29 @@ swap(void *context)
 static void
 test_mounted(void)
 {
-	struct credential_watch watch;
-	unsigned replaced = 0;
+	unsigned seen[2] = {0};
 	char directory[128];
 	pthread_t thread;
 
 	snprintf(directory, sizeof(directory), "%s", test_folder());
 	mount_secret(directory, 0, &first);
-	credential_watch_begin(&watch, directory);
-	CU_ASSERT_EQUAL(credential_watch_poll(&watch, libctx, NOW_NS), CREDENTIAL_REPLACED);
 	atomic_store(&swapping, true);
 	TEST_NEED(pthread_create(&thread, NULL, swap, directory) == 0);
-	while (atomic_load(&swapping)) {
-		replaced += credential_watch_poll(&watch, libctx, NOW_NS) == CREDENTIAL_REPLACED;
-		CU_ASSERT_TRUE_FATAL(watch.error != CREDENTIAL_KEY_MISMATCH);
-		CU_ASSERT_TRUE_FATAL(shows(watch.current, &first) || shows(watch.current, &second));
+	for (bool last = false; !last;) {
+		last = !atomic_load(&swapping);
+		enum credential_error error;
+		bool exposed;
+		struct credential *read = credential_file_load(libctx, directory, TEST_NOW, &exposed, &error);
+		CU_ASSERT_TRUE_FATAL(error != CREDENTIAL_KEY_MISMATCH);
+		CU_ASSERT_TRUE_FATAL(read == NULL || shows(read, &first) || shows(read, &second));
+		CU_ASSERT_TRUE_FATAL(!last || (read != NULL && shows(read, SWAPS % 2 == 0 ? &first : &second)));
+		if (read != NULL)
+			seen[shows(read, &first)]++;
+		credential_drop(read);
 	}
 	pthread_join(thread, NULL);
-	CU_ASSERT_TRUE(replaced > 0);
-	credential_watch_poll(&watch, libctx, NOW_NS);
-	CU_ASSERT_TRUE(shows(watch.current, SWAPS % 2 == 0 ? &first : &second));
-	CU_ASSERT_EQUAL(watch.error, CREDENTIAL_NONE);
-	credential_watch_end(&watch);
+	CU_ASSERT_TRUE(seen[0] > 0 && seen[1] > 0);
 	test_folder_remove(directory);
-}
-
-/* --- the store -----------------------------------------------------------------------------------------------------
- */
-
-static unsigned told;
-static enum credential_error told_error;
-
-static void
-changed(void *context, const struct credential_status *status, enum credential_change change)
-{
-	(void)context, (void)change;
-	told++;
-	told_error = status->watch.error;
-}
-
-static void
-test_store(void)
-{
-	struct credential_store store;
-	char name[256];
-
-	folder = test_folder();
-	snprintf(name, sizeof(name), "%s/web", folder);
-	TEST_NEED(mkdir(name, 0755) == 0);
-	test_write_pair(name, &first.cert, 1, first.key);
-	CU_ASSERT_TRUE_FATAL(credential_store_open(&store, folder));
-	store.changed = changed;
-	CU_ASSERT_FALSE(credential_store_poll(&store, NOW_NS));
-	credential_store_want(&store, (const char *const[]){"web", "absent", "web", "../web"}, 4);
-	CU_ASSERT_EQUAL(store.n_wanted, 3);
-	CU_ASSERT_TRUE(credential_store_poll(&store, NOW_NS));
-	CU_ASSERT_EQUAL(told, 3);
-	CU_ASSERT_FALSE(credential_store_poll(&store, NOW_NS));
-	CU_ASSERT_EQUAL(told, 3);
-	CU_ASSERT_TRUE(shows(credential_set_find(store.set, "web"), &first));
-	CU_ASSERT_PTR_NULL(credential_set_find(store.set, "absent"));
-	CU_ASSERT_PTR_NULL(credential_set_find(store.set, "../web"));
-
-	struct credential_set *held = credential_set_take(store.set);
-	test_write_pair(name, &second.cert, 1, second.key);
-	CU_ASSERT_TRUE(credential_store_poll(&store, NOW_NS));
-	CU_ASSERT_TRUE(shows(credential_set_find(store.set, "web"), &second));
-	CU_ASSERT_TRUE(shows(credential_set_find(held, "web"), &first));
-	CU_ASSERT_TRUE(store.set->generation > held->generation);
-
-	/* One that isn't wanted any more goes; one that still is isn't read again. */
-	const struct credential *kept = credential_set_find(store.set, "web");
-	credential_store_want(&store, (const char *const[]){"web"}, 1);
-	CU_ASSERT_FALSE(credential_store_poll(&store, NOW_NS));
-	CU_ASSERT_PTR_EQUAL(credential_set_find(store.set, "web"), kept);
-	credential_store_want(&store, NULL, 0);
-	CU_ASSERT_TRUE(credential_store_poll(&store, NOW_NS));
-	CU_ASSERT_PTR_NULL(credential_set_find(store.set, "web"));
-	credential_store_close(&store);
-	CU_ASSERT_TRUE(shows(credential_set_find(held, "web"), &first));
-	credential_set_drop(held);
-	test_folder_remove(folder);
-}
-
-static void
-test_bad_names(void)
-{
-	static const char *const names[] = {"", ".", "..", "../x", "a/b", "/etc", ".hidden", "a b"};
-	struct credential_store store;
-
-	folder = test_folder();
-	CU_ASSERT_TRUE_FATAL(credential_store_open(&store, folder));
-	store.changed = changed;
-	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		told = 0;
-		credential_store_want(&store, &names[i], 1);
-		CU_ASSERT_FALSE(credential_store_poll(&store, NOW_NS));
-		CU_ASSERT_EQUAL(told, 1);
-		CU_ASSERT_EQUAL(told_error, CREDENTIAL_NAME);
-	}
-	credential_store_close(&store);
-	test_folder_remove(folder);
 }
 
 int
@@ -364,12 +194,7 @@ main(void)
 	static const CU_TestInfo tests[] = {
 		{"files that are missing, large or none", test_files},
 		{"permissions of the key's file", test_permissions},
-		{"a watch: replaced, half replaced, gone", test_watch},
-		{"clock steps", test_clock_steps},
-		{"files too young to be trusted", test_young},
 		{"a mounted secret, swapped while it is read", test_mounted},
-		{"the store", test_store},
-		{"names that would lead out of the store", test_bad_names},
 		CU_TEST_INFO_NULL,
 	};
 

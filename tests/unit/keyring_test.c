@@ -336,6 +336,11 @@ test_quiet(void)
 	CU_ASSERT_FALSE(poll(keyring, &set));
 	put_crl(NULL);
 	CU_ASSERT_TRUE(poll(keyring, &set));
+	/* Read at once, and once more when a second write of the same moment would show: not each time in between. */
+	CU_ASSERT_FALSE(poll(keyring, &set));
+	sleep(3);
+	CU_ASSERT_TRUE(poll(keyring, &set));
+	CU_ASSERT_FALSE(poll(keyring, &set));
 	key_set_free(set);
 	keyring_free(keyring);
 	snapshot_free(broken);

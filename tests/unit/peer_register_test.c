@@ -70,13 +70,13 @@ verified(struct trust_view *view, X509 *cert)
 	return identity;
 }
 
-static struct spiffe_id
-id_of(const char *text)
+static struct identity_match
+match_of(const char *text)
 {
-	struct spiffe_id id;
+	struct identity_match match = {0};
 
-	CU_ASSERT_EQUAL_FATAL(spiffe_id_parse(text, strlen(text), &id), CERT_NONE);
-	return id;
+	CU_ASSERT_EQUAL_FATAL(spiffe_id_parse(text, strlen(text), &match.id), CERT_NONE);
+	return match;
 }
 
 static uint32_t
@@ -94,11 +94,12 @@ test_shared(void)
 	struct trust_view *view = view_of(NULL, 1);
 	struct peer_identity *identity = verified(view, billing.cert), *again = verified(view, billing.cert),
 			     *other = verified(view, guest.cert);
-	struct spiffe_id a = id_of("spiffe://ids.example/a"), b = id_of("spiffe://ids.example/b");
+	struct identity_match a = match_of("spiffe://ids.example/a"), b = match_of("spiffe://ids.example/b");
 	struct peer_record *record = peer_register_enter(peers, identity, &a);
 
 	CU_ASSERT_PTR_EQUAL(peer_register_enter(peers, again, &a), record);
 	CU_ASSERT_EQUAL(peer_register_count(peers), 1);
+	CU_ASSERT_STRING_EQUAL(record->mapped->id.text, "spiffe://ids.example/a");
 	struct peer_record *mapped = peer_register_enter(peers, identity, &b);
 	struct peer_record *bare = peer_register_enter(peers, identity, NULL);
 	struct peer_record *stranger = peer_register_enter(peers, other, &a);
@@ -183,7 +184,7 @@ test_mapped(void)
 	struct peer_register *peers = peer_register_new();
 	struct trust_view *view = view_of(NULL, 1);
 	struct peer_identity *identity = verified(view, billing.cert);
-	struct spiffe_id a = id_of("spiffe://ids.example/a");
+	struct identity_match a = match_of("spiffe://ids.example/a");
 	struct peer_record *record = peer_register_enter(peers, identity, &a);
 	struct identity_rule rule = {.legacy_pki = "corp",
 				     .dns = "billing.corp.example",

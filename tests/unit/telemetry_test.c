@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "gateway/session_parts.h"
 #include "gateway/telemetry_series.h"
 #include "tests/unit/fake_box.h"
 
@@ -31,6 +32,51 @@ occurrences(const struct text *page, const char *needle)
 	for (const char *at = page->bytes; (at = strstr(at, needle)) != NULL; at += strlen(needle))
 		n++;
 	return n;
+}
+
+/* Sessions with figures, of a box that never bridged anything. */
+static struct sessions *
+figure_sessions(struct fake_box *fake)
+{
+	struct sessions *sessions = sessions_create(&(struct sessions_options){
+		.decide = fake->box.decide, .live = fake->box.live, .n_workers = FAKE_WORKERS});
+
+	sessions->workers[0].stats.now[SESSION_JOINED] = 3;
+	sessions->workers[1].stats.now[SESSION_JOINED] = 4;
+	sessions->workers[1].stats.now[SESSION_ENDPOINT] = 1;
+	sessions->workers[0].stats.handshakes[LEG_CLIENT][0][0] = 5;
+	sessions->workers[1].stats.handshakes[LEG_CLIENT][0][0] = 6;
+	sessions->workers[1].stats.handshakes[LEG_ENDPOINT][3][1] = 7;
+	return sessions;
+}
+
+static void
+test_bridging(void)
+{
+	struct fake_box fake;
+	struct text page = {0};
+
+	fake_box_open(&fake);
+	render(&fake, &page);
+	CU_ASSERT_EQUAL(occurrences(&page, "\npostern_tls_sessions{state=\"joined\"} 0\n"), 1);
+	CU_ASSERT_EQUAL(occurrences(&page, "\npostern_tls_handshakes_total{"), 0);
+	CU_ASSERT_EQUAL(occurrences(&page, "\npostern_tls_handshake_queue_capacity 0\n"), 1);
+	text_free(&page);
+	fake.box.bridging.sessions = figure_sessions(&fake);
+	render(&fake, &page);
+	CU_ASSERT_EQUAL(occurrences(&page, "\npostern_tls_sessions{state=\"joined\"} 7\n"), 1);
+	CU_ASSERT_EQUAL(occurrences(&page, "\npostern_tls_sessions{state=\"endpoint\"} 1\n"), 1);
+	CU_ASSERT_EQUAL(occurrences(&page, "\npostern_tls_handshakes_total{"), 2);
+	CU_ASSERT_EQUAL(occurrences(&page, "\npostern_tls_handshakes_total{side=\"client\",version=\"TLSv1.3\","
+					   "cipher=\"TLS_AES_128_GCM_SHA256\",resumed=\"false\"} 11\n"),
+			1);
+	CU_ASSERT_EQUAL(occurrences(&page,
+				    "\npostern_tls_handshakes_total{side=\"endpoint\",version=\"TLSv1.2\",cipher="
+				    "\"TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256\",resumed=\"true\"} 7\n"),
+			1);
+	text_free(&page);
+	sessions_free(fake.box.bridging.sessions);
+	fake_box_close(&fake);
 }
 
 static void
@@ -266,6 +312,7 @@ static CU_TestInfo tests[] = {
 	{"istio's labels, values and directions", test_istio_labels_and_direction},
 	{"missing labels", test_missing_labels},
 	{"our own families", test_own_families},
+	{"TLS that ends here", test_bridging},
 	{"series never fall", test_series_never_fall},
 	{"series beyond the limit", test_series_beyond_the_limit},
 	{"series grow", test_series_grow},

@@ -78,6 +78,16 @@ collect(unsigned worker)
 	return tls_pool_collect(pool, worker, sessions, 16);
 }
 
+static unsigned
+away(void)
+{
+	struct tls_pool_load load;
+
+	tls_pool_load(pool, &load);
+	CU_ASSERT_TRUE(load.queued <= load.away && load.away <= load.capacity);
+	return load.away;
+}
+
 /* Until so many have come back to a worker. */
 static void
 await(unsigned worker, unsigned n)
@@ -105,7 +115,7 @@ test_handshakes(void)
 		open_pair(&clients[i], &servers[i]);
 		CU_ASSERT_TRUE(submit(0, &clients[i]));
 	}
-	CU_ASSERT_EQUAL(tls_pool_away(pool, 0), PAIRS);
+	CU_ASSERT_EQUAL(away(), PAIRS);
 	unsigned established = 0;
 	uint64_t until = clock_us() + WAIT_US;
 	while (established < 2 * PAIRS && clock_us() < until) {
@@ -145,7 +155,7 @@ test_handshakes(void)
 	CU_ASSERT_TRUE(stats.busy_us > 0);
 	CU_ASSERT_TRUE(atomic_load(&wakes[0]) >= 2 * PAIRS);
 	CU_ASSERT_TRUE(atomic_load(&wakes[1]) >= 2 * PAIRS);
-	CU_ASSERT_EQUAL(tls_pool_away(pool, 0) + tls_pool_away(pool, 1), 0);
+	CU_ASSERT_EQUAL(away(), 0);
 	tls_pool_stop(pool);
 	for (unsigned i = 0; i < PAIRS; i++) {
 		kit_close(&clients[i]);
@@ -166,14 +176,14 @@ test_flood(void)
 	begin(1, 1, REQUESTS);
 	for (unsigned i = 0; i < MANY; i++) {
 		open_pair(&sides[i], &partners[i]);
-		unsigned away = tls_pool_away(pool, 0);
+		unsigned n_away = away();
 		if (submit(0, &sides[i])) {
-			CU_ASSERT_TRUE(away < REQUESTS / 4 * 3);
+			CU_ASSERT_TRUE(n_away < REQUESTS / 4 * 3);
 			taken++;
 			continue;
 		}
 		shed++;
-		CU_ASSERT_TRUE(away >= REQUESTS / 4 * 3);
+		CU_ASSERT_TRUE(n_away >= REQUESTS / 4 * 3);
 		CU_ASSERT_FALSE(sides[i].session.away);
 		CU_ASSERT_EQUAL(sides[i].session.bio.n_spare, 0);
 		if (begun < 2) { /* one that has begun is taken all the same */
@@ -185,7 +195,7 @@ test_flood(void)
 		}
 	}
 	CU_ASSERT_TRUE(shed > 0);
-	CU_ASSERT_TRUE(tls_pool_away(pool, 0) <= REQUESTS);
+	CU_ASSERT_TRUE(away() <= REQUESTS);
 	await(0, taken);
 	CU_ASSERT_TRUE(submit(0, &partners[0])); /* and then there is room again */
 	await(0, 1);
@@ -193,6 +203,42 @@ test_flood(void)
 	for (unsigned i = 0; i < MANY; i++) {
 		kit_close(&sides[i]);
 		kit_close(&partners[i]);
+	}
+	end();
+}
+
+/* One address can't fill the queue: beyond the half it has an eighth, and others find room. */
+static void
+test_fair(void)
+{
+	enum { MANY = 64, REQUESTS = 64, HALF = REQUESTS / 2, SHARE = REQUESTS / 8, MOST = REQUESTS / 4 * 3 };
+	static struct kit_side sides[MANY], partners[MANY], others[MOST], strangers[MOST];
+	unsigned taken = 0;
+
+	begin(1, 1, REQUESTS);
+	tls_pool_stop(pool); /* nothing is served, so that the figures are exact */
+	for (unsigned i = 0; i < MANY; i++) {
+		open_pair(&sides[i], &partners[i]);
+		sides[i].session.source = 7;
+		taken += submit(0, &sides[i]);
+	}
+	CU_ASSERT_EQUAL(taken, HALF);
+	for (unsigned i = 0; i < MOST; i++) {
+		open_pair(&others[i], &strangers[i]);
+		others[i].session.source = i < MOST / 2 ? 8 : 9;
+		bool takes = submit(0, &others[i]);
+		CU_ASSERT_EQUAL(takes, i < SHARE || (i >= MOST / 2 && i < MOST / 2 + MOST - HALF - SHARE));
+		taken += takes;
+	}
+	CU_ASSERT_EQUAL(taken, MOST);
+	tls_pool_stop(pool);
+	for (unsigned i = 0; i < MANY; i++) {
+		kit_close(&sides[i]);
+		kit_close(&partners[i]);
+	}
+	for (unsigned i = 0; i < MOST; i++) {
+		kit_close(&others[i]);
+		kit_close(&strangers[i]);
 	}
 	end();
 }
@@ -286,6 +332,7 @@ main(void)
 	const CU_TestInfo tests[] = {
 		{"handshakes on threads", test_handshakes},
 		{"a flood", test_flood},
+		{"one source among others", test_fair},
 		{"peers that disappear", test_gone},
 		{"a stop in the middle", test_stop},
 		{"sleep and wake", test_wakes},

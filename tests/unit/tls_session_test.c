@@ -163,6 +163,36 @@ test_versions(void)
 	end();
 }
 
+/* A client that is established, and isn't let in: it hears so in TLS 1.3, and nothing in TLS 1.2. */
+static void
+test_denied(void)
+{
+	for (unsigned version = TLS_1_2; version <= TLS_1_3; version++)
+		for (unsigned talked = 0; talked < 2; talked++) {
+			begin();
+			struct tls_terms *ours =
+				kit_server_terms(&servers[KIT_P256], TLS_VERIFY_NONE, version, version);
+			struct tls_terms *theirs = kit_client_terms(NULL, "");
+			kit_open(&server, ours, NULL, NULL);
+			kit_open(&client, theirs, NULL, NULL);
+			CU_ASSERT_TRUE(kit_handshake(&client, &server, engine, UINT32_MAX));
+			if (talked)
+				CU_ASSERT_TRUE(kit_talk(&server, &client, 100, UINT32_MAX));
+			server.session.denies = true;
+			CU_ASSERT_EQUAL(kit_step(&server, engine), TLS_FAILED);
+			CU_ASSERT_EQUAL(kit_carry(&server, &client, UINT32_MAX) != 0, version == TLS_1_3);
+			CU_ASSERT_EQUAL(tls_session_read(&client.session, &kit_io, &client.plain, 1),
+					version == TLS_1_3 ? TLS_FAILED : TLS_WANT_INPUT);
+			CU_ASSERT_STRING_EQUAL(tls_alert_text(client.session.alert_received),
+					       version == TLS_1_3 ? "access_denied" : "");
+			CU_ASSERT_STRING_EQUAL(tls_alert_text(server.session.alert_sent),
+					       version == TLS_1_3 ? "access_denied" : "");
+			tls_terms_drop(ours);
+			tls_terms_drop(theirs);
+			end();
+		}
+}
+
 static void
 test_alpn(void)
 {
@@ -523,6 +553,7 @@ main(void)
 		{"a client without a certificate", test_client_without_certificate},
 		{"alerts to peers that aren't trusted", test_untrusted},
 		{"no version in common", test_versions},
+		{"a client that is denied", test_denied},
 		{"ALPN", test_alpn},
 		{"certificates by server name", test_server_names},
 		{"contexts are made once", test_contexts},

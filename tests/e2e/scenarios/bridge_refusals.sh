@@ -26,6 +26,12 @@ mesh_ask() {
 		grep -aE 'pem=|saw='
 }
 
+# refusals_told CREDENTIAL OPTION…: the alert that a client of the door for corp hears.
+refusals_told() {
+	(sleep 2) | in_ns client timeout 20 openssl s_client -connect $BOX_V4:8443 -servername nginx.web.corp.example \
+		-cert "$1/tls.crt" -cert_chain "$1/tls.crt" -key "$1/tls.key" "${@:2}" 2>&1 | grep -o 'alert .*'
+}
+
 # refusals_leaf NAME CA EXTENSION…: a certificate of its own kind.
 refusals_leaf() {
 	local out=$PKI/odd/$1 ca=$2
@@ -90,8 +96,10 @@ refusals_legacy() {
 		--ciphers AES128-SHA
 	legacy_refused "no group in common, TLS 1.3" tls_no_shared_cipher "" "$corp/billing-p256" nginx.web.corp.example --curves P-521
 	bridge_refused "plaintext to a TLS door" hello_not_tls "" ".*" in_ns client curl -sS --max-time 10 http://$BOX_V4:8443/
-	# What it asks is under way when its connection is refused, and may bring the SYN cookie once more.
-	TIMES='[12]' bridge_refused "plaintext of nobody" authz_not_allowed "" ".*" in_ns client curl -sS --max-time 10 "http://[$BOX_V6]:8080/"
+	# Once, though what it asks is under way when its connection is refused.
+	bridge_refused "TLS 1.3: is told that it isn't let in" authz_not_allowed "" ".*alert access denied.*" refusals_told "$corp/meter-7" -tls1_3
+	bridge_refused "TLS 1.2: has no word for that" authz_not_allowed "" "" refusals_told "$corp/meter-7" -tls1_2
+	bridge_refused "plaintext of nobody" authz_not_allowed "" ".*" in_ns client curl -sS --max-time 10 "http://[$BOX_V6]:8080/"
 	bridge_refused "SIMPLE: who proved nothing" authz_default_deny "" "no answer" refusals_bare 7443 ledger.web.corp.example
 }
 

@@ -14,21 +14,25 @@ life_slow() {
 	wait_for 10 test -s "$1.body"
 }
 
-# life_ended NAME REASON COMMAND…: the command must have a slow download ended within two seconds, for this reason: one for
-# the change to be noticed, which is looked for once a second, and one for the test. curl, which sleeps to be slow, hears of
-# it when it wakes.
+# life_ended NAME REASON COMMAND…: the command must have a slow download ended within a second, for this reason. curl, which
+# sleeps to be slow, hears of it when it wakes.
 life_ended() {
-	local name=$1 reason=$2 before
+	local name=$1 reason=$2 before began
 	shift 2
 	before=$(dropped "$reason")
 	life_slow "$TOPOLOGY_DIR/slow" || { fails "$name" "no download"; return; }
 	"$@" || { fails "$name" "could not be tried"; return; }
-	if ! wait_for 2 counted "$reason" $((before + 1)); then
+	began=$(date +%s%3N)
+	wait_for 2 counted "$reason" $((before + 1))
+	began=$(($(date +%s%3N) - began))
+	if ! counted "$reason" $((before + 1)); then
 		fails "$name" "$reason: $before, now $(dropped "$reason")"
 	elif ! wait_for 15 process_gone "$SLOW_PID" || wait "$SLOW_PID"; then
 		fails "$name" "it was counted, and curl goes on, or ended well"
+	elif [ $began -gt 1000 ]; then
+		fails "$name: in time" "$began ms"
 	else
-		passes "$name"
+		passes "$name: within $began ms"
 	fi
 	stop_bg "$SLOW_PID"
 }
