@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Linux's TCP over bad links, through Postern and, the same transfers over the same links, through a router in its place
-# (tests/e2e/path.sh). The two take turns; medians of PATH_REPEAT turns. Every byte of every transfer is compared. posternd has
+# (tests/e2e/path.sh). The two take turns, and in each turn the link draws the same; medians of PATH_REPEAT turns. Every byte of
+# every transfer is compared. posternd has
 # real-time priority, since the router's forwarding in the kernel waits for no process either, and a gateway has a core of its own;
 # clients and servers go before all else on the machine, or it would be their waiting that is measured.
 #
@@ -55,13 +56,13 @@ link_measure() {
 	local link=$1 n=$2 megabytes=$3 turn direction way
 	shift 3
 	for ((turn = 1; turn <= REPEAT; turn++)); do
-		path_impair "$turn" $PATH_BASE "$@" || exit 1
 		for direction in down up; do
 			for way in $BESIDE $WAYS; do
+				path_impair "$turn" $PATH_BASE "$@" || exit 1
 				once "$link" "$way" "$direction" "$n" "$megabytes"
+				path_report | grep -E 'overrun=[1-9]|refused=[1-9]'
 			done
 		done
-		path_report | grep -E 'overrun=[1-9]|refused=[1-9]'
 	done
 	for direction in down up; do
 		for way in $WAYS; do

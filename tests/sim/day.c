@@ -106,7 +106,8 @@ launch(unsigned device, bool to_gate, const struct segment *segment)
 		flight->segment = *segment;
 		flight->segment.payload = flight->bytes;
 		flight->device = device;
-		memcpy(flight->bytes, segment->payload, segment->payload_length);
+		if (segment->payload_length != 0)
+			memcpy(flight->bytes, segment->payload, segment->payload_length);
 		day_plan(at, to_gate ? DAY_TO_GATE : DAY_TO_PEER, index);
 	}
 }
