@@ -6,7 +6,8 @@
 #   make unit       the unit tests
 #   make asan       the unit tests again, under the address and undefined-behaviour sanitizers
 #   make sim        the simulation, seeds SEEDS=a..b; "make sim-check" those that make test runs, "make sim-faults" plants faults in
-#                   the data plane and the gateway and expects the simulation to find them, "make sim-lwip" has lwIP as peers
+#                   the data plane and the gateway and expects the simulation to find them, "make sim-lwip" has lwIP as peers,
+#                   "make sim-day" is one gateway for 24 hours of virtual time
 #   make lint       clang-format, clang-tidy, cppcheck, the one-way include rule
 #   make fuzz       each fuzz target over its kept corpus; FUZZ_SECONDS=60 for each
 #   make spiffe-oracle  SPIFFE IDs compared with go-spiffe, where there is a Go toolchain
@@ -16,6 +17,7 @@
 #   make bench-tls  what handshakes and records of TLS cost, beside the raw operations by "openssl speed"
 #   make loadgen    the load generator, build/loadgen
 #   make bench-lossy    goodput over bad links, with Postern in the path and without it; half an hour
+#   make bench-lossy-bridged   the same of connections that end at Postern, beside HAProxy
 #   make bench      Postern beside HAProxy, nginx, Envoy and testpmd, as root, in less than half an hour;
 #                   BENCH=--record puts the figures into docs/performance.md, "make bench-table" does so again;
 #                   "make bench-check" runs the load generator through posternd and has every byte compared
@@ -121,7 +123,7 @@ $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(RIG) $(LIBRARY)
 SEEDS ?= 1..10000
 SIM_CHECK_SEEDS ?= 1..4000
 FAULT_SEEDS ?= 1..2000
-SIM := $(addprefix $(BUILD)/tests/sim/,sim.o scenario.o traffic.o incident.o decision.o operator.o hello.o world.o attacker.o audit.o audit_bridge.o session.o situation.o \
+SIM := $(addprefix $(BUILD)/tests/sim/,sim.o agenda.o scenario.o traffic.o incident.o decision.o operator.o hello.o world.o attacker.o audit.o audit_bridge.o session.o situation.o \
 	coverage.o peer.o peer_wire.o icmp_wire.o rig.o)
 $(BUILD)/tests/sim/sim: $(SIM) $(LIBRARY)
 	$(CC) $(LDFLAGS) -o $@ $^ $(DPDK_LIBS) $(LIB_LIBS)
@@ -129,6 +131,15 @@ sim: $(BUILD)/tests/sim/sim
 	$< --seeds $(SEEDS)
 sim-check: $(BUILD)/tests/sim/sim
 	@$(CHECK) "$(if $(SANITIZE),asan,sim) seeds $(SIM_CHECK_SEEDS)" $<.log $< --seeds $(SIM_CHECK_SEEDS) $(if $(SANITIZE),,--whole)
+# One gateway for 24 hours of virtual time.
+DAY_SEED ?= 1
+$(BUILD)/tests/sim/day: $(addprefix $(BUILD)/tests/sim/,day.o day_call.o day_gate.o agenda.o hello.o peer.o peer_wire.o rig.o) $(LIBRARY)
+	@echo "  LINK $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(DPDK_LIBS) $(LIB_LIBS)
+sim-day: $(BUILD)/tests/sim/day
+	$< --seed $(DAY_SEED)
+sim-day-check: $(BUILD)/tests/sim/day
+	@$(CHECK) "$(if $(SANITIZE),asan,sim) two hours of a day" $<.log $< --hours 2
 # lwIP as client and endpoint, in a program of its own. It and we have functions of the same names (tcp_input, tcp_write, …), so ours get
 # others there.
 LWIP_SEEDS ?= 1..100
@@ -164,7 +175,7 @@ $(UNIT_TESTS:%=%.run): %.run: %
 
 asan:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan SANITIZE=address,undefined CFLAGS="-O1 -g" \
-		SIM_CHECK_SEEDS=1..400 unit sim-check
+		SIM_CHECK_SEEDS=1..400 unit sim-check sim-day-check
 
 # --- lint: a stamp for each file, remade when the file, one of its headers or the rules changed ---------------------
 # clang-tidy reads what runs, and the tools; unit tests and fuzz targets have the compiler, cppcheck and their sanitizers.
@@ -264,6 +275,11 @@ $(BUILD)/loadgen: $(LOADGEN_MAIN:%.c=$(BUILD)/%.o) $(LOADGEN_LIBRARY) $(LIBRARY)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(DPDK_LIBS) $(LIB_LIBS)
 loadgen: $(BUILD)/loadgen
 
+# The load of those that bridge: TLS clients and servers.
+$(BUILD)/tls_load: $(patsubst %.c,$(BUILD)/%.o,$(wildcard perf/tls_load/*.c)) $(LIBRARY)
+	@echo "  LINK $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lssl -lcrypto
+
 $(BUILD)/perf/%: $(BUILD)/perf/%.o $(RIG) $(LIBRARY)
 	@echo "  LINK $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(DPDK_LIBS) $(LIB_LIBS)
@@ -271,6 +287,8 @@ bench-splice: $(BUILD)/perf/splice_bench
 	$<
 bench-lossy: all $(BUILD)/tests/e2e/shim | $(BUILD)/test-tools
 	@BUILD=$(BUILD) perf/lossy_bench.sh
+bench-lossy-bridged: all $(BUILD)/tests/e2e/shim | $(BUILD)/test-tools
+	@BUILD=$(BUILD) PATH_BRIDGED=1 perf/lossy_bench.sh
 bench-adopt: $(BUILD)/perf/adopt_bench
 	$<
 bench-tls: $(BUILD)/perf/tls_bench
@@ -278,7 +296,7 @@ bench-tls: $(BUILD)/perf/tls_bench
 footprint: all | $(BUILD)/test-tools
 	@BUILD=$(BUILD) perf/footprint.sh
 
-bench: all loadgen | $(BUILD)/bench-tools
+bench: all loadgen $(BUILD)/tls_load | $(BUILD)/bench-tools
 	@BUILD=$(BUILD) python3 -m perf.compare $(BENCH)
 bench-check: all loadgen | $(BUILD)/bench-tools
 	@BUILD=$(BUILD) $(CHECK) "bench the load generator through posternd" $(BUILD)/bench-check.log \
@@ -308,6 +326,6 @@ clean:
 help:
 	@sed -n '3,/^$$/s/^#   //p' Makefile
 
-.PHONY: all unit asan sim sim-check sim-faults sim-lwip lint fuzz e2e demo bench-splice bench-adopt bench-tls bench-lossy footprint loadgen bench
+.PHONY: all unit asan sim sim-day sim-day-check sim-check sim-faults sim-lwip lint fuzz e2e demo bench-splice bench-adopt bench-tls bench-lossy bench-lossy-bridged footprint loadgen bench
 .PHONY: bench-check bench-table spiffe-oracle test install clean help $(UNIT_TESTS:%=%.run)
 .PHONY: $(FUZZERS:%=$(BUILD)/fuzz/%.run)

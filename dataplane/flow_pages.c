@@ -8,8 +8,8 @@
 #define MADV_COLLAPSE 25
 #endif
 
-/* With so many flows for each bucket page of 4 kB, which holds 64 buckets, few pages have none of their legs. */
-enum { FLOWS_A_PAGE = 8, BUCKETS_A_PAGE = 64 };
+/* With so many flows for each bucket page of 4 kB, which holds 64 buckets, one page in seven has none of their legs. */
+enum { FLOWS_A_PAGE = 1, BUCKETS_A_PAGE = 64 };
 
 static uintptr_t
 page_of(uintptr_t at)

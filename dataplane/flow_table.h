@@ -101,13 +101,14 @@ void flow_table_remove(struct flow_table *table, uint32_t index, unsigned leg);
 
 uint32_t flow_table_hash(const struct flow_table *table, const struct flow_key *key);
 flow_ref flow_table_find(const struct flow_table *table, const struct flow_key *key);
+/* The same where the hash of the key is known. */
+flow_ref flow_table_find_hashed(const struct flow_table *table, const struct flow_key *key, uint32_t hash);
 
-/* Looks up n keys, n <= FLOW_BURST_MAX; refs[i] is 0 for a miss. hashes[i] must be flow_table_hash of keys[i], and
- * flow_table_prefetch should have been called for each. The two leg lines of each hit are on their way to the cache
- * when it returns. */
+/* Looks up n keys, n <= FLOW_BURST_MAX; refs[i] is 0 for a miss. hashes[i] must be flow_table_hash of keys[i]. The
+ * two leg lines of each hit are in the cache or on their way when it returns. */
 void flow_table_find_burst(const struct flow_table *table, const struct flow_key *keys, const uint32_t *hashes,
 			   unsigned n, flow_ref *refs);
-/* Asks for the bucket of hash ahead of flow_table_find_burst. */
+/* Asks for the bucket of hash ahead of flow_table_find. */
 void flow_table_prefetch(const struct flow_table *table, uint32_t hash);
 
 static inline struct flow *

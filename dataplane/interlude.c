@@ -269,7 +269,7 @@ await_neighbours(struct worker *worker, struct later *later)
 					later->mbufs[later->n++] = mbufs[j];
 					continue;
 				}
-				worker_input(worker, i, &mbufs[j], 1, clock_ms());
+				worker_input(worker, &mbufs[j], worker_arrived(worker, i, &mbufs[j], 1, clock_ms()));
 				until_ms = RTE_MIN(until_ms, clock_ms() + INTERLUDE_SILENCE_MS);
 			}
 		}
@@ -291,7 +291,7 @@ replay_socket(int fd, struct worker *worker, uint8_t device, uint64_t now_ms)
 			if ((mbufs[n] = next_frame(fd, worker)) == NULL)
 				break;
 		if (n != 0)
-			worker_input(worker, device, mbufs, (uint16_t)n, now_ms);
+			worker_input(worker, mbufs, worker_arrived(worker, device, mbufs, (uint16_t)n, now_ms));
 		worker_flush(worker);
 		total += n;
 	} while (n == WORKER_BURST);
@@ -309,7 +309,8 @@ interlude_replay(struct interlude *interlude, struct worker *worker, const struc
 		if (interlude->fds[i] >= 0)
 			total += replay_socket(interlude->fds[i], worker, net_index(worker->net, &devices[i]), now_ms);
 	for (unsigned i = 0; i < later.n; i++) {
-		worker_input(worker, (uint8_t)later.mbufs[i]->port, &later.mbufs[i], 1, now_ms);
+		worker_input(worker, &later.mbufs[i],
+			     worker_arrived(worker, (uint8_t)later.mbufs[i]->port, &later.mbufs[i], 1, now_ms));
 		if (i % WORKER_BURST == 0)
 			worker_flush(worker);
 	}

@@ -10,9 +10,8 @@ static_assert((int)SYN_SHED_QUEUES > (int)NET_DEVICES_MAX, "one for each device,
 void
 syn_shed_burst(struct syn_shed *shed, unsigned queue, bool full)
 {
-	shed->backlog = &shed->backlogs[queue];
 	if (!full)
-		*shed->backlog = 0;
+		shed->backlogs[queue] = 0;
 }
 
 /* Keyed by the table's secret: nobody can choose addresses that fall on one slot. */

@@ -36,8 +36,8 @@ enum {
 };
 
 struct syn_shed {
-	uint32_t *backlog; /* of the queue that a burst has just come by: SYNs since one of it wasn't full */
-	uint32_t backlogs[SYN_SHED_QUEUES];
+	uint32_t *backlog;                  /* of the queue that the packet in hand has come by */
+	uint32_t backlogs[SYN_SHED_QUEUES]; /* of each queue: SYNs since a burst of it wasn't full */
 	struct syn_shed_known {
 		uint32_t tag;     /* hash of the address; 0: free */
 		uint32_t seen_ms; /* worker clock: when it was last of use */
@@ -48,6 +48,12 @@ struct syn_shed {
 
 /* A burst came by a queue (0..SYN_SHED_QUEUES − 1); full: there is more where it came from. */
 void syn_shed_burst(struct syn_shed *shed, unsigned queue, bool full);
+/* What is acted on next came by a queue. */
+static inline void
+syn_shed_from(struct syn_shed *shed, unsigned queue)
+{
+	shed->backlog = &shed->backlogs[queue];
+}
 /* Whether a SYN from a client may be answered; counts it. */
 bool syn_shed_admits(struct worker *worker, const struct ip_addr *client);
 /* A client's connection has reached its endpoint. */

@@ -2,10 +2,11 @@
 /*
  * The way of a packet through a worker.
  *
- * A burst goes through in passes, so that a cache miss is waited for once and not for every packet:
+ * What came by all devices in one round goes through in passes, so that a cache miss is waited for once and not for
+ * every packet:
  *
- *   1. parse each frame; what isn't TCP for one of our addresses leaves here; hash the rest and ask for their buckets
- *   2. look all keys up; the records are on their way
+ *   1. parse each frame; what isn't TCP for one of our addresses leaves here; hash the rest
+ *   2. look all keys up, for all buckets at once and then for all records (flow_table.c)
  *   3. act on each, in order of arrival
  *
  * Acting on one packet can make or end the flow of the next (the ACK of a handshake and the ClientHello often come
@@ -332,11 +333,11 @@ take_segment(struct worker *worker, const struct packet *packet, const struct fl
 static void
 input(struct worker *worker, struct rte_mbuf **mbufs, uint16_t n, bool handed_over)
 {
-	struct packet packets[WORKER_BURST];
-	struct flow_key keys[WORKER_BURST];
-	uint32_t hashes[WORKER_BURST];
-	flow_ref refs[WORKER_BURST];
-	struct rte_mbuf *tcp[WORKER_BURST];
+	struct packet packets[WORKER_GATHER];
+	struct flow_key keys[WORKER_GATHER];
+	uint32_t hashes[WORKER_GATHER];
+	flow_ref refs[WORKER_GATHER];
+	struct rte_mbuf *tcp[WORKER_GATHER];
 	uint16_t n_tcp = 0;
 
 	for (uint16_t i = 0; i < n; i++) {
@@ -345,7 +346,6 @@ input(struct worker *worker, struct rte_mbuf **mbufs, uint16_t n, bool handed_ov
 		if (!classify(worker, (uint8_t)mbufs[i]->port, mbufs[i], &packets[n_tcp], &keys[n_tcp], handed_over))
 			continue;
 		hashes[n_tcp] = flow_table_hash(&worker->flows, &keys[n_tcp]);
-		flow_table_prefetch(&worker->flows, hashes[n_tcp]);
 		tcp[n_tcp++] = mbufs[i];
 	}
 	if (n_tcp == 0)
@@ -356,7 +356,7 @@ input(struct worker *worker, struct rte_mbuf **mbufs, uint16_t n, bool handed_ov
 	for (uint16_t i = 0; i < n_tcp; i++) {
 		flow_ref ref = refs[i];
 		if (unlikely(version != worker->table_version))
-			ref = flow_table_find(&worker->flows, &keys[i]);
+			ref = flow_table_find_hashed(&worker->flows, &keys[i], hashes[i]);
 		if (unlikely(ref == 0 && worker->n_workers > 1 && !handed_over)) {
 			uint16_t to = worker_owner(worker, (uint8_t)tcp[i]->port, &keys[i], hashes[i]);
 			if (to != worker->id) {
@@ -364,21 +364,28 @@ input(struct worker *worker, struct rte_mbuf **mbufs, uint16_t n, bool handed_ov
 				continue;
 			}
 		}
+		syn_shed_from(&worker->shed, handed_over ? NET_DEVICES_MAX : tcp[i]->port);
 		take_segment(worker, &packets[i], &keys[i], ref, tcp[i]);
 	}
 }
 
-void
-worker_input(struct worker *worker, uint8_t device, struct rte_mbuf **mbufs, uint16_t n, uint64_t now_ms)
+uint16_t
+worker_arrived(struct worker *worker, uint8_t device, struct rte_mbuf **mbufs, uint16_t n, uint64_t now_ms)
 {
 	set_time(worker, now_ms);
 	if (worker->net->devices[device]->is_tap) {
 		host_forward(worker, device, mbufs, n);
-		return;
+		return 0;
 	}
 	syn_shed_burst(&worker->shed, device, n == WORKER_BURST);
 	for (uint16_t i = 0; i < n; i++)
 		mbufs[i]->port = device;
+	return n;
+}
+
+void
+worker_input(struct worker *worker, struct rte_mbuf **mbufs, uint16_t n)
+{
 	input(worker, mbufs, n, false);
 }
 

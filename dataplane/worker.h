@@ -29,7 +29,13 @@ struct rte_mbuf;
 struct rte_mempool;
 struct rte_ring;
 
-enum { WORKER_BURST = 32, WORKER_TX_MAX = 64, WORKERS_MAX = CONF_WORKERS_MAX, WORKER_PORT_COUNTERS = 1024 };
+enum {
+	WORKER_BURST = 32,
+	WORKER_GATHER = 64,
+	WORKER_TX_MAX = 64,
+	WORKERS_MAX = CONF_WORKERS_MAX,
+	WORKER_PORT_COUNTERS = 1024
+};
 
 /* Read by control with relaxed loads; written by the worker alone. */
 struct worker_stats {
@@ -135,8 +141,12 @@ uint16_t worker_owner(const struct worker *worker, uint8_t device, const struct 
 /* Gives an mbuf to another worker's inbox, or drops and counts it when that is full. Takes the mbuf. */
 void worker_hand_over(struct worker *worker, uint16_t to, struct rte_mbuf *mbuf);
 
-/* Takes n <= WORKER_BURST frames that arrived on a device through all that must be done with them. Takes the mbufs. */
-void worker_input(struct worker *worker, uint8_t device, struct rte_mbuf **mbufs, uint16_t n, uint64_t now_ms);
+/* n <= WORKER_BURST frames have arrived on a device. Returns for how many of them worker_input is due, the first ones
+ * of mbufs; the rest is done with. What came by several devices goes into one worker_input, so that there is more to do
+ * while memory answers. */
+uint16_t worker_arrived(struct worker *worker, uint8_t device, struct rte_mbuf **mbufs, uint16_t n, uint64_t now_ms);
+/* Takes n <= WORKER_GATHER frames from worker_arrived through all that must be done with them. Takes the mbufs. */
+void worker_input(struct worker *worker, struct rte_mbuf **mbufs, uint16_t n);
 /* The same for what another worker handed over: frames that arrived, each mbuf's port being the index of its device,
  * and frames to be sent where that worker has no queue. */
 void worker_input_handed_over(struct worker *worker, struct rte_mbuf **mbufs, uint16_t n, uint64_t now_ms);

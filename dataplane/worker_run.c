@@ -94,19 +94,27 @@ static unsigned
 poll_all(struct worker_run *run, uint64_t now_ms)
 {
 	struct worker *worker = run->worker;
-	struct rte_mbuf *mbufs[WORKER_BURST];
+	struct rte_mbuf *mbufs[WORKER_GATHER];
 	unsigned total = 0;
+	uint16_t gathered = 0;
 
 	for (uint8_t i = 0; i < worker->net->n_devices; i++) {
 		struct device *device = worker->net->devices[i];
 		int queue = queue_of(worker, device);
 		if (queue < 0)
 			continue;
-		uint16_t n = device->rx(device, (uint16_t)queue, mbufs, WORKER_BURST);
-		if (n != 0)
-			worker_input(worker, i, mbufs, n, now_ms);
+		uint16_t n = device->rx(device, (uint16_t)queue, mbufs + gathered, WORKER_BURST);
+		if (n == 0)
+			continue;
 		total += n;
+		gathered = (uint16_t)(gathered + worker_arrived(worker, i, mbufs + gathered, n, now_ms));
+		if (gathered > WORKER_GATHER - WORKER_BURST) {
+			worker_input(worker, mbufs, gathered);
+			gathered = 0;
+		}
 	}
+	if (gathered != 0)
+		worker_input(worker, mbufs, gathered);
 	total += take_inbox(worker, now_ms);
 	return total + worker_poll(worker, now_ms);
 }

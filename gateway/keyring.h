@@ -6,8 +6,8 @@
  *                                    │            in force with its snapshot (decide_install), immutable
  *                                    └ trust ──▶ trust_slot: every thread's view follows it
  *
- *   every KEYRING_POLL_MS: keyring_poll ── files changed, or an SVID is half through its life ──▶ a new key_set for the same
- *   snapshot
+ *   every KEYRING_POLL_MS: keyring_poll ── files changed, or an SVID is half through its life ──▶ a new key_set for the
+ * same snapshot
  *
  * A file that is missing or wrong when a federation is loaded refuses it, as any other error in it does. Of one that
  * goes wrong later, what was read last stays in force, and the log says so once; the others come into force all the

@@ -187,7 +187,9 @@ measure(uint32_t flows, uint16_t payload_length)
 				     payload_length);
 			}
 			uint64_t begin = rte_rdtsc_precise();
-			worker_input(&rig.worker, leg == LEG_CLIENT ? RIG_WAN : RIG_LAN, mbufs, BURST, rig.now_ms);
+			worker_input(&rig.worker, mbufs,
+				     worker_arrived(&rig.worker, leg == LEG_CLIENT ? RIG_WAN : RIG_LAN, mbufs, BURST,
+						    rig.now_ms));
 			worker_flush(&rig.worker);
 			cycles += rte_rdtsc_precise() - begin;
 			forget_sent();

@@ -39,7 +39,7 @@ stage build -j"$jobs" all
 stage unit -j"$jobs" unit
 # In their short form: "make e2e" alone is the long one.
 E2E_QUICK=1 stage e2e -j"$jobs" e2e
-stage sim sim-check sim-lwip sim-faults
+stage sim sim-check sim-day-check sim-lwip sim-faults
 stage asan -j"$jobs" asan
 stage lint -j"$jobs" lint
 stage fuzz -j2 fuzz FUZZ_SECONDS=30

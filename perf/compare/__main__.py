@@ -43,7 +43,8 @@ def arguments():
 
 
 def chosen(name, option):
-    return option is None or name in option.split(",")
+    """Whether it is one of the names of an option; "bridge" is also bridge_held and so on."""
+    return option is None or any(name == one or name.startswith(f"{one}_") for one in option.split(","))
 
 
 def wanted_subjects(world, options):

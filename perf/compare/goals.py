@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Postern must show beside the others (issue 5), held against the figures of one run."""
+"""What Postern must show beside the others (issues 5 and 6), held against the figures of one run."""
 
 from .results import number
 
-# (what, (figure, wire) of Postern, the figure's unit, bound: a number, or (factor, (figure, wire, subject)), more is better)
+# (what, (figure, wire) of Postern, the figure's unit, bound: a number, or (factor, (figure, wire, subject)), more is better). Of several
+# subjects it is the best one's.
+OTHERS = ("haproxy", "nginx", "envoy")
 GOALS = [
     ("new connections a second, memif: 10 × HAProxy", ("connect_rate", "memif"), "/s", (10, ("connect_rate", "veth", "haproxy")), True),
     ("new connections a second, memif", ("connect_rate", "memif"), "/s", 150000, True),
@@ -35,6 +37,21 @@ GOALS = [
     ("… AF_PACKET", ("bulk_most_cpu_s", "veth"), "s", (0.5, ("bulk_most_cpu_s", "veth", "haproxy")), False),
     ("idle: share of the core", ("idle_share", "veth"), "%", 1, False),
     ("idle: resident beside packet memory", ("idle_mb", "veth"), "MB", 16, False),
+    ("CPU for a bridged connection, AF_PACKET: the others' best / 1.5", ("bridge_cpu_ms", "veth"), "ms",
+     (1 / 1.5, ("bridge_cpu_ms", "veth", OTHERS)), False),
+    ("… AF_XDP", ("bridge_cpu_ms", "xdp"), "ms", (1 / 1.5, ("bridge_cpu_ms", "veth", OTHERS)), False),
+    ("… in handshake threads: the raw operations / 0.6", ("bridge_handshake_ms", "veth"), "ms",
+     (1 / 0.6, ("bridge_cpu_ms", "cpu", "openssl")), False),
+    ("CPU for a gigabyte bridged, at the most, AF_PACKET: HAProxy's / 1.3", ("bridge_gigabyte_most_cpu_s", "veth"), "s",
+     (1 / 1.3, ("bridge_gigabyte_most_cpu_s", "veth", "haproxy")), False),
+    ("… AF_XDP", ("bridge_gigabyte_most_cpu_s", "xdp"), "s", (1 / 1.3, ("bridge_gigabyte_most_cpu_s", "veth", "haproxy")), False),
+    ("… work, AF_XDP: one decryption and one encryption / 0.7", ("bridge_gigabyte_most_work_s", "xdp"), "s",
+     (1 / 0.7, ("bridge_gigabyte_most_cpu_s", "cpu", "openssl")), False),
+    ("memory of a bridged connection, idle", ("bridge_held_bytes", "veth"), "bytes", 45000, False),
+    ("p99 of what passes through, beside bridged handshakes, AF_PACKET: alone + 20 %", ("passed_p99_beside_us", "veth"), "us",
+     (1.2, ("passed_p99_us", "veth", "postern")), False),
+    ("… AF_XDP", ("passed_p99_beside_us", "xdp"), "us", (1.2, ("passed_p99_us", "xdp", "postern")), False),
+    ("bridged handshakes a second meanwhile", ("passed_beside_rate", "veth"), "/s", 1000, True),
 ]
 
 
@@ -51,8 +68,10 @@ def rows(medians):
         value = medians.get((figure, wire, "postern"))
         limit = bound
         if isinstance(bound, tuple):
-            other = medians.get(bound[1])
-            limit = None if other is None else bound[0] * other
+            factor, (others, there, subjects) = bound
+            known = [medians[others, there, subject] for subject in ([subjects] if isinstance(subjects, str) else subjects)
+                     if (others, there, subject) in medians]
+            limit = factor * (max if more else min)(known) if known else None
         if value is None or limit is None:
             yield what, "not measured", "", ""
             continue

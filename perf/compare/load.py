@@ -17,6 +17,7 @@ WIRES = {
     "memif": "memory shared with the generator, no kernel between",
     "veth": "a veth pair; subjects on DPDK use AF_PACKET",
     "xdp": "the same veth pair; subjects on DPDK use AF_XDP",
+    "cpu": "no wire: single operations of OpenSSL on the subject's core",
 }
 
 
@@ -34,7 +35,7 @@ def start(subject, wire, **values):
     """Starts it behind one of WIRES."""
     if wire == "memif":
         values["wan"], values["lan"] = memif(subject, "server")
-    values["driver"] = {"memif": "memif", "veth": "af_packet", "xdp": "af_xdp"}[wire]
+    values["driver"] = {"memif": "memif", "veth": "af_packet", "xdp": "af_xdp"}.get(wire)
     subject.wire, subject.values = wire, values
     shutil.rmtree(subject.dir)  # with what the last one left: its log, its socket, flows for the next one to adopt
     os.makedirs(subject.dir)
@@ -50,19 +51,18 @@ def devices(subject):
 
 
 def read_clocks(subject):
-    """(now, the subject's CPU time, its work)."""
-    return time.monotonic(), w.subject_seconds(subject.cpu_seconds()), subject.work()
+    """(now, the subject's CPU time, that of its handshake threads, its work)."""
+    return time.monotonic(), w.subject_seconds(subject.cpu_seconds()), subject.handshake_seconds(), subject.work()
 
 
 def spent(begin, end, report):
     """What a subject spent between two readings: the share of its core, its part of the kernel's work included; and, for one
-    that polls, the share in which it had packets in hand, and how much of that each frame took that it passed on."""
+    that polls, the share in which it had packets in hand or shook hands."""
     seconds = end[0] - begin[0]
-    found = {"core_share": max(0, end[1] - begin[1]) / seconds, "work_share": None, "packet_ns": None}
-    if end[2] is not None:
-        found["work_share"] = (end[2] - begin[2]) / report["generator"]["tsc_hz"] / seconds
-        if forwarded(report) > 0:
-            found["packet_ns"] = found["work_share"] * 1e9 / forwarded(report)
+    handshakes = (end[2] - begin[2]) / seconds
+    found = {"core_share": max(0, end[1] - begin[1]) / seconds, "handshake_share": handshakes, "work_share": None}
+    if end[3] is not None:
+        found["work_share"] = (end[3] - begin[3]) / report["generator"]["tsc_hz"] / seconds + handshakes
     return found
 
 
@@ -86,13 +86,21 @@ class Load:
                    "--json", "-", *arguments, *(["--verify"] if self.verify else [])]
         return ["ip", "netns", "exec", self.world.gen, *map(str, command)]
 
-    def run(self, subject, mode, *arguments, seconds=2, warmup=0.3, timeout=60, during=None):
-        """The generator's report, with "subject" added, which is spent() while the generator measured. during: called when that
+    def run(self, subject, mode, *arguments, seconds=2, warmup=0.3, **options):
+        """The report of build/loadgen in that mode; see play. With "packet_ns" of what the subject spent: its work for a frame
+        that it passed on."""
+        report = self.play(subject, self.command(subject, mode, [*arguments, "--seconds", seconds, "--warmup", warmup]), **options)
+        self.check(report, mode)
+        work = report["subject"]["work_share"]
+        report["subject"]["packet_ns"] = work * 1e9 / forwarded(report) if work is not None and forwarded(report) > 0 else None
+        return report
+
+    def play(self, subject, command, timeout=60, during=None):
+        """The report of a generator, with "subject" added, which is spent() while it measured. during: called when that
         begins; "during" is what it returns."""
         if not subject.runs():  # some don't outlive a generator that goes
             subject.stop()
             start(subject, subject.wire, **subject.values)
-        command = self.command(subject, mode, [*arguments, "--seconds", seconds, "--warmup", warmup])
         self.commands.append(" ".join(command))
         self.log.write(self.commands[-1] + "\n")
         process = subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -102,7 +110,7 @@ class Load:
         report, said, readings = {}, [], {}
         for line in process.stderr:
             said.append(line)
-            phase = line.partition("loadgen: ")[2].strip()
+            phase = line.partition(": ")[2].strip()
             if phase in ("measuring", "ending"):
                 readings[phase] = read_clocks(subject)
             if phase == "measuring" and during is not None:
@@ -113,9 +121,8 @@ class Load:
         self.log.write("".join(said))
         self.log.flush()
         if process.returncode != 0:
-            raise LoadError(f"loadgen ended with {process.returncode}: {''.join(said).strip()[-500:]}")
+            raise LoadError(f"the generator ended with {process.returncode}: {''.join(said).strip()[-500:]}")
         report.update(json.loads(out))
-        self.check(report, mode)
         report["subject"] = spent(readings["measuring"], readings["ending"], report)
         return report
 

@@ -11,6 +11,7 @@ by its own count.
 import collections
 import time
 
+from . import bridge as b
 from . import scale as many
 from . import subjects as s
 from . import world as w
@@ -58,6 +59,22 @@ FIGURES = {
     "held_mb": ("… resident with all of them", "MB", False),
     "held_bytes": ("… memory for each, of the process", "bytes", False),
     "held_slab": ("… memory for each, of the kernel (slab)", "bytes", False),
+    "bridge_cpu_ms": ("bridged connection: CPU", "ms", False),
+    "bridge_work_ms": ("… work, handshake threads and worker", "ms", False),
+    "bridge_handshake_ms": ("… of it in handshake threads", "ms", False),
+    "bridge_p50_ms": ("… SYN to reply, p50", "ms", False),
+    "bridge_p99_ms": ("… p99", "ms", False),
+    "bridge_bulk": ("bridged bulk, server to client", "Gbit/s", True),
+    "bridge_gigabyte_most_cpu_s": ("CPU for a gigabyte bridged, at that rate", "s", False),
+    "bridge_gigabyte_most_work_s": ("work for a gigabyte bridged, at that rate", "s", False),
+    "bridge_gigabyte_cpu_s": ("CPU for a gigabyte bridged, at the common rate", "s", False),
+    "bridge_gigabyte_work_s": ("work for a gigabyte bridged, at the common rate", "s", False),
+    "bridge_held_bytes": ("bridged and idle: memory for each, of the process", "bytes", False),
+    "bridge_held_slab": ("… of the kernel (slab)", "bytes", False),
+    "passed_p99_us": ("exchange passed through, p99, nothing else", "us", False),
+    "passed_p99_aside_us": ("… handshakes elsewhere, same generator", "us", False),
+    "passed_p99_beside_us": ("… handshakes bridged beside it", "us", False),
+    "passed_beside_rate": ("… so many of these", "/s", True),
     "flows_1000": ("frames, 64 bytes, 1,000 flows", "/s", True),
     "flows_1000_ns": ("… work for a frame", "ns", False),
     "flows_10000": ("frames, 64 bytes, 10,000 flows", "/s", True),
@@ -85,6 +102,10 @@ class Settings:
         self.services = (1, 1000) if quick else (1, 1000, 100000)
         self.patience = 100  # seconds for a start or a reload, however many services: nginx takes longer with 100,000
         self.at_a_time = 256
+        self.bridged = 50 if quick else 373          # connections a second, of all
+        self.bridged_held = 200 if quick else 2000
+        self.passed = 500 if quick else 2000         # exchanges a second, beside
+        self.bridged_beside = 16                     # at a time: as many as the load core can play
 
 
 def note(report):
@@ -133,7 +154,8 @@ def frames(load, subject, settings):
 
 def flows(load, subject, settings):
     for n in settings.flows:
-        report = exchange(load, subject, settings, 64, n, timeout=120)
+        # posternd has its tables put on huge pages once a second.
+        report = exchange(load, subject, settings, 64, n, timeout=120, warmup=2)
         yield f"flows_{n}", forwarded(report), note(report)
         if report["subject"]["packet_ns"]:
             yield f"flows_{n}_ns", report["subject"]["packet_ns"], ""
@@ -188,6 +210,22 @@ def held(load, subject, settings):
         yield "held_slab", max(0, report["during"][1] - before[1]) * 1024 / report["opened"], ""
 
 
+def bridge(load, subject, settings):
+    if subject.wire == "cpu":
+        yield from b.raw(subject)
+    else:
+        yield from b.connections(load, subject, settings, note)
+        yield from b.bytes_through(load, subject, settings, RESPONSE, note)
+
+
+def bridge_held(load, subject, settings):
+    yield from b.held(load, subject, settings, note)
+
+
+def bridge_beside(load, subject, settings):
+    yield from b.beside(load, subject, settings, note)
+
+
 def scale(load, subject, settings):
     del load
     subject.start_seconds = min(subject.start_seconds, settings.patience)
@@ -202,8 +240,14 @@ def scale(load, subject, settings):
 # start (None: the measure starts them itself), and how many of the rounds have it, for those that take long and differ little.
 Row = collections.namedtuple("Row", "measure wires subjects values rounds", defaults=(99,))
 PROXIES = ("postern", "haproxy", "nginx", "envoy")
+BRIDGES = PROXIES + ("openssl",)
+# All of a subject on its own core, handshake threads too; else those are where they should be with two cores, beside control.
+ALONE = {"bridging": True, "main": w.SUBJECT_CORE}
 PLAN = [
     Row(connect, ("memif", "veth", "xdp"), None, {}),
+    Row(bridge, ("cpu", "veth", "xdp"), BRIDGES, ALONE),
+    Row(bridge_held, ("veth", "xdp"), PROXIES, ALONE, 1),
+    Row(bridge_beside, ("veth", "xdp"), ("postern",), {"bridging": True}),
     Row(flows, ("memif",), ("postern", "testpmd"), {"flows": 2200000}),
     Row(idle, ("veth",), PROXIES, {}),
     Row(held, ("memif", "veth"), PROXIES, {"flows": 1200000}, 2),

@@ -63,6 +63,7 @@ class Subject:
     descriptors_each = 2  # that a connection takes of the kernel's
     start_seconds = 20
     input = subprocess.DEVNULL
+    bridging = False  # it ends the clients' TLS and begins another with the server, instead of passing TLS through
 
     def __init__(self, world):
         self.world, self.process = world, None
@@ -79,6 +80,16 @@ class Subject:
     def resident_kilobytes(self):
         return w.resident_kilobytes(self.process.pid)
 
+    def render(self, template, services, values):
+        """Its configuration for what it is to do."""
+        if self.bridging:
+            template, values = os.path.join("bridge", template), {**values, "pki": self.world.pki, "server": w.SERVER}
+        return render(template, services, values)
+
+    def handshake_seconds(self):
+        """CPU time of threads that do handshakes and nothing else, for one that has such beside its worker."""
+        return 0
+
     def work(self):
         """TSC cycles that it had packets in hand, since it started, for one that polls and counts them; else None: its CPU time
         is its work."""
@@ -91,8 +102,9 @@ class Subject:
         """None, or why it can't be measured here."""
         return None
 
-    def start(self, services, **values):
-        self.world.kernel_addresses(self.kernel)
+    def start(self, services, bridging=False, **values):
+        self.bridging = bridging
+        self.world.kernel_addresses(self.kernel, bridging)
         self.configure(services, values)
         self.process = self.world.start(self.world.box, w.SUBJECT_CORE, os.path.join(self.dir, "log"), self.command(), self.input)
         if not w.wait_for(self.start_seconds, lambda: self.process.poll() is not None or self.ready()):
@@ -145,7 +157,7 @@ class Postern(Subject):
     name = "postern"
     kernel = False
     wires = ("memif", "veth", "xdp")
-    defaults = {"driver": "af_xdp", "wan": "iface=wan", "lan": "iface=lan", "flows": 1048576, "megabytes": 128, "packets": 32768}
+    defaults = {"driver": "af_xdp", "main": w.LOAD_CORE, "wan": "iface=wan", "lan": "iface=lan", "flows": 1048576, "megabytes": 128, "packets": 32768}
 
     def binary(self, name):
         return os.path.join(os.environ.get("BUILD", "build"), name)
@@ -157,10 +169,12 @@ class Postern(Subject):
         if values or self.process is None:
             values = {**self.defaults, **values, "dir": self.dir, "address": w.BOX_WAN, "lan_address": w.BOX_LAN}
             write(os.path.join(self.dir, "postern.conf"), render("postern.conf", [], values))
-        write(os.path.join(self.dir, "federation.yaml"), render("federation.yaml", services, {}))
+        write(os.path.join(self.dir, "federation.yaml"), self.render("federation.yaml", services, {}))
+        if self.bridging:
+            shutil.copytree(os.path.join(self.world.pki, "edge"), os.path.join(self.dir, "credentials", "edge"), dirs_exist_ok=True)
 
     def command(self):
-        # It pins its own threads: the worker to SUBJECT_CORE, control to LOAD_CORE.
+        # It pins its own threads: the worker to SUBJECT_CORE, control and handshakes to LOAD_CORE.
         return ["taskset", "-c", f"{w.LOAD_CORE},{w.SUBJECT_CORE}", self.binary("posternd"), "--conf", os.path.join(self.dir, "postern.conf")]
 
     def ctl(self, *arguments):
@@ -169,6 +183,9 @@ class Postern(Subject):
 
     def ready(self):
         return self.ctl("status").returncode == 0
+
+    def handshake_seconds(self):
+        return w.cpu_seconds(self.process.pid, "handshake/")
 
     def work(self):
         with socket.socket(socket.AF_UNIX) as control:  # posternctl would take its start-up time of what is measured
@@ -199,7 +216,7 @@ class Haproxy(Subject):
         path = os.path.join(self.dir, "services.map")
         write(path, "".join(f"{s['host']} {s['name']}\n" for s in services))
         fill = {"threads": 1, "address": w.BOX_WAN, "maxconn": DESCRIPTORS // 2 - 100, "map": path, "socket": os.path.join(self.dir, "sock")}
-        write(os.path.join(self.dir, "haproxy.cfg"), render("haproxy.cfg", services, fill))
+        write(os.path.join(self.dir, "haproxy.cfg"), self.render("haproxy.cfg", services, fill))
 
     def command(self):
         return ["haproxy", "-W", "-db", "-f", os.path.join(self.dir, "haproxy.cfg")]
@@ -222,7 +239,7 @@ class Nginx(Subject):
 
     def configure(self, services, values):
         fill = {"dir": self.dir, "address": w.BOX_WAN, "descriptors": DESCRIPTORS, "map_size": max(2048, 4 * len(services))}
-        write(os.path.join(self.dir, "nginx.conf"), render("nginx.conf", services, fill))
+        write(os.path.join(self.dir, "nginx.conf"), self.render("nginx.conf", services, fill))
 
     def command(self):
         return ["nginx", "-c", os.path.join(self.dir, "nginx.conf"), "-p", self.dir]
@@ -250,7 +267,7 @@ class Envoy(Subject):
         return w.run(self.binary(), "--version").strip().removeprefix(self.binary()).strip()
 
     def configure(self, services, values):
-        write(os.path.join(self.dir, "envoy.yaml"), render("envoy.yaml", services, {"address": w.BOX_WAN}))
+        write(os.path.join(self.dir, "envoy.yaml"), self.render("envoy.yaml", services, {"address": w.BOX_WAN}))
 
     def command(self):
         return [self.binary(), "-c", os.path.join(self.dir, "envoy.yaml"), "--concurrency", "1", "--log-level", "error",
@@ -326,7 +343,7 @@ class Bare(Subject):
         return "Linux " + os.uname().release
 
     def start(self, services, **values):
-        self.world.kernel_addresses(False)
+        self.world.kernel_addresses(False, False)
         self.world.in_box("ip", "link", "add", "bridge", "type", "bridge", "stp_state", "0", "forward_delay", "0",
                           "mcast_snooping", "0")
         for link in "wan", "lan":
@@ -346,10 +363,33 @@ class Bare(Subject):
         return f"{SERVERS_FIRST}:8443"
 
 
+class OpenSsl(Subject):
+    """Nobody either: the operations that a bridge can't do without, by "openssl speed", on the subject's core."""
+
+    name = "openssl"
+    kernel = False
+    wires = ("cpu",)
+
+    def available(self):
+        return None if shutil.which("openssl") else "openssl is not installed"
+
+    def version(self):
+        return w.run("openssl", "version").strip()
+
+    def start(self, services, **values):
+        pass
+
+    def speed(self, kind, *what):
+        """The numbers behind "+KIND" on its machine-readable lines, as lists, texts still."""
+        lines = w.run("taskset", "-c", str(w.SUBJECT_CORE), "openssl", "speed", "-mr", "-seconds", "1", *what,
+                      preexec_fn=lambda: w.favour(0)).splitlines()
+        return next(line.split(":") for line in lines if line.startswith(f"+{kind}:"))
+
+
 def every():
     return [Postern, Haproxy, Nginx, Envoy]
 
 
 def limits():
     """What they are held against: nothing that they do, less of it."""
-    return [Testpmd, Bare]
+    return [Testpmd, Bare, OpenSsl]

@@ -9,6 +9,8 @@ The world that a subject is measured in.
    └────────────────┘             └───────────────┘
         core LOAD_CORE               core SUBJECT_CORE
 
+Behind subjects that bridge, the generator's kernel has an address on each side as well (.0.2), for perf/tls_load.
+
 Each side pays for its own: processes are pinned, and so is, by receive packet steering, what the kernel does with packets
 that arrive for them. What the subject costs is the time of its processes, of its core's ksoftirqd, and of interrupts that
 found its core idle (subject_seconds).
@@ -19,6 +21,7 @@ switched off meanwhile.
 """
 
 import ctypes
+import functools
 import os
 import shutil
 import signal
@@ -29,6 +32,7 @@ import time
 
 LOAD_CORE, SUBJECT_CORE = 0, 1
 BOX_WAN, BOX_LAN = "172.16.0.1", "172.17.0.1"
+CLIENT, SERVER = "172.16.0.2", "172.17.0.2"  # of the generator's kernel
 TICKS = os.sysconf("SC_CLK_TCK")
 NICE, SLICE_NS = -20, 100000
 SCHED_SETATTR = 314  # of x86-64
@@ -75,7 +79,9 @@ class World:
             favour(ksoftirqd(core))
         for path in "/proc/sys/net/core/somaxconn", "/proc/sys/net/ipv4/tcp_max_syn_backlog":
             self.in_box("sh", "-c", f"echo 65535 >{path}")
-        self.in_box("sh", "-c", "echo '1024 65535' >/proc/sys/net/ipv4/ip_local_port_range")
+        for name in self.gen, self.box:
+            run("ip", "netns", "exec", name, "sh", "-c", "echo '1024 65535' >/proc/sys/net/ipv4/ip_local_port_range")
+        run("ip", "netns", "exec", self.gen, "sh", "-c", "echo 1 >/proc/sys/net/ipv4/tcp_tw_reuse")
         return self
 
     def __exit__(self, *_):
@@ -93,12 +99,22 @@ class World:
     def in_box(self, *command):
         return run("ip", "netns", "exec", self.box, *command)
 
-    def kernel_addresses(self, present):
-        """Whether the box's kernel has the addresses (for subjects that are processes with sockets)."""
-        for link, address in ("wan", BOX_WAN), ("lan", BOX_LAN):
-            run("ip", "-n", self.box, "address", "flush", "dev", link)
-            if present:
-                run("ip", "-n", self.box, "address", "add", f"{address}/16", "dev", link)
+    @functools.cached_property
+    def pki(self):
+        """A folder of certificates for those that bridge."""
+        path = os.path.join(self.dir, "pki")
+        run("bash", "-c", '. perf/peers/bridge/pki.sh && bridge_pki "$1"', "pki", path)
+        return path
+
+    def kernel_addresses(self, subject, generator):
+        """Whether the kernel has the addresses: of the box, for subjects that are processes with sockets; and of the generator,
+        for the load of those that bridge."""
+        for name, present, wan, lan in (self.box, subject, BOX_WAN, BOX_LAN), (self.gen, generator, CLIENT, SERVER):
+            for link, address in ("wan", wan), ("lan", lan):
+                run("ip", "-n", name, "address", "flush", "dev", link)
+                if present:
+                    run("ip", "-n", name, "address", "add", f"{address}/16", "dev", link)
+        for link in "wan", "lan":
             self.steer(self.box, link, SUBJECT_CORE)
 
     def steer(self, namespace, link, core):
@@ -143,16 +159,18 @@ def wait_for(seconds, condition):
 
 
 def busy_seconds(core):
-    """Seconds that a core has been at work, interrupts included, since boot."""
+    """Seconds that a core has been at work, interrupts included, since some moment: those in which it wasn't idle. What it was
+    busy with the kernel finds out at its ticks only, and load that comes at the same pace deceives it; idleness it measures."""
     with open("/proc/stat", encoding="ascii") as stat:
         for line in stat:
             fields = line.split()
             if fields[0] == f"cpu{core}":
-                user, nice, system, _idle, _iowait, irq, softirq = map(int, fields[1:8])
-                return (user + nice + system + irq + softirq) / TICKS
+                idle, iowait, _irq, _softirq, steal = map(int, fields[4:9])
+                return time.monotonic() - (idle + iowait + steal) / TICKS
     raise RuntimeError(f"no core {core}")
 
 
+@functools.cache
 def ksoftirqd(core):
     return int(run("pgrep", "-x", f"ksoftirqd/{core}"))
 
@@ -170,8 +188,15 @@ def subject_seconds(own):
 
 
 def processes_of(leader):
-    """A process and those of its session: a master and its workers."""
-    return [int(pid) for pid in run("ps", "-o", "pid=", "-s", str(leader)).split()]
+    """A process and those of its session: a master and its workers. (By hand: a new process would wait for a core that is busy.)"""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if os.getsid(int(pid)) == leader:
+                found.append(int(pid))
+        except ProcessLookupError:
+            pass
+    return found
 
 
 def resident_kilobytes(leader, packets_too=False):
@@ -189,13 +214,14 @@ def resident_kilobytes(leader, packets_too=False):
     return total
 
 
-def cpu_seconds(leader):
-    """CPU time that a process and those that it started have used."""
+def cpu_seconds(leader, threads=""):
+    """CPU time that a process and those that it started have used, by those of their threads whose names begin so."""
     ns = 0
     for pid in processes_of(leader):
         for task in os.listdir(f"/proc/{pid}/task"):
-            with open(f"/proc/{pid}/task/{task}/schedstat", encoding="ascii") as stat:
-                ns += int(stat.read().split()[0])
+            with open(f"/proc/{pid}/task/{task}/schedstat", encoding="ascii") as stat, \
+                    open(f"/proc/{pid}/task/{task}/comm", encoding="ascii") as name:
+                ns += int(stat.read().split()[0]) if name.read().startswith(threads) else 0
     return ns / 1e9
 
 

@@ -19,11 +19,15 @@
 #
 # WAY is the family of the client's leg and of the server's, "4-4", "6-6", "4-6" or "6-4", through Postern; "bare4" or "bare6"
 # through the router. Each link has a bottleneck, and a delay that makes what happens in this machine small beside it.
+#
+# With PATH_BRIDGED set, connections end in the box: Postern ends the client's TLS and passes plaintext on, so that TCP of its
+# own is at the bad link. On the router then HAProxy does the same with Linux's TCP: "proxy4-4" and so on are through that,
+# while "bare4" and "bare6" still end nowhere but at the server.
 
 ROUTER_WAN_V4=192.0.2.2 ROUTER_WAN_V6=2001:db8:1::2
 ROUTER_LAN_V4=198.51.100.2 ROUTER_LAN_V6=2001:db8:2::2
 PATH_WAYS="4-4 6-6 4-6 6-4"
-PATH_SHIM=
+PATH_SHIM= PATH_PROXY=
 
 # NAME CONNECTIONS MEGABYTES KEY=VALUE…: the links, and transfers that are long enough there to show CUBIC's rate. Delays are
 # for each direction. What is lost at random, is lost by many connections, so that chance evens out.
@@ -72,6 +76,34 @@ path_router() {
 	path_congestion client && path_congestion a
 }
 
+# Names stand for addresses, as at Postern's listener. The time-outs are longer than any transfer.
+path_proxy_start() {
+	local dir=$TOPOLOGY_DIR/path-haproxy
+	mkdir -p "$dir"
+	cat "$TOPOLOGY_DIR/tls/workload.pem" "$TOPOLOGY_DIR/tls/workload.key" >"$dir/pair.pem"
+	cat >"$dir/haproxy.cfg" <<-EOF
+		global
+			nbthread 1
+			maxconn 1000
+		defaults
+			mode tcp
+			timeout client 300s
+			timeout server 300s
+			timeout connect 5s
+		frontend path
+			bind $ROUTER_WAN_V4:443 ssl crt $dir/pair.pem
+			bind $ROUTER_WAN_V6:443 v6only ssl crt $dir/pair.pem
+			use_backend six if { ssl_fc_sni web6.shop.example }
+			default_backend four
+		backend four
+			server a $A_V4:8081
+		backend six
+			server a [$A_V6]:8081
+	EOF
+	start_bg router "$dir/log" haproxy -db -f "$dir/haproxy.cfg"
+	PATH_PROXY=$STARTED_PID
+}
+
 path_up() {
 	local name
 	for name in path router; do
@@ -87,13 +119,16 @@ path_up() {
 	ip -n "$(ns path)" link set to-shim master bridge
 	ip -n "$(ns path)" link set to-box master bridge
 	ip -n "$(ns path)" link set bridge up
-	path_router
+	path_router || return 1
+	[ -z "${PATH_BRIDGED:-}" ] || { path_congestion router && path_proxy_start; }
 }
 
 path_down() {
 	local kept=() name
 	in_ns path true 2>/dev/null || return 0
 	path_report >/dev/null
+	[ -z "$PATH_PROXY" ] || stop_bg "$PATH_PROXY"
+	PATH_PROXY=
 	ip -n "$(ns a)" route del 192.0.2.0/24 via $ROUTER_LAN_V4
 	ip -n "$(ns a)" -6 route del 2001:db8:1::/64 via $ROUTER_LAN_V6
 	for name in path router; do
@@ -149,6 +184,8 @@ path_curl() {
 	bare6) host=web6 port=8443 address=[$A_V6] ;;
 	4-*) host=web${way#*-} port=443 address=$BOX_WAN_V4 ;;
 	6-*) host=web${way#*-} port=443 address=[$BOX_WAN_V6] ;;
+	proxy4-*) host=web${way#*-} port=443 address=$ROUTER_WAN_V4 ;;
+	proxy6-*) host=web${way#*-} port=443 address=[$ROUTER_WAN_V6] ;;
 	*) echo "path_curl: no way $way" >&2; return 1 ;;
 	esac
 	host=$host.shop.example
@@ -198,11 +235,76 @@ path_federation() {
 	service web6.shop.example 8443 2s $A_V6
 }
 
+# The same services where TLS ends at the gateway. Its certificate is the workloads' own, which the client trusts already.
+path_bridged_federation() {
+	local six address
+	mkdir -p "$TOPOLOGY_DIR/postern/credentials/web"
+	cp "$TOPOLOGY_DIR/tls/workload.pem" "$TOPOLOGY_DIR/postern/credentials/web/tls.crt"
+	install -m 600 "$TOPOLOGY_DIR/tls/workload.key" "$TOPOLOGY_DIR/postern/credentials/web/tls.key"
+	cat <<-EOT
+		apiVersion: postern.dev/v1alpha1
+		kind: Federation
+		metadata: { name: e2e }
+		spec: { trustDomain: e2e.example, clusterID: e2e-1, network: lan, locality: test/bench/1 }
+		---
+		apiVersion: networking.istio.io/v1
+		kind: Gateway
+		metadata: { name: edge, namespace: shop }
+		spec:
+		  servers:
+		  - port: { number: 443, name: tls, protocol: TLS }
+		    tls: { mode: SIMPLE, credentialName: web }
+		    hosts: [ "*.shop.example" ]
+		---
+		apiVersion: security.istio.io/v1
+		kind: AuthorizationPolicy
+		metadata: { name: anybody-there, namespace: shop }
+		spec:
+		  action: ALLOW
+		  rules:
+		  - from: [ { source: { ipBlocks: [ 192.0.2.0/24, "2001:db8:1::/64" ] } } ]
+	EOT
+	for six in "" 6; do
+		address=${six:+$A_V6}
+		cat <<-EOT
+			---
+			apiVersion: networking.istio.io/v1
+			kind: ServiceEntry
+			metadata: { name: web${six:-4}, namespace: shop }
+			spec:
+			  hosts: [ web${six:-4}.shop.example ]
+			  location: MESH_EXTERNAL
+			  resolution: STATIC
+			  ports:
+			  - { number: 8081, name: plain, protocol: TCP }
+			  endpoints:
+			  - { address: "${address:-$A_V4}" }
+			---
+			apiVersion: networking.istio.io/v1
+			kind: DestinationRule
+			metadata: { name: web${six:-4}, namespace: shop }
+			spec:
+			  host: web${six:-4}.shop.example
+			  trafficPolicy: { tls: { mode: DISABLE } }
+			---
+			apiVersion: networking.istio.io/v1
+			kind: VirtualService
+			metadata: { name: web${six:-4}, namespace: shop }
+			spec:
+			  hosts: [ web${six:-4}.shop.example ]
+			  gateways: [ edge ]
+			  tcp:
+			  - match: [ { port: 443 } ]
+			    route: [ { destination: { host: web${six:-4}.shop.example, port: { number: 8081 } } } ]
+		EOT
+	done
+}
+
 # Neighbours found, endpoints known.
 path_settle() {
 	local way
 	path_impair 1 delay=0 || return 1
-	for way in bare4 bare6 $PATH_WAYS; do
+	for way in bare4 bare6 $PATH_WAYS $([ -z "$PATH_PROXY" ] || printf 'proxy%s ' $PATH_WAYS); do
 		wait_for 5 path_curl "$way" -o /dev/null @/hello || return 1
 	done
 	wait_for 10 path_timestamps

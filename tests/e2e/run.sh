@@ -124,7 +124,7 @@ alive() {
 SCENARIOS=("$@")
 if [ "$#" = 0 ]; then
 	SCENARIOS=(passthrough concurrency versions istio hellos retry reload storm attack inject workers bridge bridge_refusals
-		identities lossy matrix crash)
+		identities lossy lossy_bridged bridge_workers matrix crash)
 	# Peers among themselves; and what has to be waited for, or takes the machine's whole attention.
 	[ -n "${E2E_QUICK:-}" ] || SCENARIOS+=(peers bridge_life bridge_abuse identities_life)
 fi

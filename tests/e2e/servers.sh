@@ -6,6 +6,7 @@
 #     /hello       "hello from a\n" (or b)
 #     /small /middle /big  1, 10 and BIG_MB megabytes of noise that is the same in every run
 #     /upload/     takes a PUT
+#   and the same without TLS on 8081
 #   b: openssl s_server on 9443, its own report as the page
 
 BIG_MB=500
@@ -68,6 +69,8 @@ nginx_conf() {
 			server {
 				listen 8443 ssl http2 backlog=4096;
 				listen [::]:8443 ssl http2 backlog=4096;
+				listen 8081;
+				listen [::]:8081;
 				ssl_certificate $TOPOLOGY_DIR/tls/workload.pem;
 				ssl_certificate_key $TOPOLOGY_DIR/tls/workload.key;
 				ssl_protocols TLSv1.2 TLSv1.3;

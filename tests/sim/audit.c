@@ -162,8 +162,8 @@ audit_bind(const struct segment *syn)
 		return;
 	}
 	/* Where there is no room it may have waited, for a MAC or in a ring, for so long that nobody wants it any more,
-	 * nor can tell whose it was. */
-	bool forgotten = flow == NULL && world.scarcity != SCARCE_NOTHING;
+	 * nor can tell whose it was. Nor can they when the session that dialled has given up at once. */
+	bool forgotten = flow == NULL && (world.scarcity != SCARCE_NOTHING || world.gave_up_step == world.steps);
 	connection = forgotten ? NULL : who_dials(endpoint, flow);
 	if (connection == NULL) {
 		if (!forgotten)
@@ -675,6 +675,13 @@ was_idle(const struct connection *connection)
 	return idle_us + IDLE_SLACK_US >= timeout_us && !late;
 }
 
+/* Whose RST that was. */
+static unsigned
+reset_leg(enum reason reason)
+{
+	return reason == REASON_RESET_BY_CLIENT ? LEG_CLIENT : LEG_ENDPOINT;
+}
+
 static bool
 may_end(const struct connection *connection, enum reason reason)
 {
@@ -688,13 +695,16 @@ may_end(const struct connection *connection, enum reason reason)
 	case REASON_RESET_BY_CLIENT:
 	case REASON_RESET_BY_ENDPOINT:
 		/* Who has closed, and has a new connection on the same port, may not have told the gateway that its FIN
-		 * arrived. */
-		return broken || (connection->bridged && peer_is_over(client) && peer_is_over(endpoint));
+		 * arrived. And a peer's answer to a SYN-ACK that a stranger's SYN brought it may be late, and exact by
+		 * then. */
+		return broken || (connection->bridged && peer_is_over(client) && peer_is_over(endpoint)) ||
+		       connection->said_reset[reset_leg(reason)];
 	case REASON_IDLE_TIMEOUT:
 	case REASON_HALF_CLOSED_TIMEOUT:
-		/* What strangers have us tell a peer puts off its keep-alives. */
+		/* What strangers have us tell a peer puts off its keep-alives. And where a ring takes one frame and no
+		 * other, our answer to a keep-alive takes the place of ours to the other side. */
 		return (connection->may_idle || broken ||
-			(connection->bridged && world.attacked &&
+			(connection->bridged && (world.attacked || world.scarcity == SCARCE_INBOX) &&
 			 (connection->met & SITUATION_BIT(MET_IDLE_KEPT)) != 0) ||
 			world.links[0].outage || world.links[1].outage || world.scarcity == SCARCE_NEIGHBOURS) &&
 		       was_idle(connection);
@@ -845,7 +855,8 @@ audit_early_end(const struct connection *connection)
 	bool unknown = (!connection->spliced || connection->reset_early) &&
 		       (world.scarcity != SCARCE_NOTHING || connection->may_time_out);
 
-	if (!connection->refused && !connection->excused && !connection->turned_away && !unknown &&
+	bool said_reset = connection->said_reset[LEG_CLIENT] || connection->said_reset[LEG_ENDPOINT];
+	if (!connection->refused && !connection->excused && !connection->turned_away && !unknown && !said_reset &&
 	    client->state != PEER_ABORTED && endpoint->state != PEER_ABORTED)
 		world_fail("connection %u was reset for no reason", connection->number);
 	/* What a peer waited in vain before that is the scarcity's fault; so it is if it isn't told of the end. */

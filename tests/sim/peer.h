@@ -64,7 +64,7 @@ struct peer_traits {
 	uint8_t gives_up;      /* after so many time-outs in a row; 0: never */
 	uint32_t late_us;      /* its time-outs come so much late */
 	uint16_t syn_data;     /* bytes of its stream that come with the SYN already (RFC 7413) */
-	uint32_t keepalive_us; /* 0: none */
+	uint64_t keepalive_us; /* 0: none */
 	uint8_t fin_style;     /* 0: FIN with the last byte; 1: in a segment of its own */
 	/* How it receives. */
 	uint32_t buffer;      /* bytes */
@@ -73,12 +73,13 @@ struct peer_traits {
 	uint8_t ack_every;
 	uint32_t read_bytes, read_gap_us; /* the application takes so much every so often; 0: all at once */
 	/* What its application does. */
-	uint32_t length;                    /* bytes that it sends in all */
-	uint32_t first;                     /* of those, at once … */
-	uint32_t begin_after;               /* … but only when so many have come in */
-	uint32_t write_bytes, write_gap_us; /* and after those so many every so often; 0: all */
+	uint32_t length;       /* bytes that it sends in all */
+	uint32_t first;        /* of those, at once … */
+	uint32_t begin_after;  /* … but only when so many have come in */
+	uint32_t write_bytes;  /* and after those so many … */
+	uint64_t write_gap_us; /* … every so often; 0: all */
 	enum peer_close close;
-	uint32_t linger_us;   /* before it closes */
+	uint64_t linger_us;   /* before it closes */
 	uint32_t abort_after; /* bytes received and acknowledged, together; UINT32_MAX: never */
 };
 

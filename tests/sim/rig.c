@@ -631,7 +631,7 @@ answer_resolutions(struct rig *rig, unsigned device)
 	rig->running = rig->receiver;
 	for (unsigned i = 0; i < n; i++) {
 		struct worker *worker = &rig->workers[rig->receiver];
-		worker_input(worker, (uint8_t)device, &replies[i], 1, rig->now_ms);
+		worker_input(worker, &replies[i], worker_arrived(worker, (uint8_t)device, &replies[i], 1, rig->now_ms));
 		worker_flush(worker);
 	}
 	return n != 0;
@@ -707,7 +707,8 @@ receive(struct rig *rig, unsigned device, struct rte_mbuf **mbufs, uint16_t n)
 		if (n_its == 0)
 			continue;
 		rig->running = id;
-		worker_input(&rig->workers[id], (uint8_t)device, its, n_its, rig->now_ms);
+		worker_input(&rig->workers[id], its,
+			     worker_arrived(&rig->workers[id], (uint8_t)device, its, n_its, rig->now_ms));
 		worker_flush(&rig->workers[id]);
 	}
 	rig_settle(rig);

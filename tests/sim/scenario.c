@@ -293,7 +293,7 @@ scenario_open(uint64_t seed)
 	world.random = seed;
 	world.random = random_64(&world.random);
 	open_rig(seed);
-	world.operated = world_chance(35);
+	world.operated = world_chance(35) && !session_all;
 	world.stormy = world_chance(50);
 	world.long_outages = world.stormy && world_chance(4);
 	world.patient = !world.long_outages && world_chance(12);

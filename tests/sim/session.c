@@ -25,6 +25,8 @@ struct session {
 	uint64_t gives_up_at; /* when it has carried so many bytes; UINT64_MAX: never */
 };
 
+bool session_all;
+
 static struct {
 	uint64_t random;
 	unsigned share; /* of connections that end here, in percent */
@@ -50,7 +52,7 @@ session_open(uint64_t seed, struct rig_options *options)
 	sessions.random = seed ^ UINT64_C(0x5e5510b5e5510b5e);
 	random_64(&sessions.random);
 	unsigned kind = below(10);
-	sessions.share = kind < 2 ? 100 : kind == 2 ? 40 : 0;
+	sessions.share = kind < 2 || session_all ? 100 : kind == 2 ? 40 : 0;
 	world.plain = chance(12);
 	world.few_bridges = chance(12);
 	options->bridges = world.few_bridges ? 1 + below(3) : 0;
@@ -158,6 +160,7 @@ work(struct session *session)
 			more |= carry(session, from);
 	if (session->carried >= session->gives_up_at) {
 		session->connection->given_up = true;
+		world.gave_up_step = world.steps;
 		bridge_end(session->worker, session->bridge, REASON_ADMIN_CLOSED);
 	} else if (more) {
 		bridge_alarm(session->worker, session->bridge, 1 + below(session->pause_ms + 1));

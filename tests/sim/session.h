@@ -11,6 +11,8 @@
 
 #include "tests/sim/world.h"
 
+/* Set for a run: all connections end at the gateway, and a stand-in decides about them, in every world. */
+extern bool session_all;
 /* Before the rig is opened: what the world has of them, and how many bridges there may be (0: plenty). */
 void session_open(uint64_t seed, struct rig_options *options);
 /* Puts their hooks beside the stand-in's. */

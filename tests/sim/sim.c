@@ -6,6 +6,7 @@
  *   sim --seed N [-v]     one seed; -v prints every packet
  *   sim --seeds A..B      all from A to B; stops at the first that fails, and says how to replay it
  *     --whole             a run that hasn't met all that coverage.h names has failed
+ *     --bridged           all connections end at the gateway, and not only in some worlds; stand-ins decide
  *
  * Ends with 0 when nothing was found.
  */
@@ -17,6 +18,7 @@
 
 #include "tests/sim/coverage.h"
 #include "tests/sim/scenario.h"
+#include "tests/sim/session.h"
 #include "tests/sim/world.h"
 
 /* By chance 1 segment in 2^18 that overtakes the first of its stream is taken for that: once in some 20,000 seeds. */
@@ -56,7 +58,7 @@ run(uint64_t seed, bool verbose)
 static int
 usage(void)
 {
-	fputs("usage: sim --seed N [-v] | --seeds A..B [--whole]\n", stderr);
+	fputs("usage: sim --seed N [-v] | --seeds A..B [--whole] [--bridged]\n", stderr);
 	return 2;
 }
 
@@ -75,6 +77,8 @@ main(int argc, char **argv)
 			i++;
 		} else if (strcmp(argv[i], "--whole") == 0) {
 			whole = true;
+		} else if (strcmp(argv[i], "--bridged") == 0) {
+			session_all = true;
 		} else if (strcmp(argv[i], "-v") == 0) {
 			verbose = true;
 		} else {
@@ -93,7 +97,8 @@ main(int argc, char **argv)
 	clock_gettime(CLOCK_MONOTONIC, &begin);
 	for (unsigned long long seed = first; seed <= last; seed++) {
 		if (!run(seed, verbose)) {
-			printf("sim: replay it with %s --seed %llu -v\n", argv[0], seed);
+			printf("sim: replay it with %s --seed %llu -v%s\n", argv[0], seed,
+			       session_all ? " --bridged" : "");
 			return 1;
 		}
 		connections += world.n_connections;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "tests/sim/agenda.h"
 #include "tests/sim/attacker.h"
 #include "tests/sim/audit.h"
 #include "tests/sim/audit_bridge.h"
@@ -16,7 +17,6 @@
 
 enum {
 	FLIGHTS_MAX = 8192,
-	EVENTS_MAX = 32768,
 	PAYLOAD_MAX = 1500,
 	GATE_SLEEP_MAX_MS = 200,
 	GATE_DOZE_MAX_MS = 1000, /* when nothing is on its way */
@@ -27,11 +27,6 @@ enum {
 };
 
 enum event_kind { EVENT_TO_GATE, EVENT_TO_PEER, EVENT_TIMER, EVENT_START, EVENT_INCIDENT, EVENT_TICK, EVENT_ATTACK };
-
-struct event {
-	uint64_t at, order;
-	uint32_t kind, index;
-};
 
 /* A segment on its way, or a frame of raw_length bytes that isn't one. */
 struct flight {
@@ -46,9 +41,7 @@ struct flight {
 
 struct world world;
 
-static struct event events[EVENTS_MAX];
-static unsigned n_events;
-static uint64_t event_order;
+static struct agenda agenda;
 static struct flight flights[FLIGHTS_MAX];
 static uint16_t free_flights[FLIGHTS_MAX];
 static unsigned n_free;
@@ -89,44 +82,11 @@ happens(uint32_t chance)
 	return chance != 0 && world_below(65536) < chance;
 }
 
-/* --- the heap of events ------------------------------------------------------------------------------------------ */
-
-static bool
-earlier(const struct event *a, const struct event *b)
-{
-	return a->at != b->at ? a->at < b->at : a->order < b->order;
-}
-
 static void
 plan(uint64_t at, enum event_kind kind, uint32_t index)
 {
-	if (n_events == EVENTS_MAX) {
+	if (!agenda_plan(&agenda, at, kind, index))
 		world_fail("too many events at once");
-		return;
-	}
-	struct event event = {at, event_order++, kind, index};
-	unsigned i = n_events++;
-	for (; i != 0 && earlier(&event, &events[(i - 1) / 2]); i = (i - 1) / 2)
-		events[i] = events[(i - 1) / 2];
-	events[i] = event;
-}
-
-static struct event
-next_event(void)
-{
-	struct event first = events[0], last = events[--n_events];
-	unsigned i = 0;
-
-	for (unsigned child = 1; child < n_events; child = 2 * i + 1) {
-		if (child + 1 < n_events && earlier(&events[child + 1], &events[child]))
-			child++;
-		if (!earlier(&events[child], &last))
-			break;
-		events[i] = events[child];
-		i = child;
-	}
-	events[i] = last;
-	return first;
 }
 
 /* --- who is who -------------------------------------------------------------------------------------------------- */
@@ -303,6 +263,8 @@ from_peer(struct peer *peer, const struct segment *segment)
 	if (peer->leg == LEG_ENDPOINT && loses_syn_ack(peer->connection, LEG_ENDPOINT, segment))
 		return;
 	trace(peer->leg == LEG_CLIENT ? "client" : "endpoint", segment);
+	if ((segment->flags & 0x04) != 0 && world.attacked)
+		((struct connection *)peer->connection)->said_reset[peer->leg] = true;
 	launch(peer->leg == LEG_CLIENT ? RIG_WAN : RIG_LAN, true, peer->connection, segment, NULL, 0);
 }
 
@@ -385,7 +347,7 @@ turn_gate(bool always)
 void
 world_after_gate(void)
 {
-	bool busy = n_events != 0 && events[0].at < world.now_us + UINT64_C(1000) * GATE_DOZE_MAX_MS;
+	bool busy = agenda.n != 0 && agenda.events[0].at < world.now_us + UINT64_C(1000) * GATE_DOZE_MAX_MS;
 	uint32_t sleep = rig_sleep(&world.rig, busy ? GATE_SLEEP_MAX_MS : GATE_DOZE_MAX_MS);
 
 	drain();
@@ -435,9 +397,9 @@ burst_to_gate(uint32_t first)
 
 	turn_gate(false);
 	indices[n++] = first;
-	while (world.burst_us != 0 && n < WORKER_BURST && n_events != 0 && events[0].kind == EVENT_TO_GATE &&
-	       events[0].at <= end && flights[events[0].index].device == device)
-		indices[n++] = next_event().index;
+	while (world.burst_us != 0 && n < WORKER_BURST && agenda.n != 0 && agenda.events[0].kind == EVENT_TO_GATE &&
+	       agenda.events[0].at <= end && flights[agenda.events[0].index].device == device)
+		indices[n++] = agenda_next(&agenda).index;
 	bool plain = true;
 	for (uint32_t i = 0; i < n; i++) {
 		world.stale = world.stale || is_stale(&flights[indices[i]]);
@@ -607,6 +569,11 @@ to_peer(struct flight *flight)
 	if (loses_syn_ack(connection, LEG_CLIENT, &flight->segment))
 		return;
 	struct peer *client = &connection->peer[LEG_CLIENT];
+	/* A client that calls again from the same port at once, though it was the first to close, must not take bytes
+	 * of before for those of now. A real one waits for as long as the network may keep them (RFC 9293 section
+	 * 3.4.2); since a cookie's numbers grow slowly, those of the two may overlap. */
+	if (flight->segment.payload_length != 0 && flight->sent_at < client->syn_at_us)
+		return;
 	enum peer_state before = client->state;
 	peer_input(client, &flight->segment, world.now_us);
 	connection->reset_early |= client->state == PEER_RESET && before != PEER_RESET &&
@@ -660,7 +627,7 @@ plan_attack(void)
 }
 
 static void
-act(const struct event *event)
+act(const struct agenda_event *event)
 {
 	switch ((enum event_kind)event->kind) {
 	case EVENT_TO_GATE:
@@ -713,8 +680,8 @@ void
 world_run(void)
 {
 	peer_transmit = from_peer;
-	n_events = 0;
-	event_order = 0;
+	agenda.n = 0;
+	agenda.order = 0;
 	n_free = 0;
 	for (unsigned i = 0; i < FLIGHTS_MAX; i++)
 		free_flights[n_free++] = (uint16_t)(FLIGHTS_MAX - 1 - i);
@@ -734,14 +701,14 @@ world_run(void)
 
 	while (!world.failed) {
 		world.steps++;
-		if (n_events == 0 || world.gate_at_us <= events[0].at) {
+		if (agenda.n == 0 || world.gate_at_us <= agenda.events[0].at) {
 			world.now_us = world.gate_at_us;
 			turn_gate(true);
 			world_after_gate();
 			if (all_over())
 				break;
 		} else {
-			struct event event = next_event();
+			struct agenda_event event = agenda_next(&agenda);
 			world.now_us = event.at;
 			act(&event);
 		}

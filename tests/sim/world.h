@@ -136,6 +136,7 @@ struct connection {
 	struct arrivals arrivals[LEG_COUNT];
 	uint64_t gate_promised[LEG_COUNT]; /* right edge of the window that it told the peer; offset */
 	uint64_t heard_at_us[LEG_COUNT];   /* when it last heard something new from a peer */
+	bool said_reset[LEG_COUNT];        /* a peer has sent a RST, maybe in answer to what strangers brought about */
 	bool mistaken;                     /* its stream was taken to begin in its middle */
 	bool haunted;                      /* an old packet began a connection in its name; it was refused */
 };
@@ -198,6 +199,7 @@ struct world {
 	struct bind binds[WORLD_BINDS_MAX];
 	unsigned n_binds;
 	unsigned n_dials;
+	uint64_t gave_up_step; /* in which a session gave up last */
 	/* For the report. */
 	uint64_t adopted;
 	unsigned mistaken; /* streams taken to begin in their middle */

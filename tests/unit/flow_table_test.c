@@ -219,7 +219,6 @@ expect_found(const struct flow_table *table, const struct flow_key *keys, const 
 
 	for (unsigned i = 0; i < n; i++) {
 		hashes[i] = flow_table_hash(table, &keys[i]);
-		flow_table_prefetch(table, hashes[i]);
 		*wrong += flow_table_find(table, &keys[i]) != expected[i];
 	}
 	flow_table_find_burst(table, keys, hashes, n, refs);

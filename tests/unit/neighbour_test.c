@@ -162,7 +162,7 @@ test_answer_on_vlan(void)
 	mbuf->ol_flags |= RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_VLAN_STRIPPED;
 	mbuf->vlan_tci = 77;
 	wire_n_sent = 0;
-	worker_input(wire_worker, WIRE_DEVICE, &mbuf, 1, wire_worker->now_ms);
+	worker_input(wire_worker, &mbuf, worker_arrived(wire_worker, WIRE_DEVICE, &mbuf, 1, wire_worker->now_ms));
 	wire_flush();
 	CU_ASSERT_TRUE(sent_is(0, wire_peer, 77, REPLY, "198.51.100.1", "198.51.100.9", wire_peer));
 	finish();

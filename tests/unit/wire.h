@@ -172,7 +172,7 @@ wire_in(const uint8_t *bytes, uint32_t length)
 	struct rte_mbuf *mbuf = wire_mbuf(bytes, length);
 
 	wire_n_sent = 0;
-	worker_input(wire_worker, WIRE_DEVICE, &mbuf, 1, wire_worker->now_ms);
+	worker_input(wire_worker, &mbuf, worker_arrived(wire_worker, WIRE_DEVICE, &mbuf, 1, wire_worker->now_ms));
 	wire_flush();
 	return wire_n_sent;
 }

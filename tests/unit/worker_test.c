@@ -294,6 +294,68 @@ tap_tx(struct device *device, uint16_t queue, struct rte_mbuf **mbufs, uint16_t 
 	return n;
 }
 
+/* A frame of the conversation's that has arrived on its device. */
+static struct rte_mbuf *
+arrived(unsigned leg, const struct segment *segment)
+{
+	unsigned device = leg == LEG_CLIENT ? RIG_WAN : RIG_LAN;
+	struct rte_mbuf *mbuf = rte_pktmbuf_alloc(rig.worker.pool);
+
+	mbuf->data_len = rig_build(&rig, device, segment, rte_pktmbuf_mtod(mbuf, uint8_t *));
+	mbuf->pkt_len = mbuf->data_len;
+	CU_ASSERT_EQUAL(worker_arrived(&rig.worker, (uint8_t)device, &mbuf, 1, rig.now_ms), 1);
+	return mbuf;
+}
+
+static void
+test_gathered(void)
+{
+	/* Both directions in one round, as many as go into one; what the client ends in the middle of it is over for
+	 * what the endpoint has sent behind. */
+	enum { EACH = WORKER_GATHER / 2 };
+	begin(1);
+	CU_ASSERT_TRUE_FATAL(talk_connect(&talk));
+	talk_say(&talk, LEG_ENDPOINT, TCP_ACK, NULL, 1); /* the client's MAC is known from here on */
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_CLIENT));
+	struct rte_mbuf *mbufs[WORKER_GATHER];
+	for (uint16_t i = 0; i < EACH; i++)
+		for (unsigned leg = 0; leg < LEG_COUNT; leg++) {
+			uint8_t byte;
+			talk_pattern(talk.side[leg].seq, &byte, 1);
+			struct segment segment = talk_segment(&talk, leg, TCP_ACK);
+			segment.payload = &byte;
+			segment.payload_length = 1;
+			mbufs[leg * EACH + i] = arrived(leg, &segment);
+			talk.side[leg].seq++;
+		}
+	worker_input(&rig.worker, mbufs, WORKER_GATHER);
+	worker_flush(&rig.worker);
+	for (uint16_t i = 0; i < EACH; i++)
+		for (unsigned leg = 0; leg < LEG_COUNT; leg++) {
+			uint32_t expected = talk.side[leg].ack;
+			CU_ASSERT_TRUE(talk_hear(&talk, leg));
+			CU_ASSERT_EQUAL(talk.heard.seq, expected);
+			CU_ASSERT_EQUAL(talk.heard.payload_length, 1);
+		}
+	CU_ASSERT_TRUE(talk_silent(&talk));
+
+	struct segment reset = talk_segment(&talk, LEG_CLIENT, TCP_RST),
+		       late = talk_segment(&talk, LEG_ENDPOINT, TCP_ACK);
+	mbufs[0] = arrived(LEG_ENDPOINT, &late);
+	mbufs[1] = arrived(LEG_CLIENT, &reset);
+	mbufs[2] = arrived(LEG_ENDPOINT, &late);
+	worker_input(&rig.worker, mbufs, 3);
+	worker_flush(&rig.worker);
+	CU_ASSERT_TRUE(talk_hear_reset(&talk, LEG_ENDPOINT));
+	CU_ASSERT_TRUE(talk_hear(&talk, LEG_CLIENT));
+	CU_ASSERT_EQUAL(rig.stats.states[FLOW_SPLICED], 0);
+	CU_ASSERT_EQUAL(rig.stats.states[FLOW_CLOSING], 1);
+	while (talk_hear(&talk, LEG_CLIENT))
+		;
+	rig_advance(&rig, 4016);
+	end();
+}
+
 static void
 test_host(void)
 {
@@ -313,7 +375,7 @@ test_host(void)
 	/* What the host sends goes out of the port. */
 	struct rte_mbuf *mbuf = to_host[--n_to_host];
 	memcpy(rte_pktmbuf_mtod(mbuf, uint8_t *) + 6, rig.devices[RIG_WAN].mac, 6);
-	worker_input(&rig.worker, 2, &mbuf, 1, rig.now_ms);
+	worker_input(&rig.worker, &mbuf, worker_arrived(&rig.worker, 2, &mbuf, 1, rig.now_ms));
 	worker_flush(&rig.worker);
 	CU_ASSERT_EQUAL(rig.stats.from_host, 1);
 	CU_ASSERT_EQUAL(rig_waiting(&rig, RIG_WAN), 1);
@@ -328,6 +390,7 @@ main(void)
 	static const CU_TestInfo tests[] = {
 		{"burst", test_burst},
 		{"burst of many", test_burst_of_many},
+		{"both directions at once", test_gathered},
 		{"host", test_host},
 		{"one queue", test_one_queue},
 		{"a queue for each", test_queue_for_each},
