@@ -261,27 +261,29 @@ test_other_endpoint(void)
 static void
 test_learned(void)
 {
-	begin(false, false);
-	CU_ASSERT_TRUE(talk_open(&talk));
-	talk_hello(&talk);
-	CU_ASSERT_TRUE(talk_hear_one_syn(&talk));
-	endpoint->mss = 1234;
-	endpoint->wscale = 5;
-	endpoint->sack = false;
-	endpoint->window = 4321;
-	talk_answer(&talk);
-	CU_ASSERT_EQUAL(rig.learned.mss, 1234);
-	CU_ASSERT_EQUAL(rig.learned.wscale, 5);
-	CU_ASSERT_FALSE(rig.learned.sack);
-	CU_ASSERT_TRUE(rig.learned.asked_sack);
-	CU_ASSERT_TRUE(rig.learned.timestamps);
-	CU_ASSERT_EQUAL(rig.learned.window, 4321);
-	hear_and_answer(LEG_ENDPOINT);
-	worker_abort_all(&rig.worker, REASON_SHUTDOWN);
-	rig_settle(&rig);
-	hear_all(LEG_CLIENT);
-	hear_all(LEG_ENDPOINT);
-	end();
+	for (unsigned says_mss = 0; says_mss < 2; says_mss++) {
+		begin(false, false);
+		CU_ASSERT_TRUE(talk_open(&talk));
+		talk_hello(&talk);
+		CU_ASSERT_TRUE(talk_hear_one_syn(&talk));
+		endpoint->mss = says_mss ? 1234 : 0;
+		endpoint->wscale = 5;
+		endpoint->sack = false;
+		endpoint->window = 4321;
+		talk_answer(&talk);
+		CU_ASSERT_EQUAL(rig.learned.mss, endpoint->mss); /* not what is assumed where it says nothing */
+		CU_ASSERT_EQUAL(rig.learned.wscale, 5);
+		CU_ASSERT_FALSE(rig.learned.sack);
+		CU_ASSERT_TRUE(rig.learned.asked_sack);
+		CU_ASSERT_TRUE(rig.learned.timestamps);
+		CU_ASSERT_EQUAL(rig.learned.window, 4321);
+		hear_and_answer(LEG_ENDPOINT);
+		worker_abort_all(&rig.worker, REASON_SHUTDOWN);
+		rig_settle(&rig);
+		hear_all(LEG_CLIENT);
+		hear_all(LEG_ENDPOINT);
+		end();
+	}
 }
 
 /* An endpoint that answered, and isn't wanted: it is told so, and another is dialled in its place. */

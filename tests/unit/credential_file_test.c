@@ -126,7 +126,7 @@ test_permissions(void)
 static void
 mount_secret(const char *directory, unsigned n, const struct test_ca *leaf)
 {
-	char name[512], link[512], draft[512];
+	char name[256], link[256], draft[256];
 
 	snprintf(name, sizeof(name), "%s/..2026_%u", directory, n);
 	TEST_NEED(mkdir(name, 0755) == 0);
