@@ -690,8 +690,11 @@ may_end(const struct connection *connection, enum reason reason)
 
 	switch (reason) {
 	case REASON_CLOSED:
-		return client->expected == endpoint->traits.length + 2 &&
-		       endpoint->expected == client->traits.length + 2;
+		/* Where both have closed, what a bridge still had for one that was gone is nobody's. */
+		return (client->expected == endpoint->traits.length + 2 &&
+			endpoint->expected == client->traits.length + 2) ||
+		       (connection->bridged && client->closing && endpoint->closing &&
+			(broken || (peer_is_over(client) && peer_is_over(endpoint))));
 	case REASON_RESET_BY_CLIENT:
 	case REASON_RESET_BY_ENDPOINT:
 		/* Who has closed, and has a new connection on the same port, may not have told the gateway that its FIN
