@@ -326,13 +326,14 @@ bridge_step_join(struct bridge_step *step)
 	syn_shed_learn(step->worker, &step->flow->leg[LEG_CLIENT].peer);
 }
 
-/* A peer sent RST. One that had closed, and whose other side had too, was only gone before our FIN came to it. */
+/* A peer sent RST. One that had closed, and whose other side had too, and that has all that other one said, was only
+ * gone before our FIN came to it. */
 static void
 was_reset(struct bridge_step *step, unsigned leg)
 {
 	const struct tcp *tcp = &step->bridge->tcp[leg];
 
-	if (tcp->peer_closed && tcp->shut)
+	if (tcp->peer_closed && tcp->shut && tcp->sending.bytes <= step->bridge->farewell[leg])
 		bridge_step_leave(step, BRIDGE_CLOSES, REASON_CLOSED);
 	else
 		bridge_step_leave(step, BRIDGE_ENDS,

@@ -105,6 +105,13 @@ void bridge_took(struct worker *worker, struct bridge *bridge, unsigned leg);
 uint32_t bridge_room(const struct bridge *bridge, unsigned leg);
 /* Sends all of bytes, which is empty afterwards; more than bridge_room is taken all the same. */
 void bridge_send(struct worker *worker, struct bridge *bridge, unsigned leg, struct mbuf_queue *bytes);
+/* So many of the bytes sent last only say good-bye (a close_notify): a peer that has closed and doesn't wait for them
+ * misses nothing. */
+static inline void
+bridge_farewell(struct bridge *bridge, unsigned leg, uint32_t bytes)
+{
+	bridge->farewell[leg] = (uint8_t)(bytes < UINT8_MAX ? bytes : UINT8_MAX);
+}
 /* FIN after what was sent. */
 void bridge_shut(struct worker *worker, struct bridge *bridge, unsigned leg);
 

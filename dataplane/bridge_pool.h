@@ -39,7 +39,8 @@ struct bridge {
 	uint8_t phase;              /* enum bridge_phase */
 	uint8_t reason;             /* enum reason, of what is to be settled */
 	uint8_t flags;
-	uint8_t port; /* net port that the client's handshake came in by */
+	uint8_t port;                /* net port that the client's handshake came in by */
+	uint8_t farewell[LEG_COUNT]; /* of the last bytes sent to a leg, those that only say good-bye */
 };
 
 struct bridge_pool {

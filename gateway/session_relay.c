@@ -86,7 +86,9 @@ pass_close_notify(struct session *session, unsigned to)
 	}
 	if (leg->tls.write_closed)
 		return true;
+	uint32_t before = leg->tls.bio.out.bytes;
 	enum tls_progress progress = tls_session_finish(&leg->tls, &session->home->io);
+	bridge_farewell(session->bridge, to, leg->tls.bio.out.bytes - before);
 	send_out(session, to);
 	if (progress == TLS_FAILED)
 		session_fail(session, to, leg->tls.reason);

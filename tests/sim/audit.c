@@ -682,6 +682,18 @@ reset_leg(enum reason reason)
 	return reason == REASON_RESET_BY_CLIENT ? LEG_CLIENT : LEG_ENDPOINT;
 }
 
+/* Whether a peer has got all that the other side said, its FIN too; but for the FIN where it has closed, is gone, and
+ * answered it by RST. */
+static bool
+has_heard_out(const struct connection *connection, unsigned leg)
+{
+	const struct peer *peer = &connection->peer[leg];
+	uint32_t end = connection->peer[leg_other(leg)].traits.length + 2;
+
+	return peer->expected == end ||
+	       (connection->bridged && peer->state >= PEER_CLOSED && peer->expected + 1 == end);
+}
+
 static bool
 may_end(const struct connection *connection, enum reason reason)
 {
@@ -690,11 +702,7 @@ may_end(const struct connection *connection, enum reason reason)
 
 	switch (reason) {
 	case REASON_CLOSED:
-		/* Where both have closed, what a bridge still had for one that was gone is nobody's. */
-		return (client->expected == endpoint->traits.length + 2 &&
-			endpoint->expected == client->traits.length + 2) ||
-		       (connection->bridged && client->closing && endpoint->closing &&
-			(broken || (peer_is_over(client) && peer_is_over(endpoint))));
+		return has_heard_out(connection, LEG_CLIENT) && has_heard_out(connection, LEG_ENDPOINT);
 	case REASON_RESET_BY_CLIENT:
 	case REASON_RESET_BY_ENDPOINT:
 		/* Who has closed, and has a new connection on the same port, may not have told the gateway that its FIN

@@ -2,7 +2,6 @@
 #include "tests/sim/decision.h"
 
 #include "tests/sim/audit.h"
-#include "tests/sim/audit_said.h"
 #include "tests/sim/operator.h"
 #include "tests/sim/session.h"
 #include "tests/sim/world.h"
@@ -275,12 +274,11 @@ decide(void *context, unsigned worker, const struct decide_input *input, struct 
 	return take_any(connection, input, dial, reason);
 }
 
-/* Of a session's endpoint it is told what it takes, where its SYN-ACK doesn't say. */
 static bool
-is_learned(const struct host *host, const struct peer_traits *traits, const struct tcp_profile *profile)
+is_learned(const struct peer_traits *traits, const struct tcp_profile *profile)
 {
-	return (profile->mss == traits->mss || profile->mss == audit_taken_mss(traits, &host->addr)) &&
-	       (!profile->timestamps || traits->timestamps) && (!profile->sack || traits->sack);
+	return profile->mss == traits->mss && (!profile->timestamps || traits->timestamps) &&
+	       (!profile->sack || traits->sack);
 }
 
 static void
@@ -294,8 +292,8 @@ learned(void *context, unsigned worker, uint32_t slot, const struct tcp_profile 
 		return;
 	}
 	/* What is on its way while it restarts is of before. */
-	const struct host *host = &world.endpoints[endpoint];
-	if (!is_learned(host, &host->traits, profile) && !is_learned(host, &host->before, profile))
+	if (!is_learned(&world.endpoints[endpoint].traits, profile) &&
+	    !is_learned(&world.endpoints[endpoint].before, profile))
 		world_fail("options were learned of endpoint %u that it doesn't have", endpoint);
 	if (world.operated)
 		operator_learned(slot, profile);
