@@ -326,14 +326,15 @@ bridge_step_join(struct bridge_step *step)
 	syn_shed_learn(step->worker, &step->flow->leg[LEG_CLIENT].peer);
 }
 
-/* A peer sent RST. One that had closed, and whose other side had too, and that has all that other one said, was only
- * gone before our FIN came to it. */
+/* A peer sent RST. Where both sides had closed and each has all that the other said, this one was only gone before our
+ * FIN came to it. */
 static void
 was_reset(struct bridge_step *step, unsigned leg)
 {
-	const struct tcp *tcp = &step->bridge->tcp[leg];
+	const struct tcp *tcp = &step->bridge->tcp[leg], *other = &step->bridge->tcp[leg_other(leg)];
+	bool heard_out = tcp->shut && tcp->sending.bytes <= step->bridge->farewell[leg];
 
-	if (tcp->peer_closed && tcp->shut && tcp->sending.bytes <= step->bridge->farewell[leg])
+	if (tcp->peer_closed && heard_out && other->shut && other->sending.bytes == 0)
 		bridge_step_leave(step, BRIDGE_CLOSES, REASON_CLOSED);
 	else
 		bridge_step_leave(step, BRIDGE_ENDS,

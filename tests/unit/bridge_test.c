@@ -424,7 +424,6 @@ test_reset(void)
 	}
 }
 
-/* A client that goes away before there is an endpoint. */
 /* Both have closed, and one of them is gone before our FIN reaches it: that is no reset to speak of, and the other side
  * isn't told one; unless there is something that it doesn't get to know, other than a good-bye. */
 static void
@@ -457,6 +456,28 @@ test_reset_after_close(void)
 		}
 }
 
+/* The same, but the other side hasn't acknowledged what the one said last. */
+static void
+test_reset_with_bytes_left(void)
+{
+	struct flow_event event;
+
+	for (unsigned leg = 0; leg < LEG_COUNT; leg++) {
+		begin(false, false);
+		join();
+		talk_say(&talk, leg, TCP_ACK | TCP_PSH | TCP_FIN, NULL, 100);
+		talk_say(&talk, leg_other(leg), TCP_ACK | TCP_FIN, NULL, 0);
+		talk_say(&talk, leg, TCP_RST, NULL, 0);
+		ended(FLOW_ENDED, leg == LEG_CLIENT ? REASON_RESET_BY_CLIENT : REASON_RESET_BY_ENDPOINT, &event);
+		CU_ASSERT_EQUAL(hear_all(leg_other(leg)) & TCP_RST, TCP_RST);
+		rig_advance(&rig, 4016);
+		hear_all(leg);
+		hear_all(leg_other(leg));
+		end();
+	}
+}
+
+/* A client that goes away before there is an endpoint. */
 static void
 test_reset_alone(void)
 {
@@ -779,6 +800,7 @@ main(void)
 		{"the session closes it", test_close},
 		{"a peer resets it", test_reset},
 		{"a reset behind both FINs", test_reset_after_close},
+		{"reset with bytes left", test_reset_with_bytes_left},
 		{"the client resets it early", test_reset_alone},
 		{"room for one", test_pool},
 		{"idleness", test_idle},
