@@ -615,10 +615,10 @@ test_captured(void)
 static const CU_TestInfo tests[] = {
 	{"fields", test_fields},
 	{"versions", test_versions},
-	{"every prefix, in records of every size", test_fragments},
+	{"S2: every prefix, in records of every size", test_fragments},
 	{"large ones", test_large},
 	{"number of extensions", test_extension_count},
-	{"names", test_names},
+	{"S2: names", test_names},
 	{"extensions", test_extensions},
 	{"extensions wrong by what is around them", test_extensions_early},
 	{"bytes changed in a good one", test_edits},

@@ -84,6 +84,10 @@ refusals_legacy() {
 	legacy_refused "an SVID at the legacy door" tls_peer_identity legacy_no_dns "$PKI/a.example/client"
 	legacy_refused "an SVID with a DNS name at the legacy door" tls_peer_untrusted chain_untrusted "$PKI/a.example/server"
 	legacy_refused "mapped, and no policy allows it" authz_not_allowed "" "$corp/meter-7"
+	legacy_refused "M6: whoever its request says it is" authz_not_allowed "" "$corp/meter-7" nginx.web.corp.example \
+		-H "x-forwarded-client-cert: URI=spiffe://corp.example/vm/billing" -H "forwarded: for=billing.corp.example" \
+		-H "baggage: source.principal=spiffe://corp.example/vm/billing" -H "x-istio-source: spiffe://corp.example/vm/billing"
+	legacy_refused "M6: a PROXY header of its own" hello_not_tls "" "$corp/billing-p256" nginx.web.corp.example --haproxy-protocol
 	legacy_refused "default deny between trust domains" authz_default_deny "" "$corp/billing-p256" ledger.web.corp.example
 	legacy_refused "S1: a name that leads nowhere" sni_no_match "" "$corp/billing-p256" nowhere.web.corp.example
 	bridge_refused "no server name" sni_missing "" "" refusals_nameless
