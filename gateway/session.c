@@ -8,10 +8,9 @@
 #include "dataplane/net.h"
 #include "dataplane/syn_cookie.h"
 #include "gateway/keyring.h"
-#include "gateway/proxy_v2.h"
 #include "gateway/session_parts.h"
 
-enum { COLLECT = 32, ATTEMPTS_MAX = 3 };
+enum { COLLECT = 32 };
 
 static void *
 allocate(size_t n, size_t size)
@@ -42,8 +41,8 @@ count_state(struct session *session, int by)
 	session->home->stats.now[session->state] += (uint32_t)by;
 }
 
-static void
-set_state(struct session *session, enum session_state state)
+void
+session_set_state(struct session *session, enum session_state state)
 {
 	count_state(session, -1);
 	session->state = state;
@@ -125,9 +124,8 @@ session_fail(struct session *session, unsigned leg, enum reason reason)
 		bridge_end(worker, session->bridge, reason);
 }
 
-/* A client's address as one number, for the handshake queue: of IPv6 the network, since its addresses are free. */
-static uint32_t
-source_of(const struct session *session)
+uint32_t
+session_source(const struct session *session)
 {
 	const struct ip_addr *client = &session->ends.client;
 	uint64_t words[2] = {0};
@@ -138,9 +136,8 @@ source_of(const struct session *session)
 
 /* --- handshakes --------------------------------------------------------------------------------------------------- */
 
-/* Has a handshake thread go on with a leg's handshake, if there is something to go on with. */
-static void
-step(struct session *session, unsigned index, bool first)
+void
+session_step(struct session *session, unsigned index, bool first)
 {
 	struct session_leg *leg = &session->leg[index];
 	struct mbuf_queue *received = bridge_received(session->bridge, index);
@@ -161,186 +158,14 @@ step(struct session *session, unsigned index, bool first)
 		session_fail(session, index, REASON_TLS_SHED);
 }
 
-static void
-join(struct session *session)
+void
+session_join(struct session *session)
 {
-	set_state(session, SESSION_JOINED);
+	session_set_state(session, SESSION_JOINED);
 	bridge_alarm(session->home->worker, session->bridge, 0);
 	session_relay(session, LEG_CLIENT);
 	if (!session->ending)
 		session_relay(session, LEG_ENDPOINT);
-}
-
-/* --- whereto ------------------------------------------------------------------------------------------------------ */
-
-/* On what terms the endpoint's leg speaks TLS. NULL: we have no certificate for that. */
-static struct tls_terms *
-endpoint_terms(const struct session *session, const struct key_set *keys, const struct backend *backend)
-{
-	const struct session_leg *client = &session->leg[LEG_CLIENT];
-
-	if (backend->tls->mode == TLS_MODE_ISTIO_MUTUAL) {
-		if (client->proof.terms != NULL)
-			return client->proof.terms;
-		if (!client->speaks_tls && session->network_rule != UINT32_MAX &&
-		    keys->networks[session->network_rule] != NULL)
-			return keys->networks[session->network_rule];
-	}
-	return key_set_client(keys, backend->tls);
-}
-
-/* Whether the identity map in force gives the client the ID that the one of its handshake's beginning gave. */
-static bool
-is_mapped_so(const struct session *session, const struct key_set *keys)
-{
-	const struct peer_proof *proof = &session->leg[LEG_CLIENT].proof;
-	struct identity_match match;
-
-	if (proof->demand == NULL || proof->demand->book == NULL || proof->demand->book == keys->book)
-		return true;
-	return identity_map_legacy(&keys->book->map, proof->record->identity, &match) == CERT_NONE &&
-	       spiffe_id_equal(&match.id, &proof->identity->id);
-}
-
-/* Who the client is is known, and that it may not: it is told so, where its TLS has a way to. */
-static void
-deny(struct session *session, enum reason reason)
-{
-	struct session_worker *home = session->home;
-	struct tls_session *client = &session->leg[LEG_CLIENT].tls;
-
-	session->denied = (uint8_t)reason;
-	client->denies = strcmp(tls_session_version(client), "TLSv1.3") == 0;
-	if (!client->denies || !tls_pool_submit(home->sessions->options.pool, home->worker->id, client, &home->io))
-		session_fail(session, LEG_COUNT, reason);
-}
-
-static void
-dial(struct session *session, enum reason why)
-{
-	struct session_worker *home = session->home;
-	struct decide *decide = home->sessions->options.decide;
-	const struct decide_now now = decide_now(decide);
-	const struct listener *listener =
-		now.snapshot == NULL ? NULL
-				     : snapshot_listener(now.snapshot, &session->ends.local, session->ends.local_port);
-	struct session_leg *leg = &session->leg[LEG_ENDPOINT];
-	struct decide_choice choice = {.reason = REASON_NO_LISTENER};
-	char name[BACKEND_SNI_MAX] = "";
-
-	if (listener == NULL || now.keys == NULL ||
-	    !decide_backend(&now, listener, session->sni, session->sni_length, session->tried,
-			    worker_random(home->worker), &choice)) {
-		session_fail(session, LEG_COUNT, choice.reason);
-		return;
-	}
-	if (!is_mapped_so(session, now.keys)) {
-		session->leg[LEG_CLIENT].proof.error = CERT_MAP_NO_RULE;
-		deny(session, REASON_TLS_PEER_IDENTITY);
-		return;
-	}
-	const struct backend *backend = choice.backend;
-	free(session->service);
-	session->service = strdup(backend->service->host.bytes);
-	session->service_port = backend->port;
-	session->federation = now.snapshot->generation;
-	enum reason reason = session_authorize(session, &now, backend->service);
-	if (reason != REASON_NONE) {
-		deny(session, reason);
-		return;
-	}
-	if (!decide_endpoint(decide, home->worker->id, session->attempts, session->tried, worker_random(home->worker),
-			     &choice)) {
-		/* That no endpoint is left says less than why the last one failed. */
-		session_fail(session, LEG_COUNT,
-			     why != REASON_NONE && choice.reason == REASON_NO_ENDPOINT ? why : choice.reason);
-		return;
-	}
-	leg->speaks_tls = backend->tls->mode != TLS_MODE_DISABLE;
-	peer_proof_close(&leg->proof, home->sessions->options.peers);
-	tls_terms_drop(session->terms);
-	session->terms = NULL;
-	if (leg->speaks_tls) {
-		struct tls_terms *terms = endpoint_terms(session, now.keys, backend);
-		if (terms == NULL) {
-			leg->speaks_tls = false;
-			session_fail(session, LEG_COUNT, REASON_TLS_OWN_CREDENTIAL);
-			return;
-		}
-		session->terms = tls_terms_take(terms);
-		leg->proof.demand = key_set_demand(backend, choice.endpoint);
-		backend_sni(backend, name);
-		free(session->endpoint_name);
-		session->endpoint_name = strdup(name);
-	}
-	session->sends_proxy = backend->proxy_protocol;
-	session->attempts++;
-	bridge_dial(home->worker, session->bridge, &choice.dial);
-}
-
-static void
-connect_failed(struct session *session, enum reason reason)
-{
-	bridge_describe(session->home->worker, session->bridge, &session->ends);
-	session->tried[1] = session->tried[0];
-	session->tried[0] = session->ends.endpoint;
-	if (session->attempts >= ATTEMPTS_MAX)
-		session_fail(session, LEG_COUNT, reason);
-	else
-		dial(session, reason);
-}
-
-/* The protocol that the client was given is the one that the endpoint is offered. */
-static void
-narrow_protocols(struct session *session)
-{
-	const struct session_leg *client = &session->leg[LEG_CLIENT];
-	struct tls_bytes chosen = client->speaks_tls ? tls_session_alpn(&client->tls) : (struct tls_bytes){0};
-
-	session_alpn_one(&session->protocols, chosen.bytes, chosen.length);
-	session->learns = session->learns && session_alpn_has(&session->protocols, "http/1.1");
-	if (session->learns)
-		session_alpn_both(&session->protocols);
-}
-
-static bool
-send_proxy_header(struct session *session)
-{
-	struct mbuf_queue header = {0};
-	uint8_t bytes[PROXY_V2_MAX];
-	const struct peer_identity *identity = session->leg[LEG_CLIENT].proof.identity;
-	size_t length = proxy_v2_write(&session->ends, identity == NULL ? NULL : &identity->id, bytes);
-
-	if (mbuf_queue_write(&header, session->home->io.pool, bytes, (uint32_t)length) != length) {
-		mbuf_queue_clear(&header);
-		session_fail(session, LEG_COUNT, REASON_PACKET_POOL_EMPTY);
-		return false;
-	}
-	bridge_send(session->home->worker, session->bridge, LEG_ENDPOINT, &header);
-	return true;
-}
-
-static void
-connected(struct session *session)
-{
-	struct session_leg *leg = &session->leg[LEG_ENDPOINT];
-
-	bridge_describe(session->home->worker, session->bridge, &session->ends);
-	if (session->sends_proxy && !send_proxy_header(session))
-		return;
-	if (!leg->speaks_tls) {
-		join(session);
-		return;
-	}
-	narrow_protocols(session);
-	const struct tls_ask ask = {.server_name = session->endpoint_name,
-				    .alpn = session->protocols.bytes,
-				    .alpn_length = session->protocols.length,
-				    .policy = leg->proof.demand->policy.bytes};
-	tls_session_open(&leg->tls, session->terms, &ask, &leg->proof);
-	leg->tls.source = source_of(session);
-	set_state(session, SESSION_ENDPOINT);
-	step(session, LEG_ENDPOINT, true);
 }
 
 /* --- what came of handshakes -------------------------------------------------------------------------------------- */
@@ -356,20 +181,6 @@ learn_protocol(struct session *session, bool h2)
 				   session->home->worker->now_ms / 1000);
 }
 
-/* The endpoint was asked what it speaks, and took what the client wasn't promised: it is dialled once more. */
-static void
-dial_as_promised(struct session *session)
-{
-	struct session_leg *leg = &session->leg[LEG_ENDPOINT];
-
-	session->learns = false;
-	tls_session_close(&leg->tls);
-	leg->ended = false;
-	bridge_hang_up(session->home->worker, session->bridge);
-	set_state(session, SESSION_DIALLING);
-	dial(session, REASON_NONE);
-}
-
 static void
 established(struct session *session, unsigned index)
 {
@@ -377,8 +188,8 @@ established(struct session *session, unsigned index)
 
 	session_count_handshake(session, index);
 	if (index == LEG_CLIENT) {
-		set_state(session, SESSION_DIALLING);
-		dial(session, REASON_NONE);
+		session_set_state(session, SESSION_DIALLING);
+		session_dial(session, REASON_NONE);
 		return;
 	}
 	struct tls_bytes chosen = tls_session_alpn(&leg->tls);
@@ -388,9 +199,9 @@ established(struct session *session, unsigned index)
 	if (wants_h2 && !h2)
 		session_fail(session, LEG_COUNT, REASON_TLS_NO_SHARED_PROTOCOL);
 	else if (h2 && !wants_h2)
-		dial_as_promised(session);
+		session_dial_again(session);
 	else
-		join(session);
+		session_join(session);
 }
 
 static void
@@ -428,10 +239,10 @@ came_back(struct session *session, unsigned index)
 		established(session, index);
 		return;
 	case TLS_WANT_ROOM:
-		step(session, index, true);
+		session_step(session, index, true);
 		return;
 	case TLS_WANT_INPUT:
-		step(session, index, false);
+		session_step(session, index, false);
 		return;
 	default:
 		failed(session, index);
@@ -501,9 +312,9 @@ open_client(struct session *session, const struct decide_now *now, const struct 
 	leg->speaks_tls = true;
 	leg->proof.demand = peer_demand_take(use->demand);
 	tls_session_open(&leg->tls, use->terms, &ask, &leg->proof);
-	leg->tls.source = source_of(session);
+	leg->tls.source = session_source(session);
 	bridge_alarm(home->worker, session->bridge, home->sessions->options.handshake_ms);
-	step(session, LEG_CLIENT, true);
+	session_step(session, LEG_CLIENT, true);
 	return REASON_NONE;
 }
 
@@ -551,10 +362,10 @@ hook_opened(void *context, struct worker *worker, struct bridge *bridge, enum re
 	}
 	bridge_set_session(bridge, session);
 	if (listener->mode != LISTENER_TERMINATE) {
-		set_state(session, SESSION_DIALLING);
+		session_set_state(session, SESSION_DIALLING);
 		place_client(session, &now);
 		bridge_alarm(worker, bridge, home->sessions->options.handshake_ms);
-		dial(session, REASON_NONE);
+		session_dial(session, REASON_NONE);
 	}
 	return true;
 }
@@ -568,7 +379,7 @@ advance(struct session *session, unsigned leg, unsigned events)
 	case SESSION_CLIENT:
 	case SESSION_ENDPOINT:
 		if (arrived && leg == (session->state == SESSION_CLIENT ? LEG_CLIENT : LEG_ENDPOINT))
-			step(session, leg, false);
+			session_step(session, leg, false);
 		return;
 	case SESSION_JOINED:
 		if (arrived)
@@ -593,9 +404,9 @@ hook_event(void *context, struct worker *worker, struct bridge *bridge, unsigned
 	if ((events & BRIDGE_PEER_CLOSED) != 0)
 		session->leg[leg].ended = true;
 	if ((events & BRIDGE_CONNECTED) != 0)
-		connected(session);
+		session_connected(session);
 	else if ((events & BRIDGE_CONNECT_FAILED) != 0)
-		connect_failed(session, reason);
+		session_connect_failed(session, reason);
 	if ((events & BRIDGE_ALARM) != 0 && !session->ending) {
 		if (session->state != SESSION_JOINED) {
 			session_fail(session, LEG_COUNT, REASON_TLS_HANDSHAKE_TIMEOUT);

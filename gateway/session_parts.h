@@ -64,6 +64,25 @@ struct sessions {
 /* The connection ends, for that reason; what TLS has to say about it on leg (LEG_COUNT: on none) still goes out. */
 void session_fail(struct session *session, unsigned leg, enum reason reason);
 
+void session_set_state(struct session *session, enum session_state state);
+
+/* A client's address as one number, for the handshake queue: of IPv6 the network, since its addresses are free. */
+uint32_t session_source(const struct session *session);
+
+/* Has a handshake thread go on with a leg's handshake, if there is something to go on with; first: in any case. */
+void session_step(struct session *session, unsigned leg, bool first);
+
+/* Both sides are ready: bytes pass from here on. */
+void session_join(struct session *session);
+
+/* Chooses an endpoint by what is in force and dials it, or ends the session. why: that an endpoint before it failed. */
+void session_dial(struct session *session, enum reason why);
+/* What came of it: it answered, or didn't, and the next one is tried. */
+void session_connected(struct session *session);
+void session_connect_failed(struct session *session, enum reason reason);
+/* The endpoint was asked what it speaks, and took what the client wasn't promised: it is dialled once more. */
+void session_dial_again(struct session *session);
+
 /* Passes on what can be passed on from a leg to the other one, ends included. Only when JOINED. */
 void session_relay(struct session *session, unsigned from);
 

@@ -229,11 +229,16 @@ def bridge_beside(load, subject, settings):
 def scale(load, subject, settings):
     del load
     subject.start_seconds = min(subject.start_seconds, settings.patience)
+    failed = []
     for count in settings.services:
         figures = many.measure(subject, count)
         yield f"resident_{count}", figures["resident_kb"] * 1024 / 1e6, ""
         if count == 100000 and figures["apply_s"] is not None:
             yield "apply_100000", figures["apply_s"], ""
+        if "apply_error" in figures:
+            failed.append(f"a change among {count}: {figures['apply_error']}")
+    if failed:
+        raise RuntimeError("; ".join(failed))
 
 
 # What is asked of whom: the measure, the wires, the subjects (None: all that can stand behind the wire), values for their
