@@ -2,10 +2,11 @@
 /*
  * Which backend of a route, which endpoint of a backend.
  *
- * ROUND_ROBIN    each worker goes round by itself; with unequal weights the turns of the heavy ones are spread, not
- * bunched LEAST_REQUEST  two different endpoints at random by weight, and of them the one with fewer active connections
- * for its weight, counted over all workers: the power of two choices, Envoy's and Istio's default RANDOM         by
- * weight
+ * - ROUND_ROBIN: each worker goes round by itself; with unequal weights the turns of the heavy ones are spread, not
+ *   bunched.
+ * - LEAST_REQUEST: two different endpoints at random by weight, and of them the one with fewer active connections for
+ *   its weight, counted over all workers: the power of two choices, Envoy's and Istio's default.
+ * - RANDOM: by weight.
  *
  * Runs on workers. Given the same inputs, counters and cursors, the choice is the same. An endpoint or a backend of
  * weight 0 is never chosen. With equal weights a choice costs the same however many endpoints there are; with

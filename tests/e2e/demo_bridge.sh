@@ -213,9 +213,9 @@ bridge_refused() {
 		corp/guest.corp.example accounts.corp.example:8443 tls_peer_identity
 	refused "a trust domain that we don't federate with" "unknown ca" "spiffe-get stranger $ACCOUNTS:15444" \
 		spiffe://stranger.example/ns/shop/sa/orders $ACCOUNTS:15444 tls_peer_untrusted
-	refused "a meter, which is mapped, but not in the service's policy" "reset|eof|Empty reply" "$legacy --cert meters.pem" \
+	refused "a meter, which is mapped, but not in the service's policy" "access denied" "$legacy --cert meters.pem" \
 		corp/7.meters.corp.example accounts.corp.example:8443 authz_not_allowed
-	refused "a partner where no policy names it" "closed|reset|EOF" "spiffe-get orders archive.corp.example:15444" \
+	refused "a partner where no policy names it" "ACCESS_DENIED" "spiffe-get orders archive.corp.example:15444" \
 		spiffe://partner.example/ns/shop/sa/orders archive.corp.example:15444 authz_default_deny
 	say "Refused: a revoked certificate. explain looks at no certificates; the counters and the access log (below) have the reason."
 	show client "certificate revoked" "$legacy --cert retired.pem"

@@ -131,6 +131,7 @@ path_down() {
 	PATH_PROXY=
 	ip -n "$(ns a)" route del 192.0.2.0/24 via $ROUTER_LAN_V4
 	ip -n "$(ns a)" -6 route del 2001:db8:1::/64 via $ROUTER_LAN_V6
+	ip -n "$(ns a)" neigh flush all # the next router has another MAC, which ND would notice after eight seconds
 	for name in path router; do
 		ip netns del "$(ns $name)"
 	done
