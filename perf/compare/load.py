@@ -3,7 +3,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import threading
 import time
@@ -37,8 +36,6 @@ def start(subject, wire, **values):
         values["wan"], values["lan"] = memif(subject, "server")
     values["driver"] = {"memif": "memif", "veth": "af_packet", "xdp": "af_xdp"}.get(wire)
     subject.wire, subject.values = wire, values
-    shutil.rmtree(subject.dir)  # with what the last one left: its log, its socket, flows for the next one to adopt
-    os.makedirs(subject.dir)
     subject.start([s.service(i) for i in range(SERVICES)], **values)
 
 

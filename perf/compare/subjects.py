@@ -103,6 +103,8 @@ class Subject:
         return None
 
     def start(self, services, bridging=False, **values):
+        shutil.rmtree(self.dir)  # with what the last one left: its log, its socket, flows for the next one to adopt
+        os.makedirs(self.dir)
         self.bridging = bridging
         self.world.kernel_addresses(self.kernel, bridging)
         self.configure(services, values)
