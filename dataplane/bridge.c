@@ -423,35 +423,6 @@ ask_other(struct bridge_step *step, unsigned leg)
 		tcp_output_ask(other, &step->env);
 }
 
-/* The largest segment that a SYN says its sender takes; 0: it doesn't say. */
-static uint16_t
-announced_mss(const struct packet *packet, const struct rte_mbuf *mbuf)
-{
-	const uint8_t *bytes = rte_pktmbuf_mtod(mbuf, const uint8_t *) + packet->l4 + TCP_HEADER_LENGTH;
-	struct tcp_options options;
-
-	return tcp_options_parse(bytes, packet->options_length, true, &options) ? options.mss : 0;
-}
-
-/* What the SYN-ACK of an endpoint that a session dialled says of it. */
-static void
-learn_endpoint(const struct bridge_step *step, uint16_t mss)
-{
-	const struct tcp *tcp = &step->bridge->tcp[LEG_ENDPOINT];
-	const struct worker *worker = step->worker;
-	const struct tcp_profile profile = {
-		.mss = mss,
-		.window = (uint16_t)(tcp->window < UINT16_MAX ? tcp->window : UINT16_MAX),
-		.wscale = tcp->wscale ? tcp->their_wscale : TCP_WSCALE_NONE,
-		.sack = tcp->sack,
-		.timestamps = tcp->timestamps,
-		.asked_sack = true,
-		.asked_timestamps = true,
-	};
-
-	worker->hooks->learned(worker->hooks->context, worker->id, step->flow->endpoint, &profile);
-}
-
 void
 bridge_input(struct worker *worker, uint32_t index, unsigned leg, const struct packet *packet, struct rte_mbuf *mbuf)
 {
@@ -475,10 +446,13 @@ bridge_input(struct worker *worker, uint32_t index, unsigned leg, const struct p
 	}
 	/* A keep-alive is out of the window on purpose; a stranger doesn't know where that begins. */
 	bool keeps_alive = packet->seq + 1 == tcp->rcv_nxt, owed = tcp->una != tcp->nxt || tcp->sending.bytes != 0;
-	uint16_t mss = unlikely(tcp->state == TCP_STATE_SYN_SENT) ? announced_mss(packet, mbuf) : 0;
+	struct tcp_options options; /* of a SYN-ACK */
+	const uint8_t *header = rte_pktmbuf_mtod(mbuf, const uint8_t *) + packet->l4;
+	bool readable = unlikely(tcp->state == TCP_STATE_SYN_SENT) &&
+			tcp_options_parse(header + TCP_HEADER_LENGTH, packet->options_length, true, &options);
 	unsigned events = tcp_input(tcp, &step.env, packet, mbuf);
-	if (unlikely((events & TCP_CONNECTED) != 0))
-		learn_endpoint(&step, mss);
+	if (unlikely(readable && (events & TCP_CONNECTED) != 0))
+		dial_learn(worker, step.flow, packet, &options, LEG_SACK | LEG_TS);
 	if (keeps_alive || tcp->heard_ms == worker->clock_ms) {
 		step.flow->leg[leg].flags |= LEG_ACTIVE;
 		if (owed) /* it takes, or refuses, what the other side has said: that one's part of it */

@@ -277,6 +277,22 @@ splice_start(struct worker *worker, uint32_t index, const struct packet *packet,
 }
 
 void
+dial_learn(struct worker *worker, const struct flow *flow, const struct packet *packet,
+	   const struct tcp_options *options, uint8_t asked)
+{
+	const struct tcp_profile profile = {
+		.mss = options->mss,
+		.window = packet->window,
+		.wscale = options->wscale,
+		.sack = options->sack_permitted,
+		.timestamps = options->timestamps,
+		.asked_sack = (asked & LEG_SACK) != 0,
+		.asked_timestamps = (asked & LEG_TS) != 0,
+	};
+	worker->hooks->learned(worker->hooks->context, worker->id, flow->endpoint, &profile);
+}
+
+void
 dial_input(struct worker *worker, uint32_t index, const struct packet *packet, struct rte_mbuf *mbuf)
 {
 	struct flow *flow = flow_table_get(&worker->flows, index);
@@ -316,17 +332,7 @@ dial_input(struct worker *worker, uint32_t index, const struct packet *packet, s
 	worker_drop(worker, mbuf, readable ? REASON_NONE : REASON_TCP_OPTIONS);
 	if (!readable)
 		return;
-	uint8_t asked = flow->leg[LEG_CLIENT].flags;
-	const struct tcp_profile profile = {
-		.mss = options.mss,
-		.window = packet->window,
-		.wscale = options.wscale,
-		.sack = options.sack_permitted,
-		.timestamps = options.timestamps,
-		.asked_sack = (asked & LEG_SACK) != 0,
-		.asked_timestamps = (asked & LEG_TS) != 0,
-	};
-	worker->hooks->learned(worker->hooks->context, worker->id, flow->endpoint, &profile);
+	dial_learn(worker, flow, packet, &options, flow->leg[LEG_CLIENT].flags);
 	if ((flow->leg[LEG_CLIENT].flags & LEG_TS) != 0 && !options.timestamps) {
 		/* Both legs or neither: the client was told that timestamps are on, and this endpoint has none. */
 		if (bridge_relay(worker, index, packet, &options))

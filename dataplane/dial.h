@@ -29,6 +29,8 @@
 
 #include "dataplane/worker.h"
 
+struct tcp_options;
+
 enum {
 	DIAL_ATTEMPTS_MAX = 4,
 	DIAL_FAR_MS = 2, /* round trip of a client that isn't near, by its timestamps; without them none is near */
@@ -59,6 +61,10 @@ uint16_t dial_mtu_mss(struct worker *worker, struct flow_leg *leg);
 void dial_start(struct worker *worker, uint32_t index, const struct dial *dial);
 /* A segment from the endpoint of a CONNECTING flow. Takes the mbuf. */
 void dial_input(struct worker *worker, uint32_t index, const struct packet *packet, struct rte_mbuf *mbuf);
+/* Tells (hooks.learned) what the SYN-ACK of a flow's endpoint says of it. options: its options; asked: LEG_SACK and
+ * LEG_TS, if our SYN asked for them. */
+void dial_learn(struct worker *worker, const struct flow *flow, const struct packet *packet,
+		const struct tcp_options *options, uint8_t asked);
 /* The timer of a CONNECTING flow. */
 void dial_fired(struct worker *worker, uint32_t index);
 /* The attempt came to nothing: takes the endpoint leg down and asks for another. The flow may be gone afterwards. */

@@ -5,6 +5,7 @@
 #include <rte_mbuf.h>
 
 #include "dataplane/accept.h"
+#include "dataplane/dial.h"
 #include "dataplane/emit.h"
 #include "dataplane/flow_close.h"
 #include "dataplane/local_port.h"
@@ -105,16 +106,7 @@ probe_input(struct worker *worker, uint32_t index, const struct packet *packet, 
 		       tcp_options_parse(tcp + TCP_HEADER_LENGTH, packet->options_length, true, &options);
 	rte_pktmbuf_free(mbuf);
 	if (answers) {
-		const struct tcp_profile profile = {
-			.mss = options.mss,
-			.window = packet->window,
-			.wscale = options.wscale,
-			.sack = options.sack_permitted,
-			.timestamps = options.timestamps,
-			.asked_sack = true,
-			.asked_timestamps = true,
-		};
-		worker->hooks->learned(worker->hooks->context, worker->id, flow->endpoint, &profile);
+		dial_learn(worker, flow, packet, &options, LEG_SACK | LEG_TS);
 		emit_reset_peer(worker, endpoint, packet->ack, packet->seq + 1);
 	}
 	flow_dispose(worker, index);

@@ -21,6 +21,7 @@
  */
 #include "dataplane/worker.h"
 
+#include <assert.h>
 #include <netinet/in.h>
 #include <rte_branch_prediction.h>
 #include <rte_mbuf.h>
@@ -329,6 +330,8 @@ take_segment(struct worker *worker, const struct packet *packet, const struct fl
 		return;
 	}
 }
+
+static_assert((int)WORKER_GATHER <= (int)FLOW_BURST_MAX, "looked up in one go");
 
 static void
 input(struct worker *worker, struct rte_mbuf **mbufs, uint16_t n, bool handed_over)
