@@ -5,11 +5,10 @@
 static json_t *
 sessions_json(const struct sessions_stats *stats)
 {
-	static const char *const states[SESSION_STATES] = {"client", "dialling", "endpoint", "joined"};
 	json_t *json = json_object();
 
 	for (unsigned i = 0; i < SESSION_STATES; i++)
-		json_object_set_new(json, states[i], json_integer(stats->now[i]));
+		json_object_set_new(json, session_state_text(i), json_integer(stats->now[i]));
 	return json;
 }
 

@@ -70,6 +70,8 @@ void sessions_hooks(struct dataplane_hooks *hooks);
 void sessions_look(struct sessions *sessions);
 
 enum session_state { SESSION_CLIENT, SESSION_DIALLING, SESSION_ENDPOINT, SESSION_JOINED, SESSION_STATES };
+/* "client", "dialling", "endpoint", "joined". */
+const char *session_state_text(enum session_state state);
 
 enum { SESSION_CIPHERS = 10 };
 /* A TLS version and a cipher suite, which handshakes are counted by. */

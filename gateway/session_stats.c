@@ -18,6 +18,14 @@ static const struct session_cipher ciphers[SESSION_CIPHERS] = {
 	{"other", "other"},
 };
 
+const char *
+session_state_text(enum session_state state)
+{
+	static const char *const texts[SESSION_STATES] = {"client", "dialling", "endpoint", "joined"};
+
+	return texts[state];
+}
+
 const struct session_cipher *
 session_cipher(unsigned i)
 {

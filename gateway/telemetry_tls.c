@@ -15,13 +15,12 @@ static const struct bridging *bridging;
 static void
 collect_sessions(void *context, struct metrics_writer *writer)
 {
-	static const char *const states[SESSION_STATES] = {"client", "dialling", "endpoint", "joined"};
 	struct sessions_stats stats;
 
 	(void)context;
 	sessions_stats(bridging->sessions, &stats);
 	for (unsigned i = 0; i < SESSION_STATES; i++)
-		metrics_add_u64(writer, (const char *const[]){states[i]}, stats.now[i]);
+		metrics_add_u64(writer, (const char *const[]){session_state_text(i)}, stats.now[i]);
 }
 
 static void
