@@ -10,6 +10,7 @@ import os
 import subprocess
 
 from . import world as w
+from .load import costs, grown, memory, note
 
 SERVER_PORT, PASSED_PORT = 8443, 8444  # of the server: what is bridged; what Postern passes through, on its own port 8443
 SNI = "web.bench.example"
@@ -41,49 +42,37 @@ def raw(subject):
     yield "bridge_gigabyte_most_cpu_s", 2e9 / float(gcm), ""
 
 
-def connections(load, subject, settings, note):
+def connections(load, subject, settings):
     # The first ARP request may be lost on a link that has just come up, and Linux repeats it a second later.
     report = run(load, subject, "connect", "--rate", settings.bridged, seconds=2 * settings.seconds, warmup=1.5)
     spent, rate, said = report["subject"], report["per_second"], note(report)
-    yield "bridge_cpu_ms", spent["core_share"] * 1e3 / rate, said
+    yield from costs("bridge", "ms", report, rate, 1e3)
     if spent["work_share"] is not None:
-        yield "bridge_work_ms", spent["work_share"] * 1e3 / rate, said
         yield "bridge_handshake_ms", spent["handshake_share"] * 1e3 / rate, said
     yield "bridge_p50_ms", report["latency_ns"]["p50"] / 1e6, said
     yield "bridge_p99_ms", report["latency_ns"]["p99"] / 1e6, said
 
 
-def bytes_through(load, subject, settings, response, note):
+def bytes_through(load, subject, settings, response):
     report = run(load, subject, "bulk", "--connections", 4, seconds=settings.seconds)
     rate = report["payload_down_bit_per_second"]
     yield "bridge_bulk", rate / 1e9, note(report)
-    yield from gigabyte("bridge_gigabyte_most", report, rate, note)
+    yield from costs("bridge_gigabyte_most", "s", report, rate, 8e9)
     report = run(load, subject, "exchange", "--connections", 8, "--rate", settings.common_bits / 8 / response,
                  "--response", response, seconds=settings.seconds)
-    yield from gigabyte("bridge_gigabyte", report, report["payload_down_bit_per_second"], note)
+    yield from costs("bridge_gigabyte", "s", report, report["payload_down_bit_per_second"], 8e9)
 
 
-def gigabyte(prefix, report, rate, note):
-    if rate == 0:
-        return
-    yield f"{prefix}_cpu_s", report["subject"]["core_share"] * 8e9 / rate, note(report)
-    if report["subject"]["work_share"] is not None:
-        yield f"{prefix}_work_s", report["subject"]["work_share"] * 8e9 / rate, note(report)
-
-
-def held(load, subject, settings, note):
-    def memory():
-        return subject.resident_kilobytes(), w.slab_kilobytes()
-
-    before = memory()
-    report = run(load, subject, "hold", "--connections", settings.bridged_held, "--at-a-time", 32, seconds=1, during=memory)
-    kept, opened = report["during"], report["opened"]
+def held(load, subject, settings):
+    before = memory(subject)
+    report = run(load, subject, "hold", "--connections", settings.bridged_held, "--at-a-time", 32, seconds=1,
+                 during=lambda: memory(subject))
+    opened = report["opened"]
     said = note(report) or ("" if report["still_there"] == opened else f"{opened - report['still_there']} were gone")
-    yield "bridge_held_bytes", (kept[0] - before[0]) * 1024 / opened, said
-    yield "bridge_held_slab", max(0, kept[1] - before[1]) * 1024 / opened, said
+    yield from grown("bridge_held", before, report, said)
 
 
-def beside(load, subject, settings, note):
+def beside(load, subject, settings):
     """Latency of connections that are passed through: alone; while bridged connections are made beside them; and while the
     generator makes the same connections to its own server, which is what its own work does to the figure. It measures latency
     at a real-time priority, so that it doesn't wait for its other half."""

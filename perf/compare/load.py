@@ -68,6 +68,39 @@ def forwarded(report):
     return (report["clients"]["frames_in"] + report["servers"]["frames_in"]) / report["seconds"]
 
 
+def note(report):
+    """The doubts about a run: the generator's own, and what went wrong with the clients."""
+    said = []
+    if report["generator"]["saturated"]:
+        said.append("the generator: " + report["generator"]["why"])
+    failures = {kind: n for kind, n in report["clients"]["ends"].items() if n and kind not in ("finished", "aborted")}
+    if failures:
+        said.append(", ".join(f"{n} {kind}" for kind, n in failures.items()))
+    return "; ".join(said)
+
+
+def costs(prefix, suffix, report, rate, scale):
+    """CPU and work for each of what came at a rate, in seconds times scale."""
+    spent, said = report["subject"], note(report)
+    if rate == 0:
+        return
+    yield f"{prefix}_cpu_{suffix}", spent["core_share"] * scale / rate, said
+    if spent["work_share"] is not None:
+        yield f"{prefix}_work_{suffix}", spent["work_share"] * scale / rate, said
+
+
+def memory(subject):
+    """What it has resident, and the kernel's slab, in kilobytes."""
+    return subject.resident_kilobytes(), w.slab_kilobytes()
+
+
+def grown(prefix, before, report, said):
+    """What memory has grown by since before for each connection that was opened and is held."""
+    kept, opened = report["during"], report["opened"]
+    yield f"{prefix}_bytes", (kept[0] - before[0]) * 1024 / opened, said
+    yield f"{prefix}_slab", max(0, kept[1] - before[1]) * 1024 / opened, said
+
+
 class Load:
     """Runs the generator, and writes down the commands."""
 

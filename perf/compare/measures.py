@@ -15,7 +15,7 @@ from . import bridge as b
 from . import scale as many
 from . import subjects as s
 from . import world as w
-from .load import forwarded
+from .load import costs, forwarded, grown, memory, note
 
 # name: (text, unit, whether more is better)
 FIGURES = {
@@ -108,27 +108,6 @@ class Settings:
         self.bridged_beside = 16                     # at a time: as many as the load core can play
 
 
-def note(report):
-    """The doubts about a run: the generator's own, and what went wrong with the clients."""
-    said = []
-    if report["generator"]["saturated"]:
-        said.append("the generator: " + report["generator"]["why"])
-    failures = {kind: n for kind, n in report["clients"]["ends"].items() if n and kind not in ("finished", "aborted")}
-    if failures:
-        said.append(", ".join(f"{n} {kind}" for kind, n in failures.items()))
-    return "; ".join(said)
-
-
-def costs(prefix, suffix, report, rate, scale):
-    """CPU and work for each of what came at a rate, in seconds times scale."""
-    spent, said = report["subject"], note(report)
-    if rate == 0:
-        return
-    yield f"{prefix}_cpu_{suffix}", spent["core_share"] * scale / rate, said
-    if spent["work_share"] is not None:
-        yield f"{prefix}_work_{suffix}", spent["work_share"] * scale / rate, said
-
-
 def connect(load, subject, settings):
     report = load.run(subject, "connect", "--at-a-time", settings.at_a_time, seconds=settings.seconds)
     yield "connect_rate", report["per_second"], note(report)
@@ -195,35 +174,32 @@ def idle(load, subject, settings):
 
 
 def held(load, subject, settings):
-    def memory():
-        return subject.resident_kilobytes(), w.slab_kilobytes()
-
     wanted = settings.held * (10 if subject.wire == "memif" else 1)
     if subject.kernel:
         wanted = min(wanted, int(0.95 * (s.DESCRIPTORS - 300) / subject.descriptors_each))
-    before = memory()
-    report = load.run(subject, "hold", "--connections", wanted, "--at-a-time", settings.at_a_time, timeout=120, during=memory)
+    before = memory(subject)
+    report = load.run(subject, "hold", "--connections", wanted, "--at-a-time", settings.at_a_time, timeout=120,
+                      during=lambda: memory(subject))
     yield "held", report["still_there"], note(report)
     yield "held_mb", report["during"][0] * 1024 / 1e6, ""
     if report["opened"]:
-        yield "held_bytes", (report["during"][0] - before[0]) * 1024 / report["opened"], ""
-        yield "held_slab", max(0, report["during"][1] - before[1]) * 1024 / report["opened"], ""
+        yield from grown("held", before, report, "")
 
 
 def bridge(load, subject, settings):
     if subject.wire == "cpu":
         yield from b.raw(subject)
     else:
-        yield from b.connections(load, subject, settings, note)
-        yield from b.bytes_through(load, subject, settings, RESPONSE, note)
+        yield from b.connections(load, subject, settings)
+        yield from b.bytes_through(load, subject, settings, RESPONSE)
 
 
 def bridge_held(load, subject, settings):
-    yield from b.held(load, subject, settings, note)
+    yield from b.held(load, subject, settings)
 
 
 def bridge_beside(load, subject, settings):
-    yield from b.beside(load, subject, settings, note)
+    yield from b.beside(load, subject, settings)
 
 
 def scale(load, subject, settings):
