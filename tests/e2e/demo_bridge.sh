@@ -144,11 +144,7 @@ archive_start() {
 		events { worker_connections 64; }
 		http {
 			access_log off;
-			client_body_temp_path $dir/body;
-			proxy_temp_path $dir/proxy;
-			fastcgi_temp_path $dir/fastcgi;
-			uwsgi_temp_path $dir/uwsgi;
-			scgi_temp_path $dir/scgi;
+			$(nginx_folders "$dir")
 			server {
 				listen 9002 ssl;
 				ssl_certificate $here/archive/tls.crt;

@@ -217,21 +217,8 @@ transfer() {
 
 # As federation, for these services alone: with none behind the listener that can't be asked, timestamps are on.
 path_federation() {
-	cat <<-EOT
-		apiVersion: postern.dev/v1alpha1
-		kind: Federation
-		metadata: { name: e2e }
-		spec: { trustDomain: e2e.example, clusterID: e2e-1, network: lan, locality: test/bench/1 }
-		---
-		apiVersion: networking.istio.io/v1
-		kind: Gateway
-		metadata: { name: edge, namespace: shop }
-		spec:
-		  servers:
-		  - port: { number: 443, name: tls, protocol: TLS }
-		    tls: { mode: PASSTHROUGH }
-		    hosts: [ "*.shop.example" ]
-	EOT
+	federation_home
+	door edge 443
 	service web4.shop.example 8443 2s $A_V4
 	service web6.shop.example 8443 2s $A_V6
 }
@@ -242,20 +229,9 @@ path_bridged_federation() {
 	mkdir -p "$TOPOLOGY_DIR/postern/credentials/web"
 	cp "$TOPOLOGY_DIR/tls/workload.pem" "$TOPOLOGY_DIR/postern/credentials/web/tls.crt"
 	install -m 600 "$TOPOLOGY_DIR/tls/workload.key" "$TOPOLOGY_DIR/postern/credentials/web/tls.key"
+	federation_home
+	door edge 443 "{ mode: SIMPLE, credentialName: web }"
 	cat <<-EOT
-		apiVersion: postern.dev/v1alpha1
-		kind: Federation
-		metadata: { name: e2e }
-		spec: { trustDomain: e2e.example, clusterID: e2e-1, network: lan, locality: test/bench/1 }
-		---
-		apiVersion: networking.istio.io/v1
-		kind: Gateway
-		metadata: { name: edge, namespace: shop }
-		spec:
-		  servers:
-		  - port: { number: 443, name: tls, protocol: TLS }
-		    tls: { mode: SIMPLE, credentialName: web }
-		    hosts: [ "*.shop.example" ]
 		---
 		apiVersion: security.istio.io/v1
 		kind: AuthorizationPolicy

@@ -47,7 +47,7 @@ postern_conf() {
 	EOF
 }
 
-# door NAME PORT: a port of the gateway where services are reached by their server names.
+# door NAME PORT [TLS]: a port of the gateway where services are reached by their server names.
 door() {
 	cat <<-EOF
 		---
@@ -57,7 +57,7 @@ door() {
 		spec:
 		  servers:
 		  - port: { number: $2, name: tls, protocol: TLS }
-		    tls: { mode: PASSTHROUGH }
+		    tls: ${3:-{ mode: PASSTHROUGH \}}
 		    hosts: [ "*.shop.example" ]
 	EOF
 }
@@ -108,7 +108,8 @@ service() {
 	EOF
 }
 
-federation() {
+# Where the gateway belongs: the first document of a federation.
+federation_home() {
 	cat <<-EOF
 		apiVersion: postern.dev/v1alpha1
 		kind: Federation
@@ -118,6 +119,12 @@ federation() {
 		  clusterID: e2e-1
 		  network: lan
 		  locality: test/bench/1
+	EOF
+}
+
+federation() {
+	federation_home
+	cat <<-EOF
 		---
 		# by Istio's names between clusters
 		apiVersion: networking.istio.io/v1

@@ -46,6 +46,12 @@ files_make() {
 	BIG_SHA256=$(sha256sum "$files/big" | cut -d' ' -f1)
 }
 
+# nginx_folders DIR: where nginx keeps what is under way, in its configuration's words.
+nginx_folders() {
+	local kind
+	for kind in client_body proxy fastcgi uwsgi scgi; do echo "${kind}_temp_path $1/$kind;"; done
+}
+
 nginx_conf() {
 	local name=$1 dir=$TOPOLOGY_DIR/nginx-$1
 	cat <<-EOF
@@ -58,11 +64,7 @@ nginx_conf() {
 		events { worker_connections 4096; }
 		http {
 			access_log off;
-			client_body_temp_path $dir/body;
-			proxy_temp_path $dir/proxy;
-			fastcgi_temp_path $dir/fastcgi;
-			uwsgi_temp_path $dir/uwsgi;
-			scgi_temp_path $dir/scgi;
+			$(nginx_folders "$dir")
 			client_max_body_size 0;
 			sendfile on;
 			log_format connections '\$connection \$server_protocol \$ssl_protocol \$ssl_server_name \$request_uri \$status';

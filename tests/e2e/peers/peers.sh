@@ -109,11 +109,7 @@ serve_nginx() {
 		events { worker_connections 16384; }
 		http {
 			access_log off;
-			client_body_temp_path $dir/body;
-			proxy_temp_path $dir/proxy;
-			fastcgi_temp_path $dir/fastcgi;
-			uwsgi_temp_path $dir/uwsgi;
-			scgi_temp_path $dir/scgi;
+			$(nginx_folders "$dir")
 			server {
 				listen $port ssl http2 backlog=4096;
 				listen [::]:$port ssl http2 backlog=4096;
